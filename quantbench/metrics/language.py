@@ -1,0 +1,42 @@
+"""Last-word prediction as a pure function of evidence rows and passage weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from quantbench.protocols import Row
+
+
+def summarise(rows: Sequence[Row], weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Weighted means over passages for each row of `weights` [replicates, passages].
+
+    Args:
+        rows: `logprobs` (nats) and `ranks` (0 is the greedy choice) of the target's tokens.
+        weights: at least one positive weight a row.
+
+    Returns:
+        `accuracy`: every target token is the greedy choice, in [0, 1] (strict, as
+        lm-evaluation-harness scores LAMBADA); `top1`, `top5`: the first target token is among
+        the one or five likeliest; `perplexity`: exp of the mean negative log-likelihood of the
+        whole target, >= 1 (the harness' definition: a mean over passages, not over tokens).
+    """
+    per_passage = {
+        "accuracy": [all(rank == 0 for rank in row["ranks"]) for row in rows],
+        "top1": [row["ranks"][0] < 1 for row in rows],
+        "top5": [row["ranks"][0] < 5 for row in rows],  # noqa: PLR2004 - the name says it
+        "perplexity": [-sum(row["logprobs"]) for row in rows],
+    }
+    total = weights.sum(axis=1)
+    means = {
+        name: weights @ np.asarray(values, dtype=np.float64) / total
+        for name, values in per_passage.items()
+    }
+    means["perplexity"] = np.exp(means["perplexity"])
+    return means

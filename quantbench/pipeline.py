@@ -1,0 +1,414 @@
+"""The main path: from a case to its evaluation, through the store.
+
+    source -> float model -> artifact -> runner -> evidence -> replicates -> verdict
+
+Each arrow is one method of `Bench`, in this order; each result but the runner is kept in the
+store, so any step can be taken up by another process or another day.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.artifacts import Artifact, Store
+from quantbench.catalog.datasets import find_dataset
+from quantbench.catalog.sources import parse_source
+from quantbench.digests import digest_of
+from quantbench.errors import (
+    BuildError,
+    DataError,
+    MissingExtraError,
+    PredictionError,
+    QuantbenchError,
+    UsageError,
+)
+from quantbench.extensions import load, missing_extra
+from quantbench.metrics.footprint import peak_memory
+from quantbench.record.schema import empty_record, with_artifact, with_evaluation
+from quantbench.stats.bootstrap import (
+    REPLICATES,
+    Estimate,
+    percentile_estimate,
+    resampling_weights,
+)
+from quantbench.stats.gates import Verdict, outcome_of
+from quantbench.stats.paired import paired_difference
+from quantbench.study import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from quantbench.protocols import Row, Runner, Task
+    from quantbench.settings import Settings
+    from quantbench.study import Case, Model
+
+_SEED = 0
+_CONFIDENCE = 0.95  # of the intervals around single values
+
+
+@dataclass
+class Evaluation:
+    """What a case's samples said.
+
+    Attributes:
+        case: the case.
+        rows: evidence, one row a sample.
+        replicates: each metric under the shared resampling weights, [1 + replicates]; the first
+            is the metric on the samples as they are.
+        lower_is_better: metrics for which an increase is a loss.
+        dataset: `name`, `n`, `sha256`.
+        artifact: the evaluated artifact.
+        evidence: where the rows are kept, with what was measured while they were made.
+        summarise_s: seconds for all metrics of all replicates.
+        verdicts: filled by `non_inferior`.
+    """
+
+    case: Case
+    rows: Sequence[Row]
+    replicates: Mapping[str, NDArray[np.float64]]
+    lower_is_better: frozenset[str]
+    dataset: Mapping[str, Any]
+    artifact: Artifact
+    evidence: Artifact
+    summarise_s: float
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    def estimate(self, metric: str, confidence: float = _CONFIDENCE) -> Estimate:
+        """A metric with its percentile bootstrap interval."""
+        return percentile_estimate(self._values(metric), len(self.rows), confidence)
+
+    def _values(self, metric: str) -> NDArray[np.float64]:
+        if metric not in self.replicates:
+            raise UsageError(
+                f"unknown metric {metric!r} of {self.case}", expected=", ".join(self.replicates)
+            )
+        return self.replicates[metric]
+
+
+def non_inferior(
+    evaluation: Evaluation,
+    reference: Evaluation,
+    metric: str,
+    margin: float,
+    confidence: float = 0.95,
+) -> Verdict:
+    """Is the evaluated case worse than its reference by less than `margin`?
+
+    Estimator: difference of the metric on the same samples; interval: percentile bootstrap over
+    samples, the same 1,000 draws for both (Efron and Tibshirani, 1993). `pass` when the
+    one-sided lower bound of the difference is above -margin, `fail` when the upper bound is
+    below it, else `inconclusive`; each bound has the stated confidence, assuming independent
+    samples. The verdict is true only on `pass`, and is kept for the record.
+
+    Raises:
+        UsageError: an unknown or undefined metric, or a margin or confidence out of range.
+        DataError: the two were not evaluated on the same samples.
+    """
+    gate = Gate(metric, margin, confidence, metric in evaluation.lower_is_better)
+    if [row["id"] for row in evaluation.rows] != [row["id"] for row in reference.rows]:
+        raise DataError(
+            f"{evaluation.case} and {reference.case} were not evaluated on the same samples",
+            expected=f"{len(reference.rows)} samples, the reference's",
+            got=f"{len(evaluation.rows)} samples of {evaluation.dataset['name']}",
+        )
+    values = evaluation.estimate(metric), reference.estimate(metric)
+    difference = paired_difference(
+        evaluation.replicates[metric],
+        reference.replicates[metric],
+        len(evaluation.rows),
+        2 * confidence - 1,
+    )
+    if np.isnan(difference.value):
+        raise UsageError(
+            f"{metric} is undefined on these samples of {evaluation.dataset['name']}",
+            expected="samples that define it (AP of large objects needs large objects)",
+            remedy="gate on another metric, or evaluate more samples",
+        )
+    verdict = Verdict(
+        case=str(evaluation.case),
+        gate=gate,
+        outcome=outcome_of(difference, gate),
+        difference=difference,
+        quantized=values[0].value,
+        reference=values[1].value,
+    )
+    evaluation.verdicts.append(verdict)
+    return verdict
+
+
+class Bench:
+    """Takes cases down the path; one instance a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Remember the settings; nothing is done yet."""
+        self.settings = settings
+        self._store = Store(settings.cache)
+        self._open: tuple[Case, Runner] | None = None
+        self._samples: dict[tuple[str, str], Sequence[Any]] = {}
+        self._artifacts: dict[Case, Artifact] = {}
+        self._facts: dict[Case, Mapping[str, Any]] = {}
+        self._evaluations: dict[Case, Evaluation] = {}
+        self._failures: dict[Case, QuantbenchError] = {}
+
+    def source(self, text: str) -> Artifact:
+        """The files of a source, fetched and verified."""
+        source = parse_source(text, self.settings.data)
+        return self._store.get("source", source.ingredients(), source.fetch)
+
+    def float_model(self, model: Model) -> Artifact:
+        """What quantizers start from: the source's files, imported if they are foreign."""
+        source = self.source(model.source)
+        if model.importer is None:
+            return source
+        importer = load("importers", model.importer)()
+        ingredients = {
+            "source": source.key,
+            "importer": model.importer,
+            "tools": _versions(importer.tools),
+        }
+        return self._store.get(
+            "float_model",
+            ingredients,
+            self._guarded(
+                f"importing {model.name}", lambda folder: importer.build(source.path, folder)
+            ),
+        )
+
+    def artifact(self, case: Case) -> Artifact:
+        """The quantized model, built and verified.
+
+        A failure is remembered: asking again raises it again without repeating the work.
+        """
+        if case in self._failures:
+            raise self._failures[case]
+        if case not in self._artifacts:
+            try:
+                self._artifacts[case] = self._artifact(case)
+            except QuantbenchError as error:
+                self._failures[case] = error
+                raise
+        return self._artifacts[case]
+
+    def _artifact(self, case: Case) -> Artifact:
+        float_model = self.float_model(case.model)
+        quantizer = load("quantizers", case.scheme.quantizer)()
+        calibration = self.samples(case, "calibration") if case.scheme.calibrated else []
+        self._check_disjoint(case, calibration)
+        ingredients = {
+            "float_model": float_model.key,
+            "scheme": asdict(case.scheme),
+            "calibration": [sample.digest for sample in calibration],
+            "tools": _versions(quantizer.tools),
+        }
+
+        def build(folder: Path) -> Mapping[str, Any]:
+            task = self.task(case)
+            prepared = [task.prepare(sample) for sample in calibration]
+            return dict(quantizer.build(float_model.path, case.scheme, prepared, folder))
+
+        return self._store.get("artifact", ingredients, self._guarded(f"building {case}", build))
+
+    def runner(self, case: Case) -> Runner:
+        """The opened artifact; one is open at a time, so opening another closes it."""
+        if self._open is not None:
+            if self._open[0] == case:
+                return self._open[1]
+            self._open[1].close()
+            self._open = None
+        artifact = self.artifact(case)
+        opener = load("runners", case.model.runner)
+        with _explained(f"opening {case}", PredictionError):
+            self._open = case, opener(artifact.path, self.settings.threads)
+        self._facts[case] = self._open[1].facts()
+        return self._open[1]
+
+    def evidence(self, case: Case) -> Artifact:
+        """Rows for every evaluated sample, predicted once for this artifact."""
+        artifact = self.artifact(case)
+        samples = self.samples(case, "evaluation")
+        task = self.task(case)
+        runner_type = load("runners", case.model.runner)
+        ingredients = {
+            "artifact": artifact.sha256,
+            "dataset": _digest(samples),
+            "task": [case.model.task, task.version],
+            "detector": asdict(case.model.detector) if case.model.detector else None,
+            "runner": [case.model.runner, _versions(runner_type.tools), "cpu"],
+        }
+
+        def predict(folder: Path) -> Mapping[str, Any]:
+            runner = self.runner(case)
+            prepared = [task.prepare(sample) for sample in samples]
+            with peak_memory() as memory:
+                started = time.perf_counter()
+                predictions = list(runner.predict_all(prepared))
+                predict_s = time.perf_counter() - started
+            rows = [task.evidence(s, p) for s, p in zip(samples, predictions, strict=True)]
+            with (folder / "rows.jsonl").open("w") as file:
+                file.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+            return {
+                "predict_s": round(predict_s, 3),
+                "peak_rss_bytes": memory.peak_rss_bytes,
+                "runner": dict(runner.facts()),
+            }
+
+        guarded = self._guarded(f"evaluating {case}", predict, PredictionError)
+        return self._store.get("evidence", ingredients, guarded)
+
+    def evaluate(self, case: Case) -> Evaluation:
+        """Evidence and the replicates of every metric; a failure is remembered too."""
+        if case in self._failures:
+            raise self._failures[case]
+        if case not in self._evaluations:
+            try:
+                self._evaluations[case] = self._evaluate(case)
+            except QuantbenchError as error:
+                self._failures[case] = error
+                raise
+        return self._evaluations[case]
+
+    def record(self, case: Case) -> dict[str, Any]:
+        """What this process knows of the case so far."""
+        record = empty_record(case)
+        if case in self._evaluations:
+            return with_evaluation(record, self._evaluations[case])
+        if case in self._artifacts:
+            return with_artifact(record, self._artifacts[case], self._facts.get(case))
+        return record
+
+    def _evaluate(self, case: Case) -> Evaluation:
+        artifact = self.artifact(case)
+        evidence = self.evidence(case)
+        with (evidence.path / "rows.jsonl").open() as lines:
+            rows = [json.loads(line) for line in lines]
+        task = self.task(case)
+        ingredients = {
+            "evidence": evidence.sha256,
+            "task": [case.model.task, task.version],
+            "replicates": REPLICATES,
+            "seed": _SEED,
+        }
+
+        def summarise(folder: Path) -> None:
+            weights = resampling_weights(len(rows), REPLICATES, _SEED)
+            np.savez(folder / "replicates.npz", **task.summarise(rows, weights))
+
+        kept = self._store.get(
+            "replicates", ingredients, self._guarded(f"summing up {case}", summarise)
+        )
+        with np.load(kept.path / "replicates.npz", allow_pickle=False) as arrays:
+            replicates = dict(arrays)
+        samples = self.samples(case, "evaluation")
+        return Evaluation(
+            case=case,
+            rows=rows,
+            replicates=replicates,
+            lower_is_better=task.lower_is_better,
+            dataset={"name": case.dataset, "n": len(samples), "sha256": _digest(samples)},
+            artifact=artifact,
+            evidence=evidence,
+            summarise_s=kept.build_s,
+        )
+
+    def task(self, case: Case) -> Task:
+        """The case's task, on the model's own tokenizer or detector."""
+        made: Task = load("tasks", case.model.task)(
+            case.model, self.float_model(case.model).path
+        )
+        return made
+
+    def samples(self, case: Case, split: str) -> Sequence[Any]:
+        """The case's samples of a split; the last data set's are kept in memory.
+
+        Raises:
+            DataError: there are none.
+        """
+        dataset = find_dataset(case.dataset)
+        if (dataset.name, split) not in self._samples:
+            if any(name != dataset.name for name, _ in self._samples):
+                self._samples.clear()
+            sources = {"evaluation": dataset.source, "calibration": dataset.calibration_source}
+            files = {
+                purpose: self.source(text).path for purpose, text in sources.items() if text
+            }
+            wanted = self.settings.samples
+            n = dataset.default_n if wanted is None else wanted or None
+            n = dataset.calibration_n if split == "calibration" else n
+            found = dataset.samples(files, split, n)
+            if not found:
+                raise DataError(f"{dataset.name} has no {split} samples")
+            self._samples[dataset.name, split] = found
+        return self._samples[dataset.name, split]
+
+    def sample(self, case: Case) -> Any:
+        """The first evaluation sample, prepared for the model."""
+        return self.task(case).prepare(self.samples(case, "evaluation")[0])
+
+    def close(self) -> None:
+        """Close the open runner."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+    def _check_disjoint(self, case: Case, calibration: Sequence[Any]) -> None:
+        if not calibration:
+            return
+        evaluated = {sample.digest: sample.id for sample in self.samples(case, "evaluation")}
+        shared = [sample.id for sample in calibration if sample.digest in evaluated]
+        if shared:
+            raise DataError(
+                f"{case} would be calibrated on samples that it is evaluated on",
+                where=case.dataset,
+                expected="no shared content",
+                got=f"{len(shared)} shared, first {shared[0]}",
+                remedy="take calibration samples from another split",
+            )
+
+    @staticmethod
+    def _guarded(
+        what: str,
+        build: Callable[[Path], Mapping[str, Any] | None],
+        kind: type[QuantbenchError] = BuildError,
+    ) -> Callable[[Path], Mapping[str, Any] | None]:
+        def guarded(folder: Path) -> Mapping[str, Any] | None:
+            with _explained(what, kind):
+                return build(folder)
+
+        return guarded
+
+
+@contextmanager
+def _explained(what: str, kind: type[QuantbenchError]) -> Iterator[None]:
+    """Put what a dependency raises into quantbench's words; OSError is the store's to explain."""
+    try:
+        yield
+    except (QuantbenchError, OSError):
+        raise
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    except Exception as error:
+        raise kind(f"{what} failed", got=f"{type(error).__name__}: {error}") from error
+
+
+def _versions(tools: Sequence[str]) -> dict[str, str]:
+    try:
+        return {tool: version(tool) for tool in tools}
+    except PackageNotFoundError as error:
+        raise MissingExtraError(
+            f"package {error.name!r} is not installed",
+            remedy='pip install "quantbench[all]"',
+        ) from error
+
+
+def _digest(samples: Sequence[Any]) -> str:
+    return digest_of([[sample.id, sample.digest] for sample in samples])

@@ -1,0 +1,268 @@
+"""The pytest face: options, markers, fixtures, terminal summary, JSON. No logic of its own.
+
+Nothing heavy is imported until a fixture is used: loading this module costs pytest milliseconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quantbench.errors import OutOfReachError, UsageError
+from quantbench.settings import OPTIONS, parse_settings
+from quantbench.study import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from quantbench.pipeline import Bench, Evaluation
+    from quantbench.protocols import Runner
+    from quantbench.settings import Settings
+
+_SETTINGS = pytest.StashKey["Settings"]()
+_BENCH = pytest.StashKey["Bench"]()
+_MARKERS = (
+    "gpu: needs a CUDA device",
+    "network: needs a package registry, hub or web server",
+    "slow: takes more than a few seconds",
+)
+_WARM_UP_CALLS = 3
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--quant-NAME`, ini `quant_NAME`; the environment's `QUANTBENCH_NAME` stands between."""
+    group = parser.getgroup("quantbench", "model quantization")
+    for name, text in OPTIONS.items():
+        group.addoption(f"--quant-{name}", metavar=name.upper(), help=text)
+        parser.addini(f"quant_{name}", text, type="string", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse bad options before any work."""
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+    try:
+        config.stash[_SETTINGS] = parse_settings(
+            {name: config.getoption(f"quant_{name}") for name in OPTIONS},
+            {name: config.getini(f"quant_{name}") for name in OPTIONS},
+            os.environ,
+        )
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    if not hasattr(config, "workerinput"):  # xdist's workers send their reports here
+        config.pluginmanager.register(_Recorder(config), "quantbench-recorder")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the chosen schemes, and bring the tests of one case together.
+
+    A model is opened once for all tests of its case that stand in one class or module.
+    """
+    schemes = config.stash[_SETTINGS].schemes
+    if schemes is not None:
+        out = [i for i in items if (case := _case_of(i)) and case.scheme.name not in schemes]
+        items[:] = [item for item in items if item not in set(out)]
+        if out:
+            config.hook.pytest_deselected(items=out)
+    ordered: list[pytest.Item] = []
+    for _, group in itertools.groupby(items, key=lambda item: item.parent):
+        together = list(group)
+        order: dict[Case | None, int] = {}
+        for item in together:
+            order.setdefault(_case_of(item), len(order))
+        ordered += sorted(together, key=lambda item: order[_case_of(item)])
+    items[:] = ordered
+
+
+@pytest.fixture(scope="session")
+def _bench(pytestconfig: pytest.Config) -> Generator[Bench]:
+    from quantbench.pipeline import Bench
+
+    bench = Bench(pytestconfig.stash[_SETTINGS])
+    pytestconfig.stash[_BENCH] = bench
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def case() -> Case:
+    """The case under test; tests say which by `parametrize("case", cases(...), ids=str)`."""
+    raise pytest.UsageError(
+        "a test that uses quantbench's fixtures needs "
+        '@pytest.mark.parametrize("case", cases("MODEL"), ids=str)'
+    )
+
+
+@pytest.fixture
+def sample(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Any:
+    """The case's first evaluation sample, prepared for the model."""
+    return _within_reach(pytestconfig, lambda: _bench.sample(case))
+
+
+@pytest.fixture
+def quantized(case: Case, sample: Any, _bench: Bench, pytestconfig: pytest.Config) -> Runner:
+    """The opened artifact, warmed up on `sample`: the first timed round is like the others."""
+    runner: Runner = _within_reach(pytestconfig, lambda: _bench.runner(case))
+    for _ in range(_WARM_UP_CALLS):
+        runner.predict(sample)
+    return runner
+
+
+@pytest.fixture
+def evaluation(
+    case: Case, _bench: Bench, pytestconfig: pytest.Config, request: pytest.FixtureRequest
+) -> Evaluation:
+    """The case's evidence and estimates. A declared collapse becomes a strict xfail here."""
+    if case.expected == "fail":
+        mark = pytest.mark.xfail(strict=True, raises=AssertionError, reason=case.reason)
+        request.node.add_marker(mark)
+    evaluated: Evaluation = _within_reach(pytestconfig, lambda: _bench.evaluate(case))
+    return evaluated
+
+
+@pytest.fixture
+def reference(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Evaluation:
+    """The evaluation of the float case that this one is judged against."""
+    evaluated: Evaluation = _within_reach(
+        pytestconfig, lambda: _bench.evaluate(case.reference)
+    )
+    return evaluated
+
+
+@pytest.fixture
+def record(case: Case, _bench: Bench) -> dict[str, Any]:
+    """What is known of the case so far, as it will stand in the JSON file."""
+    return _bench.record(case)
+
+
+def _within_reach(config: pytest.Config, work: Callable[[], Any]) -> Any:
+    """Do the work; what this machine lacks is a skip, unless `QUANTBENCH_REQUIRE` names it."""
+    try:
+        return work()
+    except OutOfReachError as error:
+        if error.requirement in config.stash[_SETTINGS].required:
+            raise
+        return pytest.skip("; ".join(line.strip() for line in str(error).splitlines()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Hang the case's record on the report: reports travel between xdist processes."""
+    report = yield
+    case = _case_of(item)
+    if case is None or _BENCH not in item.config.stash:
+        return report
+    from quantbench.report.terminal import verdict_block
+
+    record = item.config.stash[_BENCH].record(case)
+    if report.failed and call.excinfo and not call.excinfo.errisinstance(AssertionError):
+        kind = call.excinfo.type.__name__
+        record["error"] = {"stage": call.when, "type": kind, "message": str(call.excinfo.value)}
+    record["latency"] = _latency(item, record)
+    if hasattr(report, "wasxfail") and report.skipped:
+        undecided = [v for v in record["verdicts"] if v["outcome"] == "inconclusive"]
+        if undecided:  # a declared failure must be shown, not just not refuted
+            report.outcome = "failed"
+            report.longrepr = f"{case} is declared to fail, but its verdict is inconclusive"
+            del report.wasxfail
+    if report.failed and record["verdicts"]:
+        report.sections.append(("quantbench", verdict_block(record)))
+    report.quantbench = json.dumps(record, allow_nan=False)
+    return report
+
+
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Name the case in pytest-benchmark's own record of the timing."""
+    case = _case_of(item)
+    timing = getattr(item, "funcargs", {}).get("benchmark")
+    if case is not None and timing is not None:
+        timing.extra_info["case"] = str(case)
+
+
+class _Recorder:
+    """Gathers the records off the reports and writes them, in the one process that writes."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._records: dict[str, dict[str, Any]] = {}
+        self._written = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        text = getattr(report, "quantbench", None)
+        if text is None:
+            return
+        from quantbench.record.schema import merged
+
+        record = json.loads(text)
+        known = self._records.get(record["case"])
+        self._records[record["case"]] = merged(known, record) if known else record
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
+        output_json["quantbench"] = self._document()
+        for timing in output_json["benchmarks"]:
+            record = self._records.get(timing["extra_info"].get("case", ""))
+            if record is not None:
+                values = {name: m["value"] for name, m in record["metrics"].items()}
+                timing["extra_info"] |= {"metrics": values, "artifact": record["artifact"]}
+        self._written = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the file that pytest-benchmark leaves out when it timed nothing."""
+        timings = getattr(self._config, "_benchmarksession", None)
+        if timings is None or not timings.json or self._written or not self._records:
+            return
+        hook = self._config.hook
+        output = hook.pytest_benchmark_generate_json(
+            config=self._config,
+            benchmarks=[],
+            include_data=True,
+            machine_info=timings.get_machine_info(),
+            commit_info=hook.pytest_benchmark_generate_commit_info(config=self._config),
+        )
+        output["quantbench"] = self._document()
+        timings.save_json(output)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._records:
+            return
+        from quantbench.report.terminal import summary
+
+        terminalreporter.write_sep("=", "quantbench")
+        for line in summary(list(self._records.values())):
+            terminalreporter.write_line(line)
+
+    def _document(self) -> dict[str, Any]:
+        from quantbench.record.environment import environment
+        from quantbench.record.schema import document
+
+        return document(self._records.values(), environment())
+
+
+def _case_of(item: pytest.Item) -> Case | None:
+    callspec = getattr(item, "callspec", None)
+    case = callspec.params.get("case") if callspec else None
+    return case if isinstance(case, Case) else None
+
+
+def _latency(item: pytest.Item, record: dict[str, Any]) -> dict[str, Any] | None:
+    """pytest-benchmark's timing of the case's runner, or None where nothing was timed."""
+    funcargs = getattr(item, "funcargs", {})
+    timing = funcargs.get("benchmark")
+    if timing is None or "quantized" not in funcargs or not timing.stats:
+        return None
+    stats = timing.stats.stats
+    return {
+        "median_ns": round(stats.median * 1e9),
+        "iqr_ns": round(stats.iqr * 1e9),
+        "rounds": stats.rounds,
+        "threads": record["runner"]["threads"],
+        "delegate": record["runner"]["delegate"],
+    }

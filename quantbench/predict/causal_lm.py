@@ -1,0 +1,172 @@
+"""Causal language models by transformers, GPTQ checkpoints by gptqmodel."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import PredictionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from quantbench.tasks.last_word import Prompt
+
+_TOKENS_AT_ONCE = 2048
+
+
+class CausalLMRunner:
+    """A checkpoint folder, packed GPTQ or float, opened for scoring targets.
+
+    Float checkpoints run in bfloat16 where the CPU multiplies it, else in float32.
+    """
+
+    tools = ("torch", "transformers", "gptqmodel")
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        """Load the model.
+
+        Raises:
+            PredictionError: the folder is no checkpoint that transformers or gptqmodel can load.
+        """
+        # Threads that spin while they wait starve the others on a small machine.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        import torch
+
+        torch.set_num_threads(threads)
+        self._threads = threads
+        self._folder = folder
+        try:
+            self._quantized = "quantization_config" in json.loads(
+                (folder / "config.json").read_text()
+            )
+            self._model = self._load_packed() if self._quantized else self._load_float()
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise PredictionError(
+                "cannot load the language model",
+                where=folder,
+                expected="a checkpoint folder with config.json and safetensors",
+                got=f"{type(error).__name__}: {error}",
+            ) from error
+        self._model.eval()
+
+    def predict(self, prepared: Prompt) -> dict[str, list[float]]:
+        """Score one prompt: one forward pass over its tokens (prefill, batch 1)."""
+        return self._score([prepared])[0]
+
+    def predict_all(self, prepared: Iterable[Prompt]) -> Iterator[dict[str, list[float]]]:
+        """Score prompts in batches of similar length; the answers keep the given order."""
+        prompts = list(prepared)
+        answers: dict[int, dict[str, list[float]]] = {}
+        for batch in _batches(prompts):
+            scored = self._score([prompts[i] for i in batch])
+            answers.update(zip(batch, scored, strict=True))
+        yield from (answers[i] for i in range(len(prompts)))
+
+    def facts(self) -> Mapping[str, Any]:
+        """Threads, kernel, float type, and bytes of the packed weights in the checkpoint."""
+        kinds = Counter(
+            type(module).__name__
+            for module in self._model.modules()
+            if "Linear" in type(module).__name__
+        )
+        return {
+            "threads": self._threads,
+            "delegate": "none",
+            "kernel": ", ".join(f"{n} x {kind}" for kind, n in sorted(kinds.items())),
+            "dtype": str(self._model.dtype).removeprefix("torch."),
+            "weights_bytes": _weights_bytes(self._folder, self._model if not self._quantized else None),
+            "memory_footprint_bytes": self._model.get_memory_footprint(),
+        }
+
+    def close(self) -> None:
+        """Drop the weights."""
+        import gc
+
+        del self._model
+        gc.collect()
+
+    def _load_float(self) -> Any:
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        # Private, but the only place where torch says it: without these, bfloat16 is emulated.
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+        dtype = torch.bfloat16 if fast else torch.float32
+        return AutoModelForCausalLM.from_pretrained(
+            self._folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+
+    def _load_packed(self) -> Any:
+        from gptqmodel import GPTQModel
+
+        return GPTQModel.load(str(self._folder), device="cpu", trust_remote_code=False).model
+
+    def _score(self, prompts: Sequence[Prompt]) -> list[dict[str, list[float]]]:
+        """Log-probabilities (nats) and ranks of each prompt's target tokens.
+
+        Padding stands on the right, where causal attention hides it from every real token, so no
+        mask is needed. Only target positions are projected onto the vocabulary.
+        """
+        import torch
+
+        longest = max(len(prompt.tokens) for prompt in prompts)
+        tokens = torch.zeros(len(prompts), longest, dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            tokens[row, : len(prompt.tokens)] = torch.tensor(prompt.tokens)
+        spots = [
+            (row, position)
+            for row, prompt in enumerate(prompts)
+            for position in range(prompt.target_start, len(prompt.tokens))
+        ]
+        rows, positions = (torch.tensor(axis) for axis in zip(*spots, strict=True))
+        with torch.inference_mode():
+            hidden = self._model.model(input_ids=tokens, use_cache=False).last_hidden_state
+            logits = self._model.lm_head(hidden[rows, positions - 1]).float()
+            targets = tokens[rows, positions][:, None]
+            said = logits.gather(1, targets)
+            logprobs = (said - logits.logsumexp(dim=1, keepdim=True))[:, 0].tolist()
+            # Ties go to the lower token id, as argmax has it.
+            ids = torch.arange(logits.shape[1])
+            ahead = (logits > said) | ((logits == said) & (ids < targets))
+            ranks = ahead.sum(dim=1).tolist()
+        answers: list[dict[str, list[float]]] = [{"logprobs": [], "ranks": []} for _ in prompts]
+        for (row, _), logprob, rank in zip(spots, logprobs, ranks, strict=True):
+            answers[row]["logprobs"].append(logprob)
+            answers[row]["ranks"].append(rank)
+        return answers
+
+
+def _batches(prompts: Sequence[Prompt]) -> Iterator[list[int]]:
+    """Indices of prompts of similar length, at most 2,048 tokens a batch, padding included."""
+    batch: list[int] = []
+    for index in sorted(range(len(prompts)), key=lambda i: len(prompts[i].tokens), reverse=True):
+        longest = len(prompts[batch[0]].tokens) if batch else len(prompts[index].tokens)
+        if batch and longest * (len(batch) + 1) > _TOKENS_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _weights_bytes(folder: Path, loaded: Any) -> int:
+    """Bytes of the weights, each stored tensor once.
+
+    Of a packed checkpoint, what is in its files: a kernel may repack to a wider type when it
+    loads. Of a float one, what is loaded: the files may hold another float type.
+    """
+    if loaded is not None:
+        storages = {p.untyped_storage().data_ptr(): p.nbytes for p in loaded.parameters()}
+        return sum(storages.values())
+    from safetensors import safe_open
+
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - a handle, not a dict
+                total += tensors.get_tensor(name).nbytes
+    return total

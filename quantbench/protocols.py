@@ -1,0 +1,124 @@
+"""The seams: what a quantizer, a runner, a task and a data set must be able to do.
+
+A sample is whatever a data set yields; it has an `id` (unique in the data set) and a `digest`
+(of its content). A row is one sample's evidence: JSON values, with the sample's id under "id".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from quantbench.study import Scheme
+
+Row = Mapping[str, Any]
+
+
+class Sample(Protocol):
+    """One labelled item of a data set."""
+
+    @property
+    def id(self) -> str:
+        """Unique within the data set, stable across runs."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the content: equal content, equal digest, whatever the id."""
+
+
+class Dataset(Protocol):
+    """Samples in a fixed order, split by purpose."""
+
+    @property
+    def name(self) -> str:
+        """As in a case's name."""
+
+    @property
+    def task(self) -> str:
+        """The task that its samples are for."""
+
+    @property
+    def source(self) -> str | None:
+        """Where its files come from, or None when it needs none."""
+
+    @property
+    def calibration_source(self) -> str | None:
+        """Where calibration files come from when that is elsewhere."""
+
+    @property
+    def default_n(self) -> int:
+        """Samples evaluated when nobody says how many."""
+
+    @property
+    def calibration_n(self) -> int:
+        """Samples that calibrated schemes are built from."""
+
+    def samples(self, files: Mapping[str, Path], split: str, n: int | None) -> Sequence[Any]:
+        """The first `n` (None: all) samples of `split`, "evaluation" or "calibration".
+
+        `files` has the folder of each split's source, under the split's name.
+        """
+
+
+class Importer(Protocol):
+    """Turns a source's files into what quantizers start from."""
+
+    tools: tuple[str, ...]
+
+    def build(self, source: Path, folder: Path) -> None:
+        """Write the float model into the empty `folder`."""
+
+
+class Quantizer(Protocol):
+    """Builds an artifact; `tools` are the distributions whose versions are part of its identity."""
+
+    tools: tuple[str, ...]
+
+    def build(
+        self, float_model: Path, scheme: Scheme, calibration: Sequence[Any], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write the artifact into the empty `folder`; returns JSON facts about the build."""
+
+
+class Runner(Protocol):
+    """An opened artifact; `tools` are the distributions whose versions its answers depend on."""
+
+    tools: tuple[str, ...]
+
+    def predict(self, prepared: Any) -> Any:
+        """The model alone on one prepared sample: no preprocessing, no decoding."""
+
+    def predict_all(self, prepared: Iterable[Any]) -> Iterator[Any]:
+        """Predictions in the order of the input; a runner may batch inside."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """What a reader of its times must know: `threads`, `delegate`, `weights_bytes`, ..."""
+
+    def close(self) -> None:
+        """Give memory back."""
+
+
+class Task(Protocol):
+    """From samples and predictions to metrics."""
+
+    version: int
+    lower_is_better: frozenset[str]
+
+    def prepare(self, sample: Any) -> Any:
+        """The model's input for a sample."""
+
+    def evidence(self, sample: Any, prediction: Any) -> Row:
+        """One row, with all of the truth that `summarise` needs."""
+
+    def summarise(
+        self, rows: Sequence[Row], weights: NDArray[Any]
+    ) -> Mapping[str, NDArray[Any]]:
+        """Each metric for each row of `weights` [replicates, rows]: float64 [replicates].
+
+        A pure function. A weight of k counts a sample k times. A metric that the rows cannot
+        define (AP of large objects where there are none) is NaN here and null in the record.
+        """

@@ -1,0 +1,45 @@
+"""GPTQ by gptqmodel (Frantar et al., "GPTQ", 2022)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from quantbench.study import Scheme
+    from quantbench.tasks.last_word import Prompt
+
+
+class GPTQQuantizer:
+    """Weights rounded one column at a time, the error pushed onto the columns not yet rounded."""
+
+    tools = ("gptqmodel", "torch", "transformers")
+
+    def build(
+        self,
+        float_model: Path,
+        scheme: Scheme,
+        calibration: Sequence[Prompt],
+        folder: Path,
+    ) -> Mapping[str, Any]:
+        """Quantize every linear layer of the decoder; embeddings and head stay as they are."""
+        # Read by gptqmodel when it is imported: one worker a core, not its default of many.
+        os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(os.cpu_count() or 1))
+        from gptqmodel import GPTQModel, QuantizeConfig
+
+        passages = [
+            {"input_ids": list(p.tokens), "attention_mask": [1] * len(p.tokens)}
+            for p in calibration
+        ]
+        config = QuantizeConfig(bits=scheme.bits, group_size=scheme.group_size)
+        model = GPTQModel.load(str(float_model), config, device="cpu")
+        model.quantize(passages, batch_size=4)
+        model.save(str(folder))
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            if not (folder / name).exists() and (float_model / name).exists():
+                shutil.copyfile(float_model / name, folder / name)
+        return {"calibration_passages": len(passages)}

@@ -1,0 +1,57 @@
+"""The float model itself: imported from foreign formats, and served as the reference."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from quantbench.study import Scheme
+
+
+class GGUFImporter:
+    """A GGUF file becomes a Hugging Face checkpoint in float32, dequantized once."""
+
+    tools = ("transformers", "gguf")
+
+    def build(self, source: Path, folder: Path) -> None:
+        """Write `config.json`, tokenizer and `model.safetensors`.
+
+        Raises:
+            BuildError: there is not exactly one GGUF file.
+        """
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        files = list(source.glob("*.gguf"))
+        if len(files) != 1:
+            raise BuildError(
+                "expected one GGUF file", where=source, got=[file.name for file in files]
+            )
+        name = files[0].name
+        model = AutoModelForCausalLM.from_pretrained(source, gguf_file=name, dtype=torch.float32)
+        # The weights are plain float32 from here on; left in, these would make every loader
+        # treat the checkpoint as quantized.
+        model.hf_quantizer = None
+        del model.config.quantization_config
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(source, gguf_file=name).save_pretrained(folder)
+
+
+class ReferenceQuantizer:
+    """Quantizes nothing: the float checkpoint is the artifact."""
+
+    tools = ()
+
+    def build(
+        self, float_model: Path, scheme: Scheme, calibration: Sequence[Any], folder: Path
+    ) -> Mapping[str, Any]:
+        """Copy the checkpoint; its runner chooses the float type of this machine."""
+        del scheme, calibration
+        shutil.copytree(float_model, folder, dirs_exist_ok=True)
+        return {}

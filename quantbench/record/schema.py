@@ -1,0 +1,146 @@
+"""Records: everything measured for a case, as versioned JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from quantbench.artifacts import Artifact
+    from quantbench.pipeline import Evaluation
+    from quantbench.stats.bootstrap import Estimate
+    from quantbench.stats.gates import Verdict
+    from quantbench.study import Case
+
+SCHEMA = 1
+
+
+def empty_record(case: Case) -> dict[str, Any]:
+    """A record that knows the case's name and nothing measured."""
+    return {
+        "case": str(case),
+        "model": case.model.name,
+        "scheme": case.scheme.name,
+        "task": case.model.task,
+        "dataset": {"name": case.dataset, "n": None, "sha256": None},
+        "artifact": None,
+        "metrics": {},
+        "verdicts": [],
+        "expected": case.expected,
+        "latency": None,
+        "memory": {"weights_bytes": None, "peak_rss_bytes": None},
+        "energy": {"joules_per_sample": None, "provenance": "unavailable"},
+        "timings_s": {"build": None, "predict": None, "summarise": None},
+        "cache": {"artifact": None, "evidence": None},
+        "runner": None,
+        "note": case.model.note,
+        "error": None,
+    }
+
+
+def with_artifact(
+    record: dict[str, Any], artifact: Artifact, facts: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Add what is known once the artifact is built, and opened (`facts`)."""
+    memory = {**record["memory"], "weights_bytes": facts["weights_bytes"]} if facts else {}
+    return {
+        **record,
+        "artifact": {"sha256": artifact.sha256, "size_bytes": artifact.size_bytes},
+        "timings_s": {**record["timings_s"], "build": artifact.build_s},
+        "cache": {**record["cache"], "artifact": artifact.cache},
+        "memory": memory or record["memory"],
+        "runner": dict(facts) if facts else record["runner"],
+    }
+
+
+def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
+    """Add metrics with intervals, verdicts, and what was measured while predicting."""
+    measured = evaluation.evidence.details
+    return {
+        **with_artifact(record, evaluation.artifact, measured["runner"]),
+        "dataset": dict(evaluation.dataset),
+        "metrics": {name: as_json(evaluation.estimate(name)) for name in evaluation.replicates},
+        "verdicts": [
+            verdict_as_json(verdict, evaluation.case) for verdict in evaluation.verdicts
+        ],
+        "memory": {
+            "weights_bytes": measured["runner"]["weights_bytes"],
+            "peak_rss_bytes": measured["peak_rss_bytes"],
+        },
+        "timings_s": {
+            "build": evaluation.artifact.build_s,
+            "predict": measured["predict_s"],
+            "summarise": evaluation.summarise_s,
+        },
+        "cache": {
+            "artifact": evaluation.artifact.cache,
+            "evidence": "computed" if evaluation.evidence.cache == "built" else "hit",
+        },
+    }
+
+
+def as_json(estimate: Estimate) -> dict[str, Any]:
+    """An estimate; an undefined one has nulls, never NaN."""
+    return {
+        "value": _finite(estimate.value),
+        "low": _finite(estimate.low),
+        "high": _finite(estimate.high),
+        "confidence": estimate.confidence,
+        "n": estimate.n,
+        "method": estimate.method,
+    }
+
+
+def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
+    """A verdict with the study's expectation beside it."""
+    return {
+        "metric": verdict.gate.metric,
+        "margin": verdict.gate.margin,
+        "confidence": verdict.gate.confidence,
+        "outcome": verdict.outcome,
+        "difference": _finite(verdict.difference.value),
+        "low": _finite(verdict.difference.low),
+        "high": _finite(verdict.difference.high),
+        "method": verdict.difference.method,
+        "expected": case.expected,
+        "reason": case.reason,
+    }
+
+
+def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Two records of one case as one: what the later one does not know stays.
+
+    Of the cache words the first stands: a case that was built in this run was built, although
+    the test after it found it in the store. Of errors the first stands too.
+    """
+    result = dict(earlier)
+    for name, value in later.items():
+        known = earlier.get(name)
+        if name == "cache":
+            result[name] = {key: known[key] or value[key] for key in value}
+        elif name == "verdicts":
+            result[name] = [*known, *(verdict for verdict in value if verdict not in known)]
+        elif name == "error":
+            result[name] = known or value
+        elif isinstance(value, dict) and isinstance(known, dict):
+            result[name] = known | {k: v for k, v in value.items() if v is not None}
+        elif value is not None:
+            result[name] = value
+    return result
+
+
+def document(
+    records: Iterable[Mapping[str, Any]], environment: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The value of the top-level key "quantbench" in the file of `--benchmark-json`."""
+    return {
+        "schema": SCHEMA,
+        "environment": dict(environment),
+        "records": sorted(records, key=lambda record: str(record["case"])),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,105 @@
+"""What a run was asked for: command line over environment over configuration file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quantbench.errors import UsageError
+from quantbench.study import Scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# name: help. The option is --quant-NAME, the ini key quant_NAME, the variable QUANTBENCH_NAME.
+OPTIONS = {
+    "schemes": "comma-separated schemes to run, e.g. float32,int8_static (default: all)",
+    "samples": "samples to evaluate a case on, or 'all' (default: the data set's own number)",
+    "data": "folder with data that cannot be shipped, e.g. lambada/lambada_test.jsonl",
+    "cache": "folder of the artifact store (default: the platform's cache directory)",
+}
+REQUIREMENTS = ("extras", "data", "network", "gpu")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parsed and checked.
+
+    Attributes:
+        schemes: names to run, or None for all.
+        samples: evaluated samples a case; None for the data set's own number, 0 for all.
+        data: folder of data that cannot be shipped, or None.
+        cache: folder of the store.
+        required: requirements whose lack is an error instead of a skip.
+        threads: of every runner.
+    """
+
+    cache: Path
+    schemes: frozenset[str] | None = None
+    samples: int | None = None
+    data: Path | None = None
+    required: frozenset[str] = frozenset()
+    threads: int = 1
+
+
+def parse_settings(
+    options: Mapping[str, str | None],
+    ini: Mapping[str, str],
+    environment: Mapping[str, str],
+) -> Settings:
+    """Read the four options of `OPTIONS` and `QUANTBENCH_REQUIRE`.
+
+    Raises:
+        UsageError: a value that cannot be meant; the message lists what can.
+    """
+    given = {
+        name: options.get(name) or environment.get(f"QUANTBENCH_{name.upper()}") or ini.get(name)
+        for name in OPTIONS
+    }
+    schemes = _words(given["schemes"])
+    for scheme in schemes:
+        Scheme.parse(scheme)
+    data = Path(given["data"]).expanduser() if given["data"] else None
+    if data is not None and not data.is_dir():
+        raise UsageError("--quant-data names no folder", got=data.absolute())
+    required = _words(environment.get("QUANTBENCH_REQUIRE"))
+    if unknown := required - set(REQUIREMENTS):
+        raise UsageError(
+            "unknown word in QUANTBENCH_REQUIRE",
+            expected=", ".join(REQUIREMENTS),
+            got=", ".join(sorted(unknown)),
+        )
+    return Settings(
+        cache=Path(given["cache"]).expanduser() if given["cache"] else _default_cache(),
+        schemes=schemes or None,
+        samples=_samples(given["samples"]),
+        data=data,
+        required=required,
+        threads=_threads(environment),
+    )
+
+
+def _words(text: str | None) -> frozenset[str]:
+    return frozenset(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def _samples(text: str | None) -> int | None:
+    if text is None or text == "all":
+        return None if text is None else 0
+    if not text.isdecimal() or int(text) == 0:
+        raise UsageError("--quant-samples", expected="a positive number, or 'all'", got=repr(text))
+    return int(text)
+
+
+def _threads(environment: Mapping[str, str]) -> int:
+    """The cores this process may use, shared with the other xdist workers."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def _default_cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("quantbench")

@@ -1,0 +1,94 @@
+"""Predict the last word of a passage (LAMBADA: Paperno et al., 2016)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.errors import DataError, PredictionError
+from quantbench.metrics import language
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from quantbench.catalog.datasets import Passage
+    from quantbench.protocols import Row
+    from quantbench.study import Model
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A tokenized passage: `tokens[target_start:]` is the word to predict."""
+
+    tokens: tuple[int, ...]
+    target_start: int
+
+
+class LastWord:
+    """Passages in, the target's log-probabilities and ranks out."""
+
+    version = 1
+    lower_is_better = frozenset({"perplexity"})
+
+    def __init__(self, model: Model, float_model: Path) -> None:
+        """Remember where the tokenizer is; it is read when the first passage is prepared."""
+        del model
+        self._folder = float_model
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self._folder)
+
+    def prepare(self, sample: Passage) -> Prompt:
+        """Tokenize context and target jointly; the target keeps its leading space.
+
+        The passage is split at its last space. Target tokens are those that reach beyond the
+        context, so a tokenizer that merges across the split is judged by what it really does.
+
+        Raises:
+            DataError: the passage has no last word to predict.
+        """
+        text = sample.text.rstrip()
+        split = text.rfind(" ")
+        if split < 1:
+            raise DataError(
+                "a passage needs a context and a last word", where=sample.id, got=repr(text)
+            )
+        encoded = self._tokenizer(text, return_offsets_mapping=True)
+        start = next(i for i, (_, end) in enumerate(encoded["offset_mapping"]) if end > split)
+        if start == 0:
+            raise DataError(
+                "the whole passage is one token, so nothing predicts it",
+                where=sample.id,
+                got=repr(text),
+            )
+        return Prompt(tuple(encoded["input_ids"]), start)
+
+    def evidence(self, sample: Passage, prediction: Mapping[str, Sequence[float]]) -> Row:
+        """Log-probability (nats) and rank (0 is the greedy choice) of each target token.
+
+        Raises:
+            PredictionError: a log-probability is NaN or infinite.
+        """
+        if not np.isfinite(prediction["logprobs"]).all():
+            raise PredictionError(
+                "the model's logits hold NaN or infinity",
+                where=sample.id,
+                got=list(prediction["logprobs"]),
+                remedy="the artifact is broken: calibrate with more passages or another group size",
+            )
+        return {"id": sample.id, **prediction}
+
+    def summarise(
+        self, rows: Sequence[Row], weights: NDArray[Any]
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """accuracy, top1, top5, perplexity (`metrics/language.py`)."""
+        return language.summarise(rows, weights)
