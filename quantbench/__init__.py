@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quantbench.catalog.datasets import Passages
     from quantbench.catalog.models import cases
     from quantbench.errors import QuantbenchError
     from quantbench.pipeline import Evaluation, non_inferior
@@ -21,6 +22,7 @@ _HOMES = {
     "Detector": "quantbench.study",
     "Evaluation": "quantbench.pipeline",
     "Model": "quantbench.study",
+    "Passages": "quantbench.catalog.datasets",
     "QuantbenchError": "quantbench.errors",
     "Scheme": "quantbench.study",
     "Verdict": "quantbench.stats.gates",
@@ -33,6 +35,7 @@ __all__ = [
     "Detector",
     "Evaluation",
     "Model",
+    "Passages",
     "QuantbenchError",
     "Scheme",
     "Verdict",

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.artifacts import Artifact, Store
-from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.sources import parse_source
 from quantbench.digests import digest_of
 from quantbench.errors import (
@@ -314,7 +313,7 @@ class Bench:
             rows=rows,
             replicates=replicates,
             lower_is_better=task.lower_is_better,
-            dataset={"name": case.dataset, "n": len(samples), "sha256": _digest(samples)},
+            dataset={"name": case.dataset.name, "n": len(samples), "sha256": _digest(samples)},
             artifact=artifact,
             evidence=evidence,
             summarise_s=kept.build_s,
@@ -333,7 +332,7 @@ class Bench:
         Raises:
             DataError: there are none.
         """
-        dataset = find_dataset(case.dataset)
+        dataset = case.dataset
         if (dataset.name, split) not in self._samples:
             if any(name != dataset.name for name, _ in self._samples):
                 self._samples.clear()
@@ -368,7 +367,7 @@ class Bench:
         if shared:
             raise DataError(
                 f"{case} would be calibrated on samples that it is evaluated on",
-                where=case.dataset,
+                where=case.dataset.name,
                 expected="no shared content",
                 got=f"{len(shared)} shared, first {shared[0]}",
                 remedy="take calibration samples from another split",

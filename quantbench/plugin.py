@@ -14,7 +14,7 @@ import pytest
 
 from quantbench.errors import OutOfReachError, UsageError
 from quantbench.settings import OPTIONS, parse_settings
-from quantbench.study import Case
+from quantbench.study import Case, Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -64,6 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     schemes = config.stash[_SETTINGS].schemes
     if schemes is not None:
+        _check_known(schemes, {case.scheme.name for item in items if (case := _case_of(item))})
         out = [i for i in items if (case := _case_of(i)) and case.scheme.name not in schemes]
         items[:] = [item for item in items if item not in set(out)]
         if out:
@@ -137,6 +138,15 @@ def reference(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Evaluat
 def record(case: Case, _bench: Bench) -> dict[str, Any]:
     """What is known of the case so far, as it will stand in the JSON file."""
     return _bench.record(case)
+
+
+def _check_known(schemes: frozenset[str], collected: set[str]) -> None:
+    for scheme in schemes - collected:
+        try:
+            Scheme.parse(scheme)  # of a study that was not collected
+        except UsageError as error:
+            known = ", ".join(sorted(collected))
+            raise pytest.UsageError(f"--quant-schemes: {error}\n  collected: {known}") from error
 
 
 def _within_reach(config: pytest.Config, work: Callable[[], Any]) -> Any:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantbench.errors import UsageError
-from quantbench.study import Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,12 +54,12 @@ def parse_settings(
         UsageError: a value that cannot be meant; the message lists what can.
     """
     given = {
-        name: options.get(name) or environment.get(f"QUANTBENCH_{name.upper()}") or ini.get(name)
+        name: options.get(name)
+        or environment.get(f"QUANTBENCH_{name.upper()}")
+        or ini.get(name)
+        or None
         for name in OPTIONS
     }
-    schemes = _words(given["schemes"])
-    for scheme in schemes:
-        Scheme.parse(scheme)
     data = Path(given["data"]).expanduser() if given["data"] else None
     if data is not None and not data.is_dir():
         raise UsageError("--quant-data names no folder", got=data.absolute())
@@ -73,7 +72,7 @@ def parse_settings(
         )
     return Settings(
         cache=Path(given["cache"]).expanduser() if given["cache"] else _default_cache(),
-        schemes=schemes or None,
+        schemes=_words(given["schemes"]) or None,
         samples=_samples(given["samples"]),
         data=data,
         required=required,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from quantbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from quantbench.protocols import Dataset
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
@@ -40,12 +43,14 @@ class Scheme:
     group_size: int | None = None
 
     @classmethod
-    def parse(cls, name: str) -> Scheme:
-        """Decode a scheme's name.
+    def parse(cls, name: str | Scheme) -> Scheme:
+        """Decode a scheme's name; a scheme passes through.
 
         Raises:
             UsageError: no scheme has this name; the message lists what exists.
         """
+        if isinstance(name, Scheme):
+            return name
         if name == "reference":
             return cls(name, "reference", "float", "float")
         if name in _LITERT:
@@ -101,8 +106,8 @@ class Model:
         runner: entry point (group `quantbench.runners`) that predicts.
         task: entry point (group `quantbench.tasks`) that makes and sums up evidence.
         reference: the float scheme that the others are judged against.
-        schemes: all schemes of the default study, the reference first.
-        datasets: names from `catalog/datasets.py`.
+        schemes: all schemes of the default study: names, or `Scheme`s with a quantizer of yours.
+        datasets: names from `catalog/datasets.py`, or data sets of your own.
         detector: for detection, how to feed and decode.
         note: something a reader of its numbers must know; printed with them.
     """
@@ -112,22 +117,27 @@ class Model:
     runner: str
     task: str
     reference: str
-    schemes: tuple[str, ...]
-    datasets: tuple[str, ...]
+    schemes: tuple[str | Scheme, ...]
+    datasets: tuple[str | Dataset, ...]
     importer: str | None = None
     detector: Detector | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a name that could not stand in a case's name, and unknown schemes."""
+        """Refuse a name that could not stand in a case's name, and schemes that do not fit."""
         if not _NAME.fullmatch(self.name):
             raise UsageError(
                 "a model's name must be usable in test ids and file names",
                 expected="lower-case letters, digits, '_' and '.'",
                 got=repr(self.name),
             )
-        for scheme in (self.reference, *self.schemes):
-            Scheme.parse(scheme)
+        names = [scheme.name for scheme in map(Scheme.parse, self.schemes)]
+        if self.reference not in names:
+            raise UsageError(
+                f"the reference of {self.name} is none of its schemes",
+                expected=", ".join(names),
+                got=repr(self.reference),
+            )
 
 
 @dataclass(frozen=True)
@@ -141,18 +151,19 @@ class Case:
 
     model: Model
     scheme: Scheme
-    dataset: str
+    dataset: Dataset
     expected: Literal["pass", "fail"] = "pass"
     reason: str = ""
 
     def __str__(self) -> str:
         """`model-scheme-dataset`."""
-        return f"{self.model.name}-{self.scheme.name}-{self.dataset}"
+        return f"{self.model.name}-{self.scheme.name}-{self.dataset.name}"
 
     @property
     def reference(self) -> Case:
         """The case that this one is judged against (itself for the reference)."""
-        return Case(self.model, Scheme.parse(self.model.reference), self.dataset)
+        schemes = {scheme.name: scheme for scheme in map(Scheme.parse, self.model.schemes)}
+        return Case(self.model, schemes[self.model.reference], self.dataset)
 
     @property
     def is_reference(self) -> bool:

@@ -84,19 +84,48 @@ class DigitScenes:
         return Picture(f"{split}-{index:06d}", drawn.image, truths)
 
 
+def read_jsonl(path: Path) -> Iterator[str]:
+    """The `text` of each line of a JSON-lines file.
+
+    Raises:
+        DataError: a line is no JSON object with a text under "text".
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                text = json.loads(line)["text"]
+            except (ValueError, TypeError, KeyError):
+                text = None
+            if not isinstance(text, str):
+                raise DataError(
+                    "not a passage",
+                    where=f"{path}:{number}",
+                    expected='{"text": "..."}',
+                    got=repr(line[:80]),
+                )
+            yield text
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Each line that is not blank."""
+    with path.open(encoding="utf-8") as lines:
+        yield from (line.strip() for line in lines if line.strip())
+
+
 @dataclass(frozen=True)
 class Passages:
     """Texts for last-word prediction.
 
     Attributes:
-        read: evaluation texts of the source's file.
+        source: one file, e.g. `file:passages.jsonl`.
+        read: evaluation texts of the source's file; JSON lines with a `text` by default.
         read_calibration: calibration texts of the calibration source's file, or None: then the
             last `calibration_n` passages of the one file are kept for calibration.
     """
 
     name: str
     source: str
-    read: Callable[[Path], Iterator[str]]
+    read: Callable[[Path], Iterator[str]] = read_jsonl
     calibration_source: str | None = None
     read_calibration: Callable[[Path], Iterator[str]] | None = None
     task: str = "last_word"
@@ -136,34 +165,6 @@ class Passages:
                     got=repr(passage.text),
                 )
         return passages
-
-
-def read_jsonl(path: Path) -> Iterator[str]:
-    """The `text` of each line of a JSON-lines file.
-
-    Raises:
-        DataError: a line is no JSON object with a text under "text".
-    """
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                text = json.loads(line)["text"]
-            except (ValueError, TypeError, KeyError):
-                text = None
-            if not isinstance(text, str):
-                raise DataError(
-                    "not a passage",
-                    where=f"{path}:{number}",
-                    expected='{"text": "..."}',
-                    got=repr(line[:80]),
-                )
-            yield text
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """Each line that is not blank."""
-    with path.open(encoding="utf-8") as lines:
-        yield from (line.strip() for line in lines if line.strip())
 
 
 def read_kjv(path: Path) -> Iterator[str]:
@@ -218,12 +219,14 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
-def find_dataset(name: str) -> Dataset:
-    """The data set of this name.
+def find_dataset(dataset: str | Dataset) -> Dataset:
+    """The data set of this name; a data set of your own passes through.
 
     Raises:
         UsageError: there is none; the message lists what exists.
     """
-    if name not in DATASETS:
-        raise UsageError(f"unknown data set {name!r}", expected=", ".join(sorted(DATASETS)))
-    return DATASETS[name]
+    if not isinstance(dataset, str):
+        return dataset
+    if dataset not in DATASETS:
+        raise UsageError(f"unknown data set {dataset!r}", expected=", ".join(sorted(DATASETS)))
+    return DATASETS[dataset]

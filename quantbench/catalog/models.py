@@ -12,6 +12,8 @@ from quantbench.study import Case, Detector, Model, Scheme
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from quantbench.protocols import Dataset
+
 _DIGITS = Path(__file__).with_name("digits")
 
 MODELS = {
@@ -65,17 +67,16 @@ def find_model(name: str) -> Model:
 def cases(
     model: str | Model,
     *,
-    schemes: Sequence[str] | None = None,
-    datasets: Sequence[str] | None = None,
+    schemes: Sequence[str | Scheme] | None = None,
+    datasets: Sequence[str | Dataset] | None = None,
     collapses: Mapping[str, str] | None = None,
 ) -> list[Case]:
     """Every case of a model, for `pytest.mark.parametrize("case", cases(...), ids=str)`.
 
     Args:
         model: a name from the catalog, or your own `Model`.
-        schemes: names to take instead of the model's own; a Model's schemes start with its
-            reference, which is a case like any other.
-        datasets: names to take instead of the model's own.
+        schemes: to take instead of the model's own; the reference is a case like any other.
+        datasets: names, or data sets of your own, to take instead of the model's own.
         collapses: scheme, or `scheme-dataset`, to the reason why it is known to fail its gate.
             Such a case must fail: an unexpected pass is an error too.
 
@@ -86,17 +87,16 @@ def cases(
     declared = dict(collapses or {})
     found = []
     used = set()
-    for dataset in datasets or described.datasets:
-        for name in schemes or described.schemes:
-            scheme = Scheme.parse(name)
-            keys = {name, f"{name}-{find_dataset(dataset).name}"} & set(declared)
+    for dataset in map(find_dataset, datasets or described.datasets):
+        for scheme in map(Scheme.parse, schemes or described.schemes):
+            keys = {scheme.name, f"{scheme.name}-{dataset.name}"} & set(declared)
             used |= keys
             reason = "; ".join(declared[key] for key in sorted(keys))
             found.append(Case(described, scheme, dataset, "fail" if keys else "pass", reason))
     if unused := set(declared) - used:
         raise UsageError(
             f"collapses names no case of {described.name}",
-            expected=", ".join(f"{case.scheme.name}-{case.dataset}" for case in found),
+            expected=", ".join(f"{case.scheme.name}-{case.dataset.name}" for case in found),
             got=", ".join(sorted(unused)),
         )
     return found

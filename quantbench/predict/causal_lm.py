@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import PredictionError
+from quantbench.predict.dense import check_same, dense_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from quantbench.tasks.last_word import Prompt
 
 _TOKENS_AT_ONCE = 2048
+_CHECKED = 8  # prompts on which packed and unpacked weights must agree
 
 
 class CausalLMRunner:
@@ -55,14 +58,25 @@ class CausalLMRunner:
 
     def predict(self, prepared: Prompt) -> dict[str, list[float]]:
         """Score one prompt: one forward pass over its tokens (prefill, batch 1)."""
-        return self._score([prepared])[0]
+        return self._score(self._model, [prepared])[0]
 
     def predict_all(self, prepared: Iterable[Prompt]) -> Iterator[dict[str, list[float]]]:
-        """Score prompts in batches of similar length; the answers keep the given order."""
+        """Score prompts in batches of similar length; the answers keep the given order.
+
+        A packed model is scored through its unpacked weights, once a sample has shown that the
+        packed kernel says the same.
+        """
         prompts = list(prepared)
+        model = self._model
+        if self._quantized and prompts:
+            model = dense_model(self._folder, self._model.dtype)
+            few = sorted(prompts, key=lambda prompt: len(prompt.tokens))[:_CHECKED]
+            check_same(
+                partial(self._score, self._model), partial(self._score, model), few, self._folder
+            )
         answers: dict[int, dict[str, list[float]]] = {}
         for batch in _batches(prompts):
-            scored = self._score([prompts[i] for i in batch])
+            scored = self._score(model, [prompts[i] for i in batch])
             answers.update(zip(batch, scored, strict=True))
         yield from (answers[i] for i in range(len(prompts)))
 
@@ -105,7 +119,8 @@ class CausalLMRunner:
 
         return GPTQModel.load(str(self._folder), device="cpu", trust_remote_code=False).model
 
-    def _score(self, prompts: Sequence[Prompt]) -> list[dict[str, list[float]]]:
+    @staticmethod
+    def _score(model: Any, prompts: Sequence[Prompt]) -> list[dict[str, list[float]]]:
         """Log-probabilities (nats) and ranks of each prompt's target tokens.
 
         Padding stands on the right, where causal attention hides it from every real token, so no
@@ -124,8 +139,8 @@ class CausalLMRunner:
         ]
         rows, positions = (torch.tensor(axis) for axis in zip(*spots, strict=True))
         with torch.inference_mode():
-            hidden = self._model.model(input_ids=tokens, use_cache=False).last_hidden_state
-            logits = self._model.lm_head(hidden[rows, positions - 1]).float()
+            hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state
+            logits = model.lm_head(hidden[rows, positions - 1]).float()
             targets = tokens[rows, positions][:, None]
             said = logits.gather(1, targets)
             logprobs = (said - logits.logsumexp(dim=1, keepdim=True))[:, 0].tolist()

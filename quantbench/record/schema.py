@@ -24,7 +24,7 @@ def empty_record(case: Case) -> dict[str, Any]:
         "model": case.model.name,
         "scheme": case.scheme.name,
         "task": case.model.task,
-        "dataset": {"name": case.dataset, "n": None, "sha256": None},
+        "dataset": {"name": case.dataset.name, "n": None, "sha256": None},
         "artifact": None,
         "metrics": {},
         "verdicts": [],

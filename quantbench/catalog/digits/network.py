@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STRIDE = 4
-_STAGES = ((24, 2, 1), (32, 3, 2), (48, 4, 2), (64, 4, 2))  # (channels, expansion, blocks)
-_NECK_CHANNELS = 32
+_STAGES = ((24, 3, 3), (40, 3, 3), (56, 3, 2), (80, 3, 2))  # (channels, expansion, blocks)
+_NECK_CHANNELS = 40
 _PRIOR_LOGIT = -2.19  # Zhou et al.: sigmoid(-2.19) = .1, so that training starts near the base rate
 
 

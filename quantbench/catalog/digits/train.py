@@ -56,7 +56,7 @@ def train(out: Path, steps: int) -> None:
     network = build_network()
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(
-            1e-5, steps, alpha=0.002, warmup_target=3e-3, warmup_steps=steps // 20
+            1e-5, steps, alpha=0.002, warmup_target=6e-3, warmup_steps=steps // 20
         ),
         weight_decay=1e-4,
     )
@@ -69,10 +69,12 @@ def train(out: Path, steps: int) -> None:
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
         return loss
 
-    recent: list[float] = []
-    for images, wanted in tqdm(_batches(steps), total=steps, unit="batch", mininterval=10):
-        recent = [*recent[-99:], float(step(images, wanted))]
-    print(f"mean loss of the last {len(recent)} batches: {np.mean(recent):.3f}")  # noqa: T201
+    losses = []
+    progress = tqdm(_batches(steps), total=steps, unit="batch", mininterval=10)
+    for images, wanted in progress:
+        losses.append(float(step(images, wanted)))
+        if len(losses) % 100 == 0:
+            progress.set_postfix(loss=f"{np.mean(losses[-100:]):.3f}", refresh=False)
     save_network(network, out)
 
 

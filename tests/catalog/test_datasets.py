@@ -1,0 +1,143 @@
+"""Data sets: fixed order, exact truth, no sample in two splits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantbench import Passages
+from quantbench.catalog.datasets import Passage, find_dataset, read_kjv, read_lines
+from quantbench.catalog.digits.scenes import SIZE_PX, glyph_indices, scene
+from quantbench.errors import DataError
+
+
+def passages_file(folder: Path, texts: list[str]) -> Path:
+    folder.mkdir()
+    lines = (json.dumps({"text": text}) + "\n" for text in texts)
+    (folder / "passages.jsonl").write_text("".join(lines))
+    return folder
+
+
+def test_no_glyph_is_in_both_splits() -> None:
+    train, evaluation = glyph_indices("train"), glyph_indices("evaluation")
+    assert set(train) & set(evaluation) == set()
+    assert sorted([*train, *evaluation]) == list(range(1797))
+
+
+@pytest.mark.parametrize("split", ["train", "calibration", "evaluation"])
+def test_a_scene_has_one_to_eight_digits_inside_the_picture(split: str) -> None:
+    for index in range(50):
+        drawn = scene(split, index)
+        assert drawn.image.shape == (SIZE_PX, SIZE_PX, 3)
+        assert drawn.image.dtype == np.uint8
+        assert 1 <= len(drawn.labels) <= 8
+        assert set(drawn.labels) <= set(range(10))
+        x, y, width, height = drawn.boxes.T
+        assert (x >= 0).all() and (y >= 0).all()
+        assert (x + width <= SIZE_PX).all() and (y + height <= SIZE_PX).all()
+        assert (width >= 1).all() and (height >= 5).all()
+
+
+def test_a_scene_depends_on_split_and_index_alone() -> None:
+    first = scene("evaluation", 7)
+    scene("evaluation", 8)
+    again = scene("evaluation", 7)
+    assert (again.image == first.image).all()
+    assert (again.boxes == first.boxes).all()
+    assert (scene("calibration", 7).image != first.image).any()
+
+
+def test_the_ink_lies_in_the_box() -> None:
+    """The picture differs from its surroundings inside the box and touches all its sides."""
+    drawn = scene("evaluation", 2)
+    for x, y, width, height in drawn.boxes.astype(int):
+        window = drawn.image[y : y + height, x : x + width].astype(float)
+        assert window.std() > 10
+
+
+def test_scenes_are_coco_samples() -> None:
+    (picture,) = find_dataset("digit_scenes").samples({}, "evaluation", 1)
+    assert picture.id == "evaluation-000000"
+    for truth in picture.truths:
+        assert truth["area"] == truth["bbox"][2] * truth["bbox"][3]
+        assert 1 <= truth["category_id"] <= 10
+        assert truth["iscrowd"] == 0
+
+
+def test_a_longer_list_starts_with_the_shorter(tmp_path: Path) -> None:
+    folder = passages_file(tmp_path / "files", [f"passage number {i}" for i in range(30)])
+    data = Passages("mine", "file:unused", calibration_n=10)
+    files = {"evaluation": folder}
+    short, long = (data.samples(files, "evaluation", n) for n in (5, None))
+    assert long[:5] == short
+    assert len(long) == 20
+
+
+def test_one_file_never_serves_a_passage_to_both_splits(tmp_path: Path) -> None:
+    folder = passages_file(tmp_path / "files", [f"passage number {i}" for i in range(30)])
+    data = Passages("mine", "file:unused", calibration_n=10)
+    evaluated, calibrated = (
+        {sample.digest for sample in data.samples({"evaluation": folder}, split, None)}
+        for split in ("evaluation", "calibration")
+    )
+    assert len(calibrated) == 10
+    assert evaluated & calibrated == set()
+
+
+def test_calibration_drops_what_occurs_in_evaluation_in_other_spelling(tmp_path: Path) -> None:
+    evaluation = passages_file(tmp_path / "test", ["He said: \"Don't go!\"", "Another one"])
+    calibration = tmp_path / "dev"
+    calibration.mkdir()
+    (calibration / "dev.txt").write_text("he said : `` do n't go ! ''\nsomething new here\n")
+    data = Passages(
+        "mine", "file:unused", calibration_source="file:unused", read_calibration=read_lines
+    )
+    files = {"evaluation": evaluation, "calibration": calibration}
+    (kept,) = data.samples(files, "calibration", None)
+    assert kept.text == "something new here"
+
+
+def test_same_words_are_the_same_passage() -> None:
+    assert Passage("a", "A dog,  barked").digest == Passage("b", "a dog barked!").digest
+    assert Passage("a", "A dog barked").digest != Passage("b", "A dog barks").digest
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"texts": "typo"}', "expected"),
+        ("not json", "not a passage"),
+        ('["a list"]', "not a passage"),
+        ('{"text": 3}', "not a passage"),
+        ('{"text": "alone"}', "at least two words"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "passages.jsonl").write_text('{"text": "a good line"}\n' + line + "\n")
+    with pytest.raises(DataError, match=message) as caught:
+        Passages("mine", "file:unused").samples({"evaluation": tmp_path}, "evaluation", None)
+    assert "passages.jsonl" in str(caught.value)
+
+
+def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "passages.jsonl").write_text("")
+    with pytest.raises(DataError, match="mine holds no passage"):
+        Passages("mine", "file:unused").samples({"evaluation": tmp_path}, "evaluation", None)
+
+
+def test_kjv_passages_repeat_their_last_word(tmp_path: Path) -> None:
+    verse = "And the [very] long verse number {} of the book goes on and on " + "word " * 40
+    text = " ".join(verse.format(i) + f"until the end of verse {i}." for i in range(20))
+    module = tmp_path / "bible.py"
+    module.write_text(f'import a_package_that_is_not_there\nbible = Bible("""{text}""")\n')
+    passages = list(read_kjv(module))
+    assert len(passages) == 20
+    for passage in passages:
+        words = passage.lower().split()
+        assert 45 <= len(words) <= 110
+        assert words[-1] in words[:-1]
+        assert not set("[]") & set(passage)
+    assert list(read_kjv(module)) == passages

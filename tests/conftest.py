@@ -1,0 +1,3 @@
+"""Nothing is shared by all tests but pytester."""
+
+pytest_plugins = ["pytester"]

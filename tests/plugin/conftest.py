@@ -1,0 +1,188 @@
+"""A small study whose parts implement the Protocols, installed by its own entry points."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FAKES = '''
+import json
+import os
+import time
+from dataclasses import dataclass
+
+from quantbench import Model, Scheme
+from quantbench.errors import FetchError
+from quantbench.metrics import language
+
+
+@dataclass(frozen=True)
+class Sample:
+    number: int
+
+    @property
+    def id(self):
+        return f"sample-{self.number}"
+
+    @property
+    def digest(self):
+        return f"content-{self.number}"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Even numbers to evaluate, odd ones to calibrate with."""
+
+    name: str = "numbers"
+    task: str = "fake"
+    source: str | None = None
+    calibration_source: str | None = None
+    default_n: int = 400
+    calibration_n: int = 4
+
+    def samples(self, files, split, n):
+        return [Sample(2 * i + (split == "calibration")) for i in range(n or 1000)]
+
+
+class Quantizer:
+    """Writes how many of every hundred samples the model gets wrong."""
+
+    tools = ()
+
+    def build(self, float_model, scheme, calibration, folder):
+        with open("builds.log", "a") as log:
+            log.write(scheme.name + chr(10))
+        if scheme.name == "broken":
+            raise RuntimeError("no kernel for op 7")
+        if scheme.name == "unreachable":
+            raise FetchError("the fake registry is closed", remedy="open it")
+        if scheme.name == "without_extra":
+            import a_module_that_is_not_there
+        wrong = {"float": 20, "same": 20, "worse": 50, "close": 25, "nan": 20}[scheme.name]
+        (folder / "model.json").write_text(json.dumps({"wrong": wrong, "name": scheme.name}))
+        return {}
+
+
+class Runner:
+    tools = ()
+
+    def __init__(self, folder, threads):
+        self.model = json.loads((folder / "model.json").read_text())
+        self.threads = threads
+
+    def predict(self, prepared):
+        if os.environ.get("FAKE_CRASH") == self.model["name"]:
+            os.kill(os.getpid(), 9)
+        # "close" errs on other samples than "float": as many flips each way, so little is certain.
+        place = (prepared // 2 + 50 * (self.model["name"] == "close")) % 100
+        wrong = place < self.model["wrong"]
+        logprob = float("nan") if self.model["name"] == "nan" else -1.0
+        return {"logprobs": [logprob], "ranks": [int(wrong)]}
+
+    def predict_all(self, prepared):
+        return map(self.predict, prepared)
+
+    def facts(self):
+        return {"threads": self.threads, "delegate": "none", "kernel": "fake", "weights_bytes": 8}
+
+    def close(self):
+        pass
+
+
+class Task:
+    version = 1
+    lower_is_better = frozenset({"perplexity"})
+
+    def __init__(self, model, float_model):
+        pass
+
+    def prepare(self, sample):
+        return sample.number
+
+    def evidence(self, sample, prediction):
+        return {"id": sample.id, **prediction}
+
+    def summarise(self, rows, weights):
+        return language.summarise(rows, weights)
+
+
+def model(*names):
+    schemes = tuple(Scheme(name, "fake", "float32", "float32") for name in ("float", *names))
+    return Model(
+        name="fake", source="file:weights.txt", runner="fake", task="fake", reference="float",
+        schemes=schemes, datasets=(Numbers(),),
+    )
+'''
+
+ENTRY_POINTS = """
+[quantbench.quantizers]
+fake = fakes:Quantizer
+[quantbench.runners]
+fake = fakes:Runner
+[quantbench.tasks]
+fake = fakes:Task
+"""
+
+STUDY = """
+import pytest
+from fakes import model
+from quantbench import cases, non_inferior
+
+@pytest.mark.parametrize("case", cases(model({names}), collapses={collapses}), ids=str)
+class TestFake:
+    def test_latency(self, quantized, sample, benchmark):
+        benchmark(quantized.predict, sample)
+
+    def test_accuracy(self, evaluation, reference):
+        assert non_inferior(evaluation, reference, metric="accuracy", margin=0.05)
+"""
+
+
+@pytest.fixture
+def study(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """Make and run studies in a fresh folder with a fresh cache."""
+    return Study(pytester, monkeypatch)
+
+
+class Study:
+    """A folder with the fakes installed."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pytester = pytester
+        pytester.makepyfile(fakes=FAKES)
+        pytester.maketxtfile(weights="w")
+        info = pytester.mkdir("fakes-1.0.dist-info")
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(ENTRY_POINTS)
+        monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+        for name in os.environ:  # the outer run's, which may itself be an xdist worker
+            if name.startswith(("QUANTBENCH_", "PYTEST_")):
+                monkeypatch.delenv(name)
+        monkeypatch.setenv("QUANTBENCH_CACHE", str(pytester.path / "cache"))
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.pytester.path
+
+    def write(self, *names: str, collapses: dict[str, str] | None = None) -> None:
+        """A test file with the fake schemes of these names beside `float`."""
+        quoted = ", ".join(map(repr, names))
+        text = STUDY.format(names=quoted, collapses=collapses or {})
+        (self.path / "test_fake.py").write_text(textwrap.dedent(text))
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest in a process of its own."""
+        options = ["-p", "no:cacheprovider", "--benchmark-max-time=0.01", "--benchmark-min-rounds=2"]
+        return self.pytester.runpytest_subprocess(*options, *arguments)
+
+    def builds(self) -> list[str]:
+        """Names of the schemes that were built, in order."""
+        log = self.path / "builds.log"
+        return log.read_text().split() if log.exists() else []

@@ -1,0 +1,72 @@
+"""Green, red and skipped: what a verdict, a declaration and a lack do to a test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.plugin.conftest import Study
+
+
+def test_a_worse_case_fails_with_a_readable_block(study: Study) -> None:
+    study.write("worse")
+    result = study.run("-k", "accuracy")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*assert <fail: accuracy 0.5 against 0.8*",
+            "case: *fake-worse-numbers",
+            "verdict: *fail (declared: pass)",
+            "difference: *-0.300 *to the reference",
+            "margin: *0.05*",
+            "samples: *400",
+        ]
+    )
+
+
+def test_a_declared_collapse_is_green_and_strict(study: Study) -> None:
+    study.write("worse", collapses={"worse": "two bits are too few"})
+    result = study.run("-k", "accuracy", "-rx")
+    result.assert_outcomes(passed=1, xfailed=1)
+    result.stdout.fnmatch_lines(["*worse*fail (declared)*", "*two bits are too few*"])
+
+
+def test_a_declared_collapse_that_passes_is_red(study: Study) -> None:
+    study.write("same", collapses={"same": "it was bad once"})
+    study.run("-k", "accuracy").assert_outcomes(passed=1, failed=1)
+
+
+def test_a_declared_collapse_that_is_undecided_is_red(study: Study) -> None:
+    study.write("close", collapses={"close": "it should fail"})
+    result = study.run("-k", "accuracy", "--quant-samples", "260")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*declared to fail, but its verdict is inconclusive*"])
+
+
+def test_a_declared_collapse_that_cannot_be_built_is_red(study: Study) -> None:
+    study.write("broken", collapses={"broken": "it should fail, not break"})
+    study.run("-k", "accuracy").assert_outcomes(passed=1, errors=1)
+
+
+def test_what_is_out_of_reach_is_skipped_with_the_remedy(study: Study) -> None:
+    study.write("unreachable")
+    result = study.run("-rs")
+    result.assert_outcomes(passed=2, skipped=2)
+    result.stdout.fnmatch_lines(["*the fake registry is closed; next:*open it*"])
+
+
+def test_a_required_thing_out_of_reach_is_an_error(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.write("unreachable")
+    monkeypatch.setenv("QUANTBENCH_REQUIRE", "network")
+    study.run().assert_outcomes(passed=2, errors=2)
+
+
+def test_a_test_without_a_case_is_told_how_to_get_one(study: Study) -> None:
+    (study.path / "test_bare.py").write_text("def test_it(evaluation): pass")
+    result = study.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(['*parametrize("case", cases("MODEL"), ids=str)*'])

@@ -1,0 +1,123 @@
+"""The JSON file: valid for pytest-benchmark, with every case's record, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Study
+
+
+def read(study: Study) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((study.path / "out.json").read_text())
+    return document
+
+
+def records(study: Study) -> dict[str, dict[str, Any]]:
+    listed = read(study)["quantbench"]["records"]
+    by_scheme = {record["scheme"]: record for record in listed}
+    assert len(by_scheme) == len(listed), "a record arrived twice"
+    return by_scheme
+
+
+def test_every_case_is_recorded_with_what_was_measured(study: Study) -> None:
+    study.write("same")
+    study.run("--benchmark-json", "out.json").assert_outcomes(passed=4)
+    record = records(study)["same"]
+    assert record["case"] == "fake-same-numbers"
+    assert record["dataset"]["n"] == 400
+    assert record["metrics"]["accuracy"]["value"] == pytest.approx(0.8)
+    assert record["metrics"]["accuracy"]["low"] < 0.8 < record["metrics"]["accuracy"]["high"]
+    assert record["metrics"]["perplexity"]["value"] == pytest.approx(2.718281828)
+    (verdict,) = record["verdicts"]
+    assert verdict["outcome"] == verdict["expected"] == "pass"
+    assert record["latency"]["median_ns"] > 0
+    assert record["latency"]["rounds"] >= 2
+    assert record["cache"] == {"artifact": "built", "evidence": "computed"}
+    assert record["energy"] == {"joules_per_sample": None, "provenance": "unavailable"}
+    assert record["error"] is None
+
+
+def test_the_file_stays_pytest_benchmarks_own(study: Study) -> None:
+    study.write("same")
+    study.run("--benchmark-json", "out.json")
+    timing = read(study)["benchmarks"][0]
+    assert timing["extra_info"]["case"].startswith("fake-")
+    assert timing["extra_info"]["metrics"]["accuracy"] == pytest.approx(0.8)
+    compared = subprocess.run(
+        [sys.executable, "-m", "pytest_benchmark", "compare", "out.json"],
+        cwd=study.path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert compared.returncode == 0, compared.stderr
+    assert "test_latency[fake-same-numbers]" in compared.stdout
+
+
+def test_a_second_run_is_served_from_the_store(study: Study) -> None:
+    study.write("same")
+    study.run("--benchmark-json", "out.json")
+    study.run("--benchmark-json", "out.json")
+    assert sorted(study.builds()) == ["float", "same"]
+    assert records(study)["same"]["cache"] == {"artifact": "hit", "evidence": "hit"}
+
+
+@pytest.mark.parametrize("options", [["-n", "2"], ["-k", "accuracy"]], ids=["xdist", "untimed"])
+def test_without_timings_quantbench_writes_the_file_itself(
+    study: Study, options: list[str]
+) -> None:
+    study.write("same", "worse", collapses={"worse": "known"})
+    result = study.run("--benchmark-json", "out.json", *options)
+    assert result.ret == 0, result.stdout.str()
+    document = read(study)
+    assert document["benchmarks"] == []
+    assert {"machine_info", "commit_info", "datetime", "version"} <= set(document)
+    assert set(records(study)) == {"float", "same", "worse"}
+    assert all(record["latency"] is None for record in records(study).values())
+    assert all(record["verdicts"] for record in records(study).values())
+    result.stdout.fnmatch_lines(["*no latency was measured*without -n*"])
+
+
+def test_workers_share_the_store(study: Study) -> None:
+    study.write("same", "close", "worse", collapses={"worse": "known"})
+    study.run("-n", "2")
+    assert sorted(study.builds()) == ["close", "float", "same", "worse"]
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])
+def test_a_broken_case_loses_no_other_record(study: Study, workers: list[str]) -> None:
+    study.write("broken", "same")
+    result = study.run("--benchmark-json", "out.json", *workers)
+    result.assert_outcomes(passed=4, errors=2)
+    found = records(study)
+    assert found["same"]["verdicts"][0]["outcome"] == "pass"
+    assert found["broken"]["error"]["type"] == "BuildError"
+    assert "no kernel for op 7" in found["broken"]["error"]["message"]
+    assert found["broken"]["metrics"] == {}
+    result.stdout.fnmatch_lines(["*broken*error*", "*BuildError: building fake-broken-numbers*"])
+
+
+def test_a_broken_build_is_tried_once_a_run(study: Study) -> None:
+    study.write("broken")
+    study.run()
+    assert study.builds().count("broken") == 1
+
+
+def test_nan_is_an_error_and_never_a_number(study: Study) -> None:
+    study.write("nan")
+    study.run("--benchmark-json", "out.json")
+    assert "NaN" not in (study.path / "out.json").read_text()
+    assert records(study)["nan"]["error"]["type"] == "PredictionError"
+
+
+def test_a_worker_that_dies_costs_only_its_own_case(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.write("same", "close")
+    monkeypatch.setenv("FAKE_CRASH", "close")
+    result = study.run("-n", "2", "--benchmark-json", "out.json")
+    assert result.ret != 0
+    assert records(study)["same"]["verdicts"][0]["outcome"] == "pass"

@@ -1,0 +1,164 @@
+"""The store: one build, never a wrong file, whatever dies or rots."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantbench.artifacts import Store
+from quantbench.digests import digest_of
+from quantbench.errors import CorruptedArtifactWarning, StoreError
+
+INGREDIENTS = {"scheme": "int8", "seed": 0}
+
+
+def write(folder: Path) -> dict[str, Any]:
+    (folder / "weights").write_bytes(b"w" * 1000)
+    (folder / "more").mkdir()
+    (folder / "more" / "config.json").write_text("{}")
+    return {"tool": "1.0"}
+
+
+def test_an_artifact_is_built_once(tmp_path: Path) -> None:
+    built = Store(tmp_path).get("artifact", INGREDIENTS, write)
+    assert built.cache == "built"
+    assert built.size_bytes == 1002
+    assert built.details == {"tool": "1.0"}
+    again = Store(tmp_path).get("artifact", INGREDIENTS, pytest.fail)
+    assert (again.cache, again.sha256, again.path) == ("hit", built.sha256, built.path)
+    assert (again.path / "more" / "config.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    "other", [{"scheme": "int4", "seed": 0}, {"scheme": "int8", "seed": 1}, {"scheme": "int8"}]
+)
+def test_another_ingredient_is_another_artifact(tmp_path: Path, other: dict[str, Any]) -> None:
+    store = Store(tmp_path)
+    first = store.get("artifact", INGREDIENTS, write)
+    assert store.get("artifact", other, write).key != first.key
+    assert store.get("evidence", INGREDIENTS, write).key != first.key
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=5))
+def test_a_key_does_not_depend_on_the_order_of_ingredients(value: dict[str, Any]) -> None:
+    assert digest_of(value) == digest_of(dict(reversed(value.items())))
+
+
+@pytest.mark.parametrize("victim", ["files/weights", "files/more/config.json", "manifest.json"])
+def test_a_flipped_byte_is_reported_and_rebuilt(tmp_path: Path, victim: str) -> None:
+    built = Store(tmp_path).get("artifact", INGREDIENTS, write)
+    path = built.path.parent / victim
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x80
+    path.write_bytes(content)
+    with pytest.warns(CorruptedArtifactWarning, match="is damaged"):
+        again = Store(tmp_path).get("artifact", INGREDIENTS, write)
+    assert again.cache == "built"
+    assert again.sha256 == built.sha256
+
+
+def test_a_lost_file_is_reported_and_rebuilt(tmp_path: Path) -> None:
+    built = Store(tmp_path).get("artifact", INGREDIENTS, write)
+    (built.path / "weights").unlink()
+    with pytest.warns(CorruptedArtifactWarning, match="no such file"):
+        assert Store(tmp_path).get("artifact", INGREDIENTS, write).cache == "built"
+
+
+def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("half")
+        raise RuntimeError("op 7")
+
+    with pytest.raises(RuntimeError, match="op 7"):
+        Store(tmp_path).get("artifact", INGREDIENTS, fail)
+    assert list((tmp_path / "building").iterdir()) == []
+    assert Store(tmp_path).get("artifact", INGREDIENTS, write).cache == "built"
+
+
+KILLED_BUILD = """
+import sys, time
+from pathlib import Path
+from quantbench.artifacts import Store
+
+def slow(folder):
+    (folder / "weights").write_bytes(b"wrong")
+    print("building", flush=True)
+    time.sleep(60)
+
+Store(Path(sys.argv[1])).get("artifact", {"scheme": "int8", "seed": 0}, slow)
+"""
+
+
+def test_a_build_killed_by_sigkill_is_never_served(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_BUILD, str(tmp_path)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert len(list((tmp_path / "building").iterdir())) == 1
+    again = Store(tmp_path).get("artifact", INGREDIENTS, write)  # the dead owner's lock is free
+    assert again.cache == "built"
+    assert (again.path / "weights").read_bytes() == b"w" * 1000
+    assert list((tmp_path / "building").iterdir()) == []
+
+
+def build_slowly(root: Path, log: Path, start: Any, answers: Any) -> None:
+    def slow(folder: Path) -> None:
+        with log.open("a") as lines:
+            lines.write("built\n")
+        time.sleep(0.3)
+        write(folder)
+
+    start.wait()
+    answers.put(Store(root).get("artifact", INGREDIENTS, slow).cache)
+
+
+def test_of_two_processes_one_builds_and_the_other_waits(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, answers, log = context.Barrier(2), context.Queue(), tmp_path / "log"
+    workers = [
+        context.Process(target=build_slowly, args=(tmp_path, log, start, answers))
+        for _ in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    assert sorted(answers.get(timeout=60) for _ in workers) == ["built", "hit"]
+    for worker in workers:
+        worker.join()
+    assert log.read_text() == "built\n"
+
+
+def test_a_full_disk_is_explained(tmp_path: Path) -> None:
+    def fill(folder: Path) -> None:
+        with Path("/dev/full").open("w") as device:
+            device.write("x" * 10_000)
+        del folder
+
+    with pytest.raises(StoreError, match=r"(?s)the disk is full.*--quant-cache") as caught:
+        Store(tmp_path).get("artifact", INGREDIENTS, fill)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_cache_is_explained(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="no permission to write"):
+        Store(tmp_path).get("artifact", INGREDIENTS, write)
+
+
+def test_a_hit_needs_no_write(tmp_path: Path) -> None:
+    Store(tmp_path).get("artifact", INGREDIENTS, write)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    Store(tmp_path).get("artifact", INGREDIENTS, write)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
