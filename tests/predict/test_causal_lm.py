@@ -1,0 +1,138 @@
+"""Scores against transformers' plain forward pass, whatever the batch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quantbench.catalog.datasets import Passage
+from quantbench.errors import PredictionError
+from quantbench.predict.causal_lm import CausalLMRunner
+from quantbench.predict.dense import check_same, dense_model
+from quantbench.quantize.gptq import GPTQQuantizer
+from quantbench.study import Scheme
+from quantbench.tasks.last_word import LastWord, Prompt
+from tests.conftest import sentence
+
+
+@pytest.fixture(scope="module")
+def prompts(tiny_checkpoint: Path) -> list[Prompt]:
+    task = LastWord(None, tiny_checkpoint)  # type: ignore[arg-type]
+    return [task.prepare(Passage(str(i), sentence(i, 5 + 7 * i % 60))) for i in range(24)]
+
+
+@pytest.fixture(scope="module")
+def runner(tiny_checkpoint: Path) -> CausalLMRunner:
+    """In float32 whatever the CPU has, so that rounding cannot hide a mistake."""
+    opened = CausalLMRunner(tiny_checkpoint, threads=1)
+    opened._model.float()  # noqa: SLF001
+    return opened
+
+
+def plainly(folder: Path, prompt: Prompt) -> dict[str, list[float]]:
+    """One prompt alone, all logits, the library's own attention mask."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokens = torch.tensor([prompt.tokens])
+    with torch.no_grad():
+        logits = model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0]
+    said = logits.log_softmax(-1)
+    answer: dict[str, list[float]] = {"logprobs": [], "ranks": []}
+    for position in range(prompt.target_start, len(prompt.tokens)):
+        token = prompt.tokens[position]
+        answer["logprobs"].append(float(said[position - 1, token]))
+        order = torch.argsort(said[position - 1], descending=True, stable=True).tolist()
+        answer["ranks"].append(order.index(token))
+    return answer
+
+
+def assert_same(one: dict[str, list[float]], other: dict[str, list[float]]) -> None:
+    assert one["ranks"] == other["ranks"]
+    assert one["logprobs"] == pytest.approx(other["logprobs"], abs=1e-4)
+
+
+def test_scores_are_those_of_a_plain_forward_pass(
+    runner: CausalLMRunner, prompts: list[Prompt], tiny_checkpoint: Path
+) -> None:
+    for prompt, scored in zip(prompts[:6], runner.predict_all(prompts), strict=False):
+        assert_same(scored, plainly(tiny_checkpoint, prompt))
+        assert_same(scored, runner.predict(prompt))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(range(24)), size=st.integers(1, 24))
+def test_order_and_batch_do_not_matter(
+    runner: CausalLMRunner, prompts: list[Prompt], order: list[int], size: int
+) -> None:
+    shuffled = [prompts[i] for i in order[:size]]
+    for index, scored in zip(order, runner.predict_all(shuffled), strict=False):
+        assert_same(scored, runner.predict(prompts[index]))
+
+
+def test_tied_weights_are_counted_once(runner: CausalLMRunner) -> None:
+    embedding, attention, mlp, norms = 400 * 128, 128 * 128 * 3, 3 * 128 * 256, 2 * 128
+    parameters = embedding + 2 * (attention + mlp + norms) + 128
+    assert runner.facts()["weights_bytes"] == 4 * parameters
+    assert runner.facts()["kernel"] == "15 x Linear"
+
+
+def test_a_folder_without_weights_is_explained(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    shutil.copy(tiny_checkpoint / "config.json", tmp_path)
+    with pytest.raises(PredictionError, match="cannot load the language model"):
+        CausalLMRunner(tmp_path, threads=1)
+
+
+def test_an_empty_folder_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(PredictionError, match="checkpoint folder with config.json"):
+        CausalLMRunner(tmp_path, threads=1)
+
+
+@pytest.fixture(scope="module")
+def packed(
+    tiny_checkpoint: Path, prompts: list[Prompt], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("packed")
+    long = [Prompt(prompt.tokens * 4, prompt.target_start) for prompt in prompts]
+    GPTQQuantizer().build(tiny_checkpoint, Scheme.parse("gptq_int4_g64"), long, folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_gptq_checkpoint_is_packed_and_answers_nearly_the_same(
+    packed: Path, tiny_checkpoint: Path, prompts: list[Prompt]
+) -> None:
+    config = json.loads((packed / "config.json").read_text())["quantization_config"]
+    assert (config["bits"], config["group_size"]) == (4, 64)
+    opened = CausalLMRunner(packed, threads=1)
+    floats = CausalLMRunner(tiny_checkpoint, threads=1)
+    # Four bits and group overhead against sixteen; the tied embedding stays in float.
+    assert opened.facts()["weights_bytes"] < 0.6 * floats.facts()["weights_bytes"]
+    assert "14 x " in opened.facts()["kernel"]
+    answers: list[list[float]] = [
+        [answer["logprobs"][0] for answer in runner.predict_all(prompts)]
+        for runner in (opened, floats)
+    ]
+    assert answers[0] == pytest.approx(answers[1], abs=0.5)
+
+
+@pytest.mark.slow
+def test_unpacked_weights_are_checked_against_the_packed_kernel(
+    packed: Path, prompts: list[Prompt]
+) -> None:
+    opened = CausalLMRunner(packed, threads=1)
+    dense = dense_model(packed, opened._model.dtype)  # noqa: SLF001
+    score: Any = opened._score  # noqa: SLF001
+    check_same(partial(score, opened._model), partial(score, dense), prompts[:8], packed)  # noqa: SLF001
+    # A model of other weights is found out.
+    dense.model.layers[0].mlp.down_proj.weight.data.mul_(-30)
+    with pytest.raises(PredictionError, match="disagree"):
+        check_same(partial(score, opened._model), partial(score, dense), prompts[:8], packed)  # noqa: SLF001

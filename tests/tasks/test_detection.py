@@ -1,0 +1,124 @@
+"""Pictures to inputs, heads to boxes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quantbench.catalog.datasets import Picture
+from quantbench.catalog.digits.scenes import Scene
+from quantbench.catalog.digits.train import targets
+from quantbench.catalog.models import find_model
+from quantbench.errors import DataError, PredictionError, UsageError
+from quantbench.tasks.detection import Detection
+
+MODEL = find_model("digits_centernet")
+TASK = Detection(MODEL, Path())
+SIZE = 160
+
+
+def picture(value: int = 0, boxes: tuple[tuple[float, ...], ...] = ()) -> Picture:
+    truths = tuple(
+        {"bbox": list(box), "area": box[2] * box[3], "category_id": 1, "iscrowd": 0}
+        for box in boxes
+    )
+    return Picture("p", np.full((SIZE, SIZE, 3), value, np.uint8), truths)
+
+
+def heads(*peaks: tuple[int, int, int, float]) -> dict[str, np.ndarray[Any, Any]]:
+    """Heads with (row, column, class, score) peaks, each a box of 8 x 4 cells."""
+    heatmap = np.full((1, 40, 40, 10), 0.001, np.float32)
+    size = np.full((1, 40, 40, 2), [8, 4], np.float32)
+    offset = np.full((1, 40, 40, 2), [0.5, 0.25], np.float32)
+    for row, column, label, score in peaks:
+        heatmap[0, row, column, label] = score
+    return {"heatmap": heatmap, "size": size, "offset": offset}
+
+
+def test_pixels_become_the_detectors_value_range() -> None:
+    for value in (0, 51, 255):
+        prepared = TASK.prepare(picture(value))
+        assert prepared.shape == (1, SIZE, SIZE, 3)
+        assert prepared.dtype == np.float32
+        assert prepared == pytest.approx(value / 255)
+
+
+def test_a_float_picture_is_refused_and_never_black() -> None:
+    """Mistake 5 of the published study: divided by 255, then cast to uint8."""
+    black = Picture("p", np.ones((SIZE, SIZE, 3), np.float32), ())
+    with pytest.raises(DataError, match=r"uint8 \(160, 160, 3\)"):
+        TASK.prepare(black)
+
+
+def test_a_peak_becomes_a_box_in_pixels() -> None:
+    (said,) = TASK.evidence(picture(), heads((10, 20, 3, 0.9)))["detections"]
+    # centre (20.5, 10.25) cells of 4 px, 8 x 4 cells large
+    assert said["bbox"] == [20.5 * 4 - 16, 10.25 * 4 - 8, 32, 16]
+    assert said["score"] == pytest.approx(0.9)
+    assert said["category_id"] == 4
+
+
+def test_a_neighbour_of_the_same_class_is_suppressed_and_of_another_is_not() -> None:
+    said = TASK.evidence(picture(), heads((10, 20, 3, 0.9), (10, 21, 3, 0.8), (10, 21, 5, 0.7)))
+    assert [d["category_id"] for d in said["detections"]] == [4, 6]
+
+
+def test_detections_come_best_first_and_at_most_a_hundred() -> None:
+    peaks = [(2 * i % 40, 3 * (2 * i // 40), i % 10, 0.1 + i / 300) for i in range(150)]
+    scores = [d["score"] for d in TASK.evidence(picture(), heads(*peaks))["detections"]]
+    assert len(scores) == 100
+    assert scores == sorted(scores, reverse=True)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 100), st.integers(0, 100), st.integers(8, 59), st.integers(8, 59)),
+        min_size=1, max_size=1,
+    ),
+    st.integers(0, 9),
+)  # fmt: skip
+def test_decoding_inverts_the_training_targets(
+    boxes: list[tuple[int, int, int, int]], label: int
+) -> None:
+    truth = Scene(np.zeros((SIZE, SIZE, 3), np.uint8), np.array(boxes, float), np.array([label]))
+    wanted = targets(truth)
+    outputs = {name: wanted[name][None] for name in ("heatmap", "size", "offset")}
+    best = TASK.evidence(picture(), outputs)["detections"][0]
+    assert best["bbox"] == pytest.approx(list(boxes[0]), abs=1e-3)
+    assert best["category_id"] == label + 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinity_are_errors(value: float) -> None:
+    outputs = heads((1, 1, 1, 0.5))
+    outputs["size"][0, 3, 3, 0] = value
+    with pytest.raises(PredictionError, match="output 'size' holds NaN or infinity"):
+        TASK.evidence(picture(), outputs)
+
+
+def test_a_model_without_the_heads_is_explained() -> None:
+    with pytest.raises(PredictionError, match="the model has no output 'heatmap'"):
+        TASK.evidence(picture(), {"boxes": np.zeros((1, 4), np.float32)})
+
+
+def test_a_model_without_a_description_is_refused() -> None:
+    with pytest.raises(UsageError, match="does not say how its outputs decode"):
+        Detection(replace(MODEL, detector=None), Path())
+
+
+def test_a_perfect_detector_scores_one() -> None:
+    boxes = ((10.0, 10.0, 30.0, 40.0), (80.0, 60.0, 50.0, 50.0))
+    row = {
+        **TASK.evidence(picture(boxes=boxes), heads()),
+        "detections": [{"bbox": list(box), "score": 0.9, "category_id": 1} for box in boxes],
+    }
+    summed = TASK.summarise([row], np.ones((1, 1)))
+    assert summed["AP"][0] == summed["AR"][0] == 1
+    assert np.isnan(summed["AP_large"][0])
