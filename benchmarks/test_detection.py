@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("case", cases("digits_centernet"), ids=str)
 class TestDigits:
-    def test_latency(
-        self, quantized: Runner, sample: object, benchmark: BenchmarkFixture
-    ) -> None:
+    def test_latency(self, quantized: Runner, sample: object, benchmark: BenchmarkFixture) -> None:
         benchmark(quantized.predict, sample)
 
     def test_average_precision(self, evaluation: Evaluation, reference: Evaluation) -> None:

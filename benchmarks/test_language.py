@@ -19,9 +19,7 @@ COLLAPSES = {"gptq_int2_g64": "two bits a weight destroy a model of 135 million 
 
 @pytest.mark.parametrize("case", cases("smollm2_135m_instruct", collapses=COLLAPSES), ids=str)
 class TestSmolLM2:
-    def test_latency(
-        self, quantized: Runner, sample: object, benchmark: BenchmarkFixture
-    ) -> None:
+    def test_latency(self, quantized: Runner, sample: object, benchmark: BenchmarkFixture) -> None:
         benchmark(quantized.predict, sample)
 
     def test_last_word(self, evaluation: Evaluation, reference: Evaluation) -> None:

@@ -186,6 +186,13 @@ class Store:
             ) from error
 
 
+def default_root() -> Path:
+    """The platform's cache directory for quantbench."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("quantbench")
+
+
 def _warn_damaged(path: Path, expected: object, got: object) -> None:
     warnings.warn(
         f"{path} is damaged (expected {expected}, got {got}); it is built again",

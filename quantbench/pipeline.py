@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.artifacts import Artifact, Store
+from quantbench.artifacts import Artifact, Store, default_root
 from quantbench.catalog.sources import parse_source
 from quantbench.digests import digest_of
 from quantbench.errors import (
@@ -151,7 +151,7 @@ class Bench:
     def __init__(self, settings: Settings) -> None:
         """Remember the settings; nothing is done yet."""
         self.settings = settings
-        self._store = Store(settings.cache)
+        self._store = Store(settings.cache or default_root())
         self._open: tuple[Case, Runner] | None = None
         self._samples: dict[tuple[str, str], Sequence[Any]] = {}
         self._artifacts: dict[Case, Artifact] = {}
@@ -300,7 +300,8 @@ class Bench:
 
         def summarise(folder: Path) -> None:
             weights = resampling_weights(len(rows), REPLICATES, _SEED)
-            np.savez(folder / "replicates.npz", **task.summarise(rows, weights))
+            summed: dict[str, Any] = dict(task.summarise(rows, weights))
+            np.savez(folder / "replicates.npz", **summed)
 
         kept = self._store.get(
             "replicates", ingredients, self._guarded(f"summing up {case}", summarise)
@@ -321,9 +322,7 @@ class Bench:
 
     def task(self, case: Case) -> Task:
         """The case's task, on the model's own tokenizer or detector."""
-        made: Task = load("tasks", case.model.task)(
-            case.model, self.float_model(case.model).path
-        )
+        made: Task = load("tasks", case.model.task)(case.model, self.float_model(case.model).path)
         return made
 
     def samples(self, case: Case, split: str) -> Sequence[Any]:
@@ -337,9 +336,7 @@ class Bench:
             if any(name != dataset.name for name, _ in self._samples):
                 self._samples.clear()
             sources = {"evaluation": dataset.source, "calibration": dataset.calibration_source}
-            files = {
-                purpose: self.source(text).path for purpose, text in sources.items() if text
-            }
+            files = {purpose: self.source(text).path for purpose, text in sources.items() if text}
             wanted = self.settings.samples
             n = dataset.default_n if wanted is None else wanted or None
             n = dataset.calibration_n if split == "calibration" else n

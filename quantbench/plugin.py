@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from quantbench.protocols import Runner
     from quantbench.settings import Settings
 
-_SETTINGS = pytest.StashKey["Settings"]()
-_BENCH = pytest.StashKey["Bench"]()
+_SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+_BENCH: pytest.StashKey[Bench] = pytest.StashKey()
 _MARKERS = (
     "gpu: needs a CUDA device",
     "network: needs a package registry, hub or web server",
     "slow: takes more than a few seconds",
 )
 _WARM_UP_CALLS = 3
+_ATTRIBUTE = "quantbench"  # of a test report: its case's record, as JSON
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -128,9 +129,7 @@ def evaluation(
 @pytest.fixture
 def reference(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Evaluation:
     """The evaluation of the float case that this one is judged against."""
-    evaluated: Evaluation = _within_reach(
-        pytestconfig, lambda: _bench.evaluate(case.reference)
-    )
+    evaluated: Evaluation = _within_reach(pytestconfig, lambda: _bench.evaluate(case.reference))
     return evaluated
 
 
@@ -183,7 +182,7 @@ def pytest_runtest_makereport(
             del report.wasxfail
     if report.failed and record["verdicts"]:
         report.sections.append(("quantbench", verdict_block(record)))
-    report.quantbench = json.dumps(record, allow_nan=False)
+    setattr(report, _ATTRIBUTE, json.dumps(record, allow_nan=False))
     return report
 
 
@@ -204,7 +203,7 @@ class _Recorder:
         self._written = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        text = getattr(report, "quantbench", None)
+        text = getattr(report, _ATTRIBUTE, None)
         if text is None:
             return
         from quantbench.record.schema import merged

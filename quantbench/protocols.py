@@ -7,10 +7,11 @@ A sample is whatever a data set yields; it has an `id` (unique in the data set) 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from quantbench.study import Scheme
@@ -114,9 +115,7 @@ class Task(Protocol):
     def evidence(self, sample: Any, prediction: Any) -> Row:
         """One row, with all of the truth that `summarise` needs."""
 
-    def summarise(
-        self, rows: Sequence[Row], weights: NDArray[Any]
-    ) -> Mapping[str, NDArray[Any]]:
+    def summarise(self, rows: Sequence[Row], weights: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Each metric for each row of `weights` [replicates, rows]: float64 [replicates].
 
         A pure function. A weight of k counts a sample k times. A metric that the rows cannot

@@ -30,12 +30,12 @@ class Settings:
         schemes: names to run, or None for all.
         samples: evaluated samples a case; None for the data set's own number, 0 for all.
         data: folder of data that cannot be shipped, or None.
-        cache: folder of the store.
+        cache: folder of the store; None for the platform's cache directory.
         required: requirements whose lack is an error instead of a skip.
         threads: of every runner.
     """
 
-    cache: Path
+    cache: Path | None = None
     schemes: frozenset[str] | None = None
     samples: int | None = None
     data: Path | None = None
@@ -71,7 +71,7 @@ def parse_settings(
             got=", ".join(sorted(unknown)),
         )
     return Settings(
-        cache=Path(given["cache"]).expanduser() if given["cache"] else _default_cache(),
+        cache=Path(given["cache"]).expanduser() if given["cache"] else None,
         schemes=_words(given["schemes"]) or None,
         samples=_samples(given["samples"]),
         data=data,
@@ -96,9 +96,3 @@ def _threads(environment: Mapping[str, str]) -> int:
     """The cores this process may use, shared with the other xdist workers."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, (cores or 1) // int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-
-
-def _default_cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("quantbench")

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
-_LITERT = {
-    # name: (weights, activations)
+_LITERT = {  # weights and activations
     "float32": ("float32", "float32"),
     "float16": ("float16", "float32"),
     "int8_dynamic": ("int8", "float32"),
@@ -195,7 +194,7 @@ class Gate:
                 got=self.margin,
                 remedy="give the largest loss you would still ship, e.g. margin=0.02",
             )
-        if not 0.5 < self.confidence < 1:
+        if not 0.5 < self.confidence < 1:  # noqa: PLR2004 - a coin is no confidence
             raise UsageError(
                 f"the confidence of the gate on {self.metric} is out of range",
                 expected="a number between 0.5 and 1",

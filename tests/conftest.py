@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytest_plugins = ["pytester"]
 
-WORDS = (
-    "the a dog cat bird man woman child house tree river stone ran sat saw sang held under over "
-    "near with and then slowly again home old small red green before after never always"
-).split()
+WORDS = tuple(
+    "the a dog cat bird man woman child house tree river stone ran sat saw sang held under over "  # noqa: SIM905 - a sentence reads better
+    "near with and then slowly again home old small red green before after never always".split()
+)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def test_an_artifact_is_built_once(tmp_path: Path) -> None:
     assert built.cache == "built"
     assert built.size_bytes == 1002
     assert built.details == {"tool": "1.0"}
-    again = Store(tmp_path).get("artifact", INGREDIENTS, pytest.fail)
+    again = Store(tmp_path).get("artifact", INGREDIENTS, lambda _: pytest.fail("built twice"))
     assert (again.cache, again.sha256, again.path) == ("hit", built.sha256, built.path)
     assert (again.path / "more" / "config.json").read_text() == "{}"
 
@@ -128,8 +128,7 @@ def test_of_two_processes_one_builds_and_the_other_waits(tmp_path: Path) -> None
     context = multiprocessing.get_context("spawn")
     start, answers, log = context.Barrier(2), context.Queue(), tmp_path / "log"
     workers = [
-        context.Process(target=build_slowly, args=(tmp_path, log, start, answers))
-        for _ in range(2)
+        context.Process(target=build_slowly, args=(tmp_path, log, start, answers)) for _ in range(2)
     ]
     for worker in workers:
         worker.start()

@@ -96,5 +96,5 @@ def test_a_gate_that_nothing_or_everything_passes_is_refused(margin: float) -> N
 
 @pytest.mark.parametrize("confidence", [0.5, 1.0, 95.0])
 def test_a_confidence_out_of_range_is_refused(confidence: float) -> None:
-    with pytest.raises(QuantbenchError, match="between 0.5 and 1"):
+    with pytest.raises(QuantbenchError, match=r"between 0\.5 and 1"):
         Gate("AP", 0.02, confidence)

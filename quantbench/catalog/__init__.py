@@ -1,0 +1,1 @@
+"""What can be studied: models, data sets, and where their files come from."""

@@ -185,7 +185,7 @@ def read_kjv(path: Path) -> Iterator[str]:
     window: list[str] = []
     for sentence in sentences:
         window.append(sentence)
-        words = re.findall(r"[\w’-]+", " ".join(window).lower())
+        words = re.findall(r"[\w\u2019-]+", " ".join(window).lower())
         if len(words) > 110:  # noqa: PLR2004 - see docstring
             window = []
         elif len(words) >= 45 and words[-1] in words[:-1]:  # noqa: PLR2004 - see docstring

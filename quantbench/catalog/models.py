@@ -71,7 +71,7 @@ def cases(
     datasets: Sequence[str | Dataset] | None = None,
     collapses: Mapping[str, str] | None = None,
 ) -> list[Case]:
-    """Every case of a model, for `pytest.mark.parametrize("case", cases(...), ids=str)`.
+    """List a model's cases, for a test's parametrization by `case` with `ids=str`.
 
     Args:
         model: a name from the catalog, or your own `Model`.

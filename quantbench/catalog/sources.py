@@ -108,10 +108,8 @@ class PyPI:
         requirements.write_text(pin)
         into = temporary / "unpacked"
         options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--link-mode=copy"]
-        self._run(
-            [uv, "pip", "install", *options, "--python", sys.executable]
-            + ["--target", str(into), "--requirement", str(requirements)]
-        )
+        where = ["--python", sys.executable, "--target", str(into)]
+        self._run([uv, "pip", "install", *options, *where, "--requirement", str(requirements)])
         if not (into / self.file).is_file():
             raise IntegrityError(f"{self.package}=={self.version} holds no file {self.file}")
         shutil.move(into / self.file, target)

@@ -113,7 +113,8 @@ def _precision(
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
         parts = list(pool.map(part, np.array_split(np.arange(len(weights)), cores)))
-    return np.concatenate(parts, axis=1) + positives * 0  # NaN where there is no truth
+    joined: NDArray[np.float64] = np.concatenate(parts, axis=1)
+    return np.asarray(joined + positives * 0)  # NaN where there is no truth
 
 
 def _recall(
@@ -122,7 +123,9 @@ def _recall(
     """Share of truths found by the `limit` best detections of each image, [10, replicates]."""
     near = matched.rank < limit
     images = weights.shape[1]
-    counts = np.stack([np.bincount(matched.image[t & near], minlength=images) for t in matched.true])
+    counts = np.stack(
+        [np.bincount(matched.image[t & near], minlength=images) for t in matched.true]
+    )
     return np.asarray(counts @ weights.T / positives)
 
 
@@ -140,7 +143,7 @@ def _mean(parts: list[NDArray[np.float64]], replicates: int) -> NDArray[np.float
 def _evaluated(
     rows: Sequence[Row], categories: Sequence[int]
 ) -> dict[tuple[int, str], list[tuple[int, dict[str, Any]]]]:
-    """hotcoco's matches by category and area: (row number, cell) in the order of the rows."""
+    """Hotcoco's matches by category and area: (row number, cell) in the order of the rows."""
     import hotcoco
 
     truths = [{**truth, "image_id": i} for i, row in enumerate(rows) for truth in row["truths"]]
@@ -188,7 +191,7 @@ def _joined(images: list[tuple[int, dict[str, Any]]], n_images: int) -> Matches:
 
     def columns(name: str) -> NDArray[np.bool_]:
         blocks = [np.array(cell[name], dtype=bool).reshape(thresholds, -1) for _, cell in images]
-        return np.concatenate(blocks, axis=1)[:, order]
+        return np.asarray(np.concatenate(blocks, axis=1)[:, order])
 
     matched, ignored = columns("dtMatched"), columns("dtIgnore")
     positives = np.zeros(n_images)

@@ -92,7 +92,9 @@ class CausalLMRunner:
             "delegate": "none",
             "kernel": ", ".join(f"{n} x {kind}" for kind, n in sorted(kinds.items())),
             "dtype": str(self._model.dtype).removeprefix("torch."),
-            "weights_bytes": _weights_bytes(self._folder, self._model if not self._quantized else None),
+            "weights_bytes": _weights_bytes(
+                self._folder, self._model if not self._quantized else None
+            ),
             "memory_footprint_bytes": self._model.get_memory_footprint(),
         }
 

@@ -101,7 +101,7 @@ def quantize(values: NDArray[np.float32], detail: Mapping[str, Any]) -> NDArray[
         return values.astype(detail["dtype"], copy=False)
     limits = np.iinfo(detail["dtype"])
     stored = np.rint(values / np.float32(scale)) + zero_point
-    return np.clip(stored, limits.min, limits.max).astype(detail["dtype"])
+    return np.asarray(np.clip(stored, limits.min, limits.max), dtype=detail["dtype"])
 
 
 def dequantize(stored: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -109,4 +109,4 @@ def dequantize(stored: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[np.fl
     scale, zero_point = detail["quantization"]
     if scale == 0:
         return stored.astype(np.float32, copy=False)
-    return (stored.astype(np.float32) - zero_point) * np.float32(scale)
+    return np.asarray((stored.astype(np.float32) - zero_point) * np.float32(scale))

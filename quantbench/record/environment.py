@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 # The distributions whose versions can change a number.
-_PACKAGES = frozenset(
-    "quantbench ai-edge-litert gguf gptqmodel hotcoco keras numba numpy pillow pytest "
-    "pytest-benchmark pytest-xdist scikit-learn tensorflow tokenizers torch transformers".split()
+_PACKAGES = (
+    *("quantbench", "pytest", "pytest-benchmark", "pytest-xdist", "numpy", "numba", "hotcoco"),
+    *("tensorflow", "keras", "ai-edge-litert", "scikit-learn", "pillow"),
+    *("torch", "transformers", "tokenizers", "gguf", "gptqmodel"),
 )
 
 
@@ -29,7 +30,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "packages": {name: versions[name] for name in sorted(_PACKAGES & set(versions))},
+        "packages": {name: versions[name] for name in _PACKAGES if name in versions},
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 

@@ -62,9 +62,7 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
         **with_artifact(record, evaluation.artifact, measured["runner"]),
         "dataset": dict(evaluation.dataset),
         "metrics": {name: as_json(evaluation.estimate(name)) for name in evaluation.replicates},
-        "verdicts": [
-            verdict_as_json(verdict, evaluation.case) for verdict in evaluation.verdicts
-        ],
+        "verdicts": [verdict_as_json(verdict, evaluation.case) for verdict in evaluation.verdicts],
         "memory": {
             "weights_bytes": measured["runner"]["weights_bytes"],
             "peak_rss_bytes": measured["peak_rss_bytes"],
@@ -117,7 +115,7 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
     """
     result = dict(earlier)
     for name, value in later.items():
-        known = earlier.get(name)
+        known: Any = earlier.get(name)
         if name == "cache":
             result[name] = {key: known[key] or value[key] for key in value}
         elif name == "verdicts":

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_SEVERITY = ("error", "fail", "inconclusive", "fail (declared)", "not judged", "pass")
-_HEADER = ("scheme", "verdict", "metric", "difference", "MB", "latency")
+_SEVERITY = ("error", "fail", "inconclusive", "fail, declared", "not judged", "pass")
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -22,7 +21,10 @@ def summary(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         members = sorted(group, key=lambda r: (_SEVERITY.index(_verdict(r)), r["scheme"]))
         n = next((r["dataset"]["n"] for r in members if r["dataset"]["n"]), None)
         yield f"{model} on {dataset}" + (f", {n} samples" if n else "")
-        yield from _table([_HEADER, *map(_row, members)])
+        # One metric for the whole table: its name stands once, over the column.
+        metric = next((name for r in members if (name := _headline(r))), "metric")
+        header = ("scheme", "verdict", metric, "difference", "MB", "latency")
+        yield from _table([header, *(_row(record, metric) for record in members)])
         notes = {record["note"] for record in members if record["note"]}
         yield from (f"  note: {note}" for note in sorted(notes))
         for record in members:
@@ -53,15 +55,22 @@ def _explained(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     return "\n".join(f"{name + ':':<12}{text}" for name, text in lines)
 
 
-def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
+def _headline(record: Mapping[str, Any]) -> str | None:
+    """The judged metric, or the task's first where nothing was judged."""
+    if record["verdicts"]:
+        return str(record["verdicts"][-1]["metric"])
+    return next(iter(record["metrics"]), None)
+
+
+def _row(record: Mapping[str, Any], metric: str) -> tuple[str, ...]:
     judged = record["verdicts"][-1] if record["verdicts"] else None
-    name = judged["metric"] if judged else next(iter(record["metrics"]), None)
-    metric = f"{name} {_interval(record['metrics'][name])}" if name else "-"
+    name = _headline(record)
+    value = _interval(record["metrics"][name]) if name else "-"
     size = record["memory"]["weights_bytes"]
     return (
         record["scheme"],
         _verdict(record),
-        metric,
+        value if name in {None, metric} else f"{name} {value}",
         _interval(judged, "difference", "+") if judged else "-",
         f"{size / 1e6:.1f}" if size else "-",
         _milliseconds(record["latency"]),
@@ -75,7 +84,7 @@ def _verdict(record: Mapping[str, Any]) -> str:
     if not outcomes:
         return "not judged"
     worst = next(outcome for outcome in ("fail", "inconclusive", "pass") if outcome in outcomes)
-    return "fail (declared)" if worst == "fail" and record["expected"] == "fail" else worst
+    return "fail, declared" if worst == "fail" and record["expected"] == "fail" else worst
 
 
 def _interval(numbers: Mapping[str, Any], name: str = "value", sign: str = "") -> str:

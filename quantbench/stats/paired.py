@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 from quantbench.stats.bootstrap import Estimate, percentile_estimate
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
 def paired_difference(
-    quantized: NDArray[float],
-    reference: NDArray[float],
+    quantized: NDArray[np.float64],
+    reference: NDArray[np.float64],
     n: int,
     confidence: float,
 ) -> Estimate:
-    """quantized - reference with a percentile interval over paired replicates.
+    """Quantized - reference with a percentile interval over paired replicates.
 
     Args:
         quantized: a metric under shared resampling weights, [1 + replicates].

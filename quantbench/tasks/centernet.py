@@ -17,9 +17,7 @@ _MAX_DETECTIONS = 100
 _MIN_SCORE = 0.01
 
 
-def decode(
-    outputs: Mapping[str, NDArray[np.float32]], detector: Detector
-) -> list[dict[str, Any]]:
+def decode(outputs: Mapping[str, NDArray[np.float32]], detector: Detector) -> list[dict[str, Any]]:
     """The 100 best peaks as COCO results in input pixels, best first.
 
     Args:

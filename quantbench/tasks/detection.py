@@ -59,7 +59,8 @@ class Detection:
                 got=f"{sample.image.dtype} {sample.image.shape}",
             )
         low, high = self._detector.value_range
-        return (sample.image[None].astype(np.float32) / 255) * np.float32(high - low) + low
+        unit = sample.image[None].astype(np.float32) / np.float32(255)
+        return unit * np.float32(high - low) + np.float32(low)
 
     def evidence(self, sample: Picture, prediction: Mapping[str, NDArray[np.float32]]) -> Row:
         """Truths and detections of one picture, all in its pixels.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ from quantbench import Passages
 from quantbench.catalog.datasets import Passage, find_dataset, read_kjv, read_lines
 from quantbench.catalog.digits.scenes import SIZE_PX, glyph_indices, scene
 from quantbench.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def passages_file(folder: Path, texts: list[str]) -> Path:
@@ -88,7 +91,7 @@ def test_one_file_never_serves_a_passage_to_both_splits(tmp_path: Path) -> None:
 
 
 def test_calibration_drops_what_occurs_in_evaluation_in_other_spelling(tmp_path: Path) -> None:
-    evaluation = passages_file(tmp_path / "test", ["He said: \"Don't go!\"", "Another one"])
+    evaluation = passages_file(tmp_path / "test", ['He said: "Don\'t go!"', "Another one"])
     calibration = tmp_path / "dev"
     calibration.mkdir()
     (calibration / "dev.txt").write_text("he said : `` do n't go ! ''\nsomething new here\n")

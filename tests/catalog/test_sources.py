@@ -29,8 +29,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PyPI:
         archive.writestr("tiny_model/model.gguf", CONTENT)
         archive.writestr("tiny_model/__init__.py", "raise SystemExit('imported')")
         info = "tiny_model-1.0.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{info}/RECORD", record)
     for name in list(os.environ):
         if name.startswith(("PIP_", "UV_")):
@@ -114,9 +118,7 @@ def fetch_by(python: str, sha256: str, folder: Path) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
-def test_an_environment_made_by_uv_fetches_too(
-    index: PyPI, uv_python: str, tmp_path: Path
-) -> None:
+def test_an_environment_made_by_uv_fetches_too(index: PyPI, uv_python: str, tmp_path: Path) -> None:
     folder = into(tmp_path / "work" / "files")
     done = fetch_by(uv_python, index.sha256, folder)
     assert done.returncode == 0, done.stderr

@@ -24,13 +24,19 @@ NAMES = (
 sizes = st.sampled_from([8.0, 20.0, 32.0, 50.0, 96.0, 120.0])  # both sides of COCO's area edges
 places = st.integers(0, 60).map(float)
 boxes = st.tuples(places, places, sizes, sizes).map(list)
+
+
+def with_area(truth: dict[str, Any]) -> dict[str, Any]:
+    return truth | {"area": truth["bbox"][2] * truth["bbox"][3]}
+
+
 truths = st.fixed_dictionaries(
     {
         "bbox": boxes,
         "category_id": st.sampled_from(CATEGORIES),
         "iscrowd": st.sampled_from([0, 0, 0, 1]),
     }
-).map(lambda truth: truth | {"area": truth["bbox"][2] * truth["bbox"][3]})
+).map(with_area)
 
 
 @st.composite
@@ -38,11 +44,19 @@ def row(draw: st.DrawFn) -> dict[str, Any]:
     """An image: truths, and detections near them or anywhere."""
     true = draw(st.lists(truths, max_size=4))
     near = [
-        {"bbox": [v + draw(st.integers(-6, 6)) for v in truth["bbox"]], "category_id": truth["category_id"]}
+        {
+            "bbox": [v + draw(st.integers(-6, 6)) for v in truth["bbox"]],
+            "category_id": truth["category_id"],
+        }
         for truth in true
         if draw(st.booleans())
     ]
-    stray = draw(st.lists(st.fixed_dictionaries({"bbox": boxes, "category_id": st.sampled_from(CATEGORIES)}), max_size=4))
+    stray = draw(
+        st.lists(
+            st.fixed_dictionaries({"bbox": boxes, "category_id": st.sampled_from(CATEGORIES)}),
+            max_size=4,
+        )
+    )
     said = [
         {**one, "bbox": [*one["bbox"][:2], *(max(v, 1.0) for v in one["bbox"][2:])]}
         for one in [*near, *stray]

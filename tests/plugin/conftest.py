@@ -179,7 +179,12 @@ class Study:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        options = ["-p", "no:cacheprovider", "--benchmark-max-time=0.01", "--benchmark-min-rounds=2"]
+        options = [
+            "-p",
+            "no:cacheprovider",
+            "--benchmark-max-time=0.01",
+            "--benchmark-min-rounds=2",
+        ]
         return self.pytester.runpytest_subprocess(*options, *arguments)
 
     def builds(self) -> list[str]:

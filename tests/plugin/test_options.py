@@ -54,9 +54,7 @@ def test_the_number_of_samples_is_taken_from_ini_environment_and_option(
     study.run("--quant-samples=70").stdout.fnmatch_lines(["*fake on numbers, 70 samples*"])
 
 
-def test_an_unknown_requirement_is_refused(
-    study: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_requirement_is_refused(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUANTBENCH_REQUIRE", "warp_drive")
     study.write()
     result = study.run()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,9 @@ from quantbench.errors import PredictionError
 from quantbench.predict.litert import LiteRTRunner, dequantize, quantize
 from quantbench.quantize.litert import LiteRTQuantizer
 from quantbench.study import Scheme
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 parameters = st.fixed_dictionaries(
     {

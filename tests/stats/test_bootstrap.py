@@ -53,9 +53,7 @@ def test_the_three_outcomes(low: float, high: float, lower_is_better: bool, outc
     assert outcome_of(Estimate((low + high) / 2, low, high, 0.9, 100, "test"), gate) == outcome
 
 
-def paired_studies(
-    n: int, studies: int, loss: float, flips: float
-) -> tuple[list[Estimate], float]:
+def paired_studies(n: int, studies: int, loss: float, flips: float) -> tuple[list[Estimate], float]:
     """Differences of simulated paired accuracies whose true difference is -loss."""
     rng = np.random.default_rng([n, studies])
     worse, better = (flips + loss) / 2, (flips - loss) / 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from quantbench.catalog.datasets import Passage
 from quantbench.catalog.models import find_model
 from quantbench.errors import DataError, PredictionError
 from quantbench.tasks.last_word import LastWord
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The embedded detector: scenes, network, training, weights."""

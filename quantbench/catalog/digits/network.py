@@ -84,9 +84,9 @@ def _conv(
 def _depthwise(x: Any, name: str, stride: int = 1) -> Any:
     from keras import layers
 
-    x = layers.DepthwiseConv2D(
-        3, stride, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(x)
+    x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(
+        x
+    )
     x = layers.BatchNormalization(momentum=0.98, name=f"{name}_depthwise_norm")(x)
     return layers.ReLU(6.0, name=f"{name}_depthwise_relu6")(x)
 

@@ -30,6 +30,8 @@ _MAX_DIGITS = 8
 _HEIGHT_RANGE_PX = (18.0, 130.0)
 _MAX_OVERLAP = 0.2
 _INK_THRESHOLD = 0.35
+_WHITE = 255.0
+_EVEN_ODDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def scene(split: str, index: int) -> Scene:
 
 
 def glyph_indices(split: str) -> NDArray[np.int64]:
-    """Rows of `load_digits` that `split` ("train" or "evaluation") may draw; the two are disjoint."""
+    """Rows of `load_digits` that `split`, "train" or "evaluation", may draw; never the same."""
     order = np.random.default_rng(20180401).permutation(1797)
     cut = int(_TRAIN_SHARE * len(order))
     return np.sort(order[cut:] if split == "evaluation" else order[:cut]).astype(np.int64)
@@ -155,9 +157,7 @@ def _place(
     return box, (top, left)
 
 
-def _overlap(
-    a: tuple[float, float, float, float], b: tuple[float, float, float, float]
-) -> float:
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
     """Intersection over the smaller of two xywh boxes."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
@@ -171,7 +171,8 @@ def _ink_colour(
     x, y, width, height = (int(v) for v in box)
     under = canvas[y : y + height, x : x + width].mean(axis=(0, 1))
     contrast = rng.uniform(60, 170)
-    darker = under.mean() > contrast and (rng.random() < 0.5 or under.mean() + contrast > 255)
+    dark_fits, light_fits = under.mean() > contrast, under.mean() + contrast <= _WHITE
+    darker = dark_fits and (rng.random() < _EVEN_ODDS or not light_fits)
     tint = rng.normal(0, 10, 3)
     return np.asarray(np.clip(under + (-contrast if darker else contrast) + tint, 0, 255))
 

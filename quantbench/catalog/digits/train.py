@@ -61,7 +61,6 @@ def train(out: Path, steps: int) -> None:
         weight_decay=1e-4,
     )
 
-    @tf.function(jit_compile=False)
     def step(images: Any, wanted: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = _loss(network(images, training=True), wanted)
@@ -69,6 +68,7 @@ def train(out: Path, steps: int) -> None:
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
         return loss
 
+    step = tf.function(step)
     losses = []
     progress = tqdm(_batches(steps), total=steps, unit="batch", mininterval=10)
     for images, wanted in progress:

@@ -1,0 +1,1 @@
+"""Opened artifacts that answer, one runtime a file."""

@@ -1,0 +1,1 @@
+"""From samples and predictions to evidence rows."""

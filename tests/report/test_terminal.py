@@ -1,0 +1,52 @@
+"""The table: aligned, narrow, worst first, and honest about what is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quantbench import cases
+from quantbench.record.schema import empty_record
+from quantbench.report.terminal import summary
+
+CASES = cases("smollm2_135m_instruct", datasets=["kjv"])
+
+
+def judged(index: int, outcome: str, **known: Any) -> dict[str, Any]:
+    metric = {"value": 0.5, "low": 0.4, "high": 0.6, "confidence": 0.95, "n": 500, "method": "m"}
+    verdict = {
+        **{"metric": "accuracy", "margin": 0.02, "confidence": 0.95, "outcome": outcome},
+        **{"difference": -0.01, "low": -0.02, "high": 0.0, "method": "m", "expected": "pass"},
+    }
+    record = empty_record(CASES[index]) | {"metrics": {"accuracy": metric}, "verdicts": [verdict]}
+    record["memory"] = {"weights_bytes": 168_400_000, "peak_rss_bytes": None}
+    return record | known
+
+
+def test_the_worst_comes_first_within_a_hundred_columns() -> None:
+    error = {"stage": "setup", "type": "BuildError", "message": "no kernel\n  where: here"}
+    records = [judged(0, "pass"), judged(1, "fail"), judged(2, "inconclusive")]
+    lines = list(summary([*records, empty_record(CASES[3]) | {"error": error}]))
+    schemes = [line.split()[0] for line in lines if line.startswith("  gptq") and ":" not in line]
+    assert schemes == ["gptq_int2_g64", "gptq_int8_g64", "gptq_int4_g64"]
+    assert max(map(len, lines)) <= 100
+    assert any("BuildError: no kernel" in line for line in lines)
+
+
+def test_columns_align() -> None:
+    lines = list(summary([judged(0, "pass"), judged(1, "inconclusive")]))
+    start = lines[1].index("accuracy")
+    assert all(line[start:].startswith("0.500 [0.400") for line in lines[2:4])
+
+
+def test_a_note_stands_with_the_numbers() -> None:
+    assert any("rounded to 4 bits" in line for line in summary([judged(0, "pass")]))
+
+
+def test_a_missing_latency_is_a_dash_and_says_how_to_time() -> None:
+    lines = list(summary([judged(0, "pass")]))
+    assert lines[2].endswith("-")
+    assert "no latency was measured" in lines[-1]
+    timed = judged(0, "pass", latency={"median_ns": 1_230_000})
+    lines = list(summary([timed]))
+    assert lines[2].endswith("1.23 ms")
+    assert not any("no latency" in line for line in lines)

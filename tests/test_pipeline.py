@@ -1,0 +1,181 @@
+"""The path itself: pairing, disjointness, and keys that change with each ingredient alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quantbench import Detector, Model, Scheme, cases, non_inferior
+from quantbench.artifacts import Artifact
+from quantbench.catalog.datasets import Picture
+from quantbench.errors import DataError, UsageError
+from quantbench.pipeline import Bench, Evaluation
+from quantbench.settings import Settings
+from quantbench.stats.bootstrap import resampling_weights
+
+
+def evaluation(right: list[int], first_id: int = 0, metric: str = "accuracy") -> Evaluation:
+    values = np.array(right, dtype=float)
+    weights = resampling_weights(len(values), 1000, seed=0)
+    artifact = Artifact("k", Path(), "s", 0, 0.0, {})
+    return Evaluation(
+        case=cases("digits_centernet")[0],
+        rows=[{"id": f"{first_id + i}"} for i in range(len(right))],
+        replicates={metric: weights @ values / len(values), "undefined": np.full(1001, np.nan)},
+        lower_is_better=frozenset({"perplexity"}),
+        dataset={"name": "toy", "n": len(right), "sha256": ""},
+        artifact=artifact,
+        evidence=artifact,
+        summarise_s=0.0,
+    )
+
+
+def test_the_three_verdicts() -> None:
+    reference = evaluation([1] * 80 + [0] * 20)
+    for right, outcome in ((80, "pass"), (60, "fail"), (78, "inconclusive")):
+        judged = evaluation([1] * right + [0] * (100 - right))
+        verdict = non_inferior(judged, reference, "accuracy", margin=0.03)
+        assert verdict.outcome == outcome
+        assert bool(verdict) is (outcome == "pass")
+        assert judged.verdicts == [verdict]
+
+
+def test_a_higher_perplexity_is_the_loss() -> None:
+    reference = evaluation([5] * 100, metric="perplexity")
+    worse, better = (evaluation([v] * 100, metric="perplexity") for v in (7, 3))
+    assert non_inferior(worse, reference, "perplexity", margin=1).outcome == "fail"
+    assert non_inferior(better, reference, "perplexity", margin=1).outcome == "pass"
+
+
+def test_pairing_reduces_the_interval() -> None:
+    """Ten flips of 200 samples: the unpaired interval would be three times as wide."""
+    rng = np.random.default_rng(0)
+    right = rng.integers(0, 2, 200)
+    changed = right.copy()
+    changed[:10] ^= 1
+    difference = non_inferior(evaluation(list(changed)), evaluation(list(right)), "accuracy", 0.1)
+    width = difference.difference.high - difference.difference.low
+    unpaired = 2 * 1.645 * (2 * 0.25 / 200) ** 0.5
+    assert width < unpaired / 2
+
+
+def test_rows_of_other_samples_are_refused() -> None:
+    with pytest.raises(DataError, match="not evaluated on the same samples"):
+        non_inferior(evaluation([1, 0]), evaluation([1, 0], first_id=1), "accuracy", 0.1)
+
+
+def test_rows_in_another_order_are_refused_and_never_paired_by_position() -> None:
+    judged = evaluation([1, 0])
+    judged.rows = judged.rows[::-1]
+    with pytest.raises(DataError, match="same samples"):
+        non_inferior(judged, evaluation([1, 0]), "accuracy", 0.1)
+
+
+def test_unknown_and_undefined_metrics_are_refused() -> None:
+    judged = evaluation([1, 0])
+    with pytest.raises(UsageError, match="expected: accuracy, undefined"):
+        non_inferior(judged, judged, "AP", 0.1)
+    with pytest.raises(UsageError, match="undefined is undefined on these samples"):
+        non_inferior(judged, judged, "undefined", 0.1)
+    assert judged.verdicts == []
+
+
+@dataclass(frozen=True)
+class Grey:
+    """Ten grey pictures for evaluation; calibration may share one."""
+
+    name: str = "grey"
+    task: str = "detection"
+    source: str | None = None
+    calibration_source: str | None = None
+    default_n: int = 10
+    calibration_n: int = 4
+    first_calibration: int = 100
+
+    def samples(self, files: Any, split: str, n: int | None) -> list[Picture]:
+        del files
+        first = self.first_calibration if split == "calibration" else 0
+        return [
+            Picture(f"{split}-{i}", np.full((8, 8, 3), first + i, np.uint8), ())
+            for i in range(n or 20)
+        ]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    weights = tmp_path / "model.bin"
+    weights.write_bytes(b"weights")
+    return Model(
+        name="toy",
+        source=f"file:{weights}",
+        runner="litert",
+        task="detection",
+        reference="float32",
+        schemes=("float32", "int8_static"),
+        datasets=(Grey(),),
+        detector=Detector((8, 8), (0.0, 1.0), "centernet", 4, ("a",)),
+    )
+
+
+class Recorder:
+    """Stands in for the store: notes the ingredients and builds nothing but sources."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.asked: dict[str, dict[str, Any]] = {}
+
+    def get(self, kind: str, ingredients: dict[str, Any], build: Any) -> Artifact:
+        from quantbench.artifacts import Store
+
+        self.asked[kind] = dict(ingredients)
+        if kind == "source":
+            return Store(self.root).get(kind, ingredients, build)
+        return Artifact("key", self.root, "sha256", 0, 0.0, {})
+
+
+def ingredients_of(model: Model, tmp_path: Path, scheme: str, **data: Any) -> dict[str, Any]:
+    changed = replace(model, datasets=(Grey(**data),))
+    bench = Bench(Settings(cache=tmp_path / "cache"))
+    recorder = Recorder(tmp_path / "cache")
+    bench._store = recorder  # type: ignore[assignment]  # noqa: SLF001
+    (case,) = [case for case in cases(changed) if case.scheme.name == scheme]
+    bench.artifact(case)
+    return recorder.asked["artifact"]
+
+
+def test_an_artifacts_key_changes_with_each_ingredient(model: Model, tmp_path: Path) -> None:
+    base = ingredients_of(model, tmp_path, "int8_static")
+    assert ingredients_of(model, tmp_path, "int8_static") == base
+    assert ingredients_of(model, tmp_path, "float32") != base
+    assert ingredients_of(model, tmp_path, "int8_static", calibration_n=5) != base
+    assert ingredients_of(model, tmp_path, "int8_static", first_calibration=101) != base
+    assert set(base["tools"]) == {"tensorflow"}
+    (tmp_path / "model.bin").write_bytes(b"other weights")
+    assert ingredients_of(model, tmp_path, "int8_static") != base
+
+
+def test_an_artifacts_key_does_not_change_with_what_it_is_evaluated_on(
+    model: Model, tmp_path: Path
+) -> None:
+    base = ingredients_of(model, tmp_path, "int8_static")
+    assert ingredients_of(model, tmp_path, "int8_static", default_n=20) == base
+    assert ingredients_of(model, tmp_path, "int8_static", name="other") == base
+    float32 = ingredients_of(model, tmp_path, "float32")
+    assert ingredients_of(model, tmp_path, "float32", calibration_n=7) == float32
+
+
+def test_calibrating_on_an_evaluated_sample_is_an_error(model: Model, tmp_path: Path) -> None:
+    """Mistake 3 of the published study, caught by content: the ids differ."""
+    with pytest.raises(DataError, match=r"(?s)calibrated on samples.*1 shared"):
+        ingredients_of(model, tmp_path, "int8_static", first_calibration=9)
+
+
+def test_a_scheme_of_ones_own_is_a_case(model: Model) -> None:
+    mine = Scheme("mine", "my_quantizer", "int8", "float")
+    (case,) = cases(replace(model, schemes=("float32", mine)), schemes=[mine])
+    assert str(case) == "toy-mine-grey"
+    assert str(case.reference) == "toy-float32-grey"
