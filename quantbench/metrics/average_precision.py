@@ -113,7 +113,7 @@ def _precision(
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
         parts = list(pool.map(part, np.array_split(np.arange(len(weights)), cores)))
-    joined: NDArray[np.float64] = np.concatenate(parts, axis=1)
+    joined = np.concatenate(parts, axis=1)
     return np.asarray(joined + positives * 0)  # NaN where there is no truth
 
 
@@ -137,7 +137,9 @@ def _mean(parts: list[NDArray[np.float64]], replicates: int) -> NDArray[np.float
     defined = ~np.isnan(stacked)
     count = defined.sum(axis=0)
     total = np.where(defined, stacked, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(replicates, np.nan), where=count > 0)
+    mean = np.full(replicates, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean
 
 
 def _evaluated(
