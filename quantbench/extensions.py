@@ -30,16 +30,17 @@ def load(group: str, name: str) -> Any:
     try:
         return known[name].load()
     except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
+        if lack := missing_extra(error):
+            raise lack from error
+        raise
 
 
-def missing_extra(error: ModuleNotFoundError) -> Exception:
-    """The same failure in quantbench's words when an extra would mend it, else `error`."""
-    module = (error.name or "").partition(".")[0]
+def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """The same failure in quantbench's words if an extra would mend it, else None."""
     for extra, modules in _EXTRAS.items():
-        if module in modules:
+        if error.name in modules:
             return MissingExtraError(
-                f"module {module!r} is not installed",
+                f"module {error.name!r} is not installed",
                 remedy=f'pip install "quantbench[{extra}]"',
             )
-    return error
+    return None

@@ -390,10 +390,14 @@ def _explained(what: str, kind: type[QuantbenchError]) -> Iterator[None]:
         yield
     except (QuantbenchError, OSError):
         raise
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     except Exception as error:
-        raise kind(f"{what} failed", got=f"{type(error).__name__}: {error}") from error
+        if isinstance(error, ModuleNotFoundError) and (lack := missing_extra(error)):
+            raise lack from error
+        raise kind(
+            f"{what} failed",
+            got=f"{type(error).__name__}: {error}",
+            remedy="the traceback above this error is the tool's own",
+        ) from error
 
 
 def _versions(tools: Sequence[str]) -> dict[str, str]:

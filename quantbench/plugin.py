@@ -155,7 +155,7 @@ def _within_reach(config: pytest.Config, work: Callable[[], Any]) -> Any:
     except OutOfReachError as error:
         if error.requirement in config.stash[_SETTINGS].required:
             raise
-        return pytest.skip("; ".join(line.strip() for line in str(error).splitlines()))
+        return pytest.skip("; ".join(" ".join(line.split()) for line in str(error).splitlines()))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -166,6 +166,11 @@ def pytest_runtest_makereport(
     report = yield
     case = _case_of(item)
     if case is None or _BENCH not in item.config.stash:
+        return report
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+        left_out = {"case": str(case), "skipped": reason.removeprefix("Skipped: ")}
+        setattr(report, _ATTRIBUTE, json.dumps(left_out))
         return report
     from quantbench.report.terminal import verdict_block
 
@@ -200,6 +205,7 @@ class _Recorder:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._records: dict[str, dict[str, Any]] = {}
+        self._skipped: dict[str, str] = {}
         self._written = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -209,6 +215,9 @@ class _Recorder:
         from quantbench.record.schema import merged
 
         record = json.loads(text)
+        if "skipped" in record:
+            self._skipped[record["case"]] = record["skipped"]
+            return
         known = self._records.get(record["case"])
         self._records[record["case"]] = merged(known, record) if known else record
 
@@ -240,19 +249,19 @@ class _Recorder:
         timings.save_json(output)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self._records:
+        if not self._records and not self._skipped:
             return
         from quantbench.report.terminal import summary
 
         terminalreporter.write_sep("=", "quantbench")
-        for line in summary(list(self._records.values())):
+        for line in summary(list(self._records.values()), self._skipped):
             terminalreporter.write_line(line)
 
     def _document(self) -> dict[str, Any]:
         from quantbench.record.environment import environment
         from quantbench.record.schema import document
 
-        return document(self._records.values(), environment())
+        return document(self._records.values(), self._skipped, environment())
 
 
 def _case_of(item: pytest.Item) -> Case | None:

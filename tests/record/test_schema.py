@@ -67,6 +67,7 @@ def test_the_first_error_stands() -> None:
 
 
 def test_records_are_sorted_and_the_schema_is_named() -> None:
-    made = document([record(case="b"), record(case="a")], {"python": "3.11"})
+    made = document([record(case="b"), record(case="a")], {"c": "no"}, {"python": "3.11"})
     assert made["schema"] == SCHEMA == 1
+    assert made["skipped"] == [{"case": "c", "reason": "no"}]
     assert [each["case"] for each in made["records"]] == ["a", "b"]

@@ -14,8 +14,15 @@ CASES = cases("smollm2_135m_instruct", datasets=["kjv"])
 def judged(index: int, outcome: str, **known: Any) -> dict[str, Any]:
     metric = {"value": 0.5, "low": 0.4, "high": 0.6, "confidence": 0.95, "n": 500, "method": "m"}
     verdict = {
-        "metric": "accuracy", "margin": 0.02, "confidence": 0.95, "outcome": outcome,
-        "difference": -0.01, "low": -0.02, "high": 0.0, "method": "m", "expected": "pass",
+        "metric": "accuracy",
+        "margin": 0.02,
+        "confidence": 0.95,
+        "outcome": outcome,
+        "difference": -0.01,
+        "low": -0.02,
+        "high": 0.0,
+        "method": "m",
+        "expected": "pass",
     }
     record = empty_record(CASES[index]) | {"metrics": {"accuracy": metric}, "verdicts": [verdict]}
     record["memory"] = {"weights_bytes": 168_400_000, "peak_rss_bytes": None}
