@@ -11,7 +11,7 @@ from quantbench import cases, non_inferior
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from quantbench.pipeline import Evaluation
+    from quantbench import Evaluation
     from quantbench.protocols import Runner
 
 

@@ -82,6 +82,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def _bench(pytestconfig: pytest.Config) -> Generator[Bench]:
+    # Read when a framework loads: threads that spin while they wait starve the working ones.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from quantbench.pipeline import Bench
 
     bench = Bench(pytestconfig.stash[_SETTINGS])

@@ -58,7 +58,7 @@ def test_a_case_knows_its_reference() -> None:
 def test_a_collapse_is_declared_by_scheme_or_by_scheme_and_data_set() -> None:
     found = cases(
         "smollm2_135m_instruct",
-        collapses={"gptq_int2_g64": "too few bits", "gptq_int4_g64-lambada": "novels"},
+        known_failures={"gptq_int2_g64": "too few bits", "gptq_int4_g64-lambada": "novels"},
     )
     declared = {str(case): case.reason for case in found if case.expected == "fail"}
     assert declared == {
@@ -69,8 +69,8 @@ def test_a_collapse_is_declared_by_scheme_or_by_scheme_and_data_set() -> None:
 
 
 def test_a_collapse_of_no_case_is_refused() -> None:
-    with pytest.raises(UsageError, match="collapses names no case"):
-        cases("digits_centernet", collapses={"gptq_int2_g64": "not a detector's scheme"})
+    with pytest.raises(UsageError, match="known_failures names no case"):
+        cases("digits_centernet", known_failures={"gptq_int2_g64": "not a detector's scheme"})
 
 
 def test_unknown_names_list_what_exists() -> None:

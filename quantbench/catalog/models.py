@@ -69,7 +69,7 @@ def cases(
     *,
     schemes: Sequence[str | Scheme] | None = None,
     datasets: Sequence[str | Dataset] | None = None,
-    collapses: Mapping[str, str] | None = None,
+    known_failures: Mapping[str, str] | None = None,
 ) -> list[Case]:
     """List a model's cases, for a test's parametrization by `case` with `ids=str`.
 
@@ -77,14 +77,14 @@ def cases(
         model: a name from the catalog, or your own `Model`.
         schemes: to take instead of the model's own; the reference is a case like any other.
         datasets: names, or data sets of your own, to take instead of the model's own.
-        collapses: scheme, or `scheme-dataset`, to the reason why it is known to fail its gate.
+        known_failures: scheme, or `scheme-dataset`, to the reason why it is known to fail its gate.
             Such a case must fail: an unexpected pass is an error too.
 
     Raises:
         UsageError: an unknown model, scheme or data set, or a collapse of no case.
     """
     described = find_model(model) if isinstance(model, str) else model
-    declared = dict(collapses or {})
+    declared = dict(known_failures or {})
     found = []
     used = set()
     for dataset in map(find_dataset, datasets or described.datasets):
@@ -95,7 +95,7 @@ def cases(
             found.append(Case(described, scheme, dataset, "fail" if keys else "pass", reason))
     if unused := set(declared) - used:
         raise UsageError(
-            f"collapses names no case of {described.name}",
+            f"known_failures names no case of {described.name}",
             expected=", ".join(f"{case.scheme.name}-{case.dataset.name}" for case in found),
             got=", ".join(sorted(unused)),
         )

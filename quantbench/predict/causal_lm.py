@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import PredictionError
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from quantbench.tasks.last_word import Prompt
 
 _TOKENS_AT_ONCE = 2048
-_CHECKED = 8  # prompts on which packed and unpacked weights must agree
 
 
 class CausalLMRunner:
@@ -35,8 +32,6 @@ class CausalLMRunner:
         Raises:
             PredictionError: the folder is no checkpoint that transformers or gptqmodel can load.
         """
-        # Threads that spin while they wait starve the others on a small machine.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import torch
 
         torch.set_num_threads(threads)
@@ -63,17 +58,14 @@ class CausalLMRunner:
     def predict_all(self, prepared: Iterable[Prompt]) -> Iterator[dict[str, list[float]]]:
         """Score prompts in batches of similar length; the answers keep the given order.
 
-        A packed model is scored through its unpacked weights, once a sample has shown that the
-        packed kernel says the same.
+        A packed model is scored through its unpacked weights, once every layer has shown that
+        the packed kernel computes the same.
         """
         prompts = list(prepared)
         model = self._model
         if self._quantized and prompts:
             model = dense_model(self._folder, self._model.dtype)
-            few = sorted(prompts, key=lambda prompt: len(prompt.tokens))[:_CHECKED]
-            check_same(
-                partial(self._score, self._model), partial(self._score, model), few, self._folder
-            )
+            check_same(self._model, model, self._folder)
         answers: dict[int, dict[str, list[float]]] = {}
         for batch in _batches(prompts):
             scored = self._score(model, [prompts[i] for i in batch])

@@ -27,26 +27,26 @@ def test_a_worse_case_fails_with_a_readable_block(study: Study) -> None:
 
 
 def test_a_declared_collapse_is_green_and_strict(study: Study) -> None:
-    study.write("worse", collapses={"worse": "two bits are too few"})
+    study.write("worse", known_failures={"worse": "two bits are too few"})
     result = study.run("-k", "accuracy", "-rx")
     result.assert_outcomes(passed=1, xfailed=1)
     result.stdout.fnmatch_lines(["*worse*fail, declared*", "*two bits are too few*"])
 
 
 def test_a_declared_collapse_that_passes_is_red(study: Study) -> None:
-    study.write("same", collapses={"same": "it was bad once"})
+    study.write("same", known_failures={"same": "it was bad once"})
     study.run("-k", "accuracy").assert_outcomes(passed=1, failed=1)
 
 
 def test_a_declared_collapse_that_is_undecided_is_red(study: Study) -> None:
-    study.write("close", collapses={"close": "it should fail"})
+    study.write("close", known_failures={"close": "it should fail"})
     result = study.run("-k", "accuracy", "--quant-samples", "260")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*declared to fail, but its verdict is inconclusive*"])
 
 
 def test_a_declared_collapse_that_cannot_be_built_is_red(study: Study) -> None:
-    study.write("broken", collapses={"broken": "it should fail, not break"})
+    study.write("broken", known_failures={"broken": "it should fail, not break"})
     study.run("-k", "accuracy").assert_outcomes(passed=1, errors=1)
 
 

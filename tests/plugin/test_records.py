@@ -69,7 +69,7 @@ def test_a_second_run_is_served_from_the_store(study: Study) -> None:
 def test_without_timings_quantbench_writes_the_file_itself(
     study: Study, options: list[str]
 ) -> None:
-    study.write("same", "worse", collapses={"worse": "known"})
+    study.write("same", "worse", known_failures={"worse": "known"})
     result = study.run("--benchmark-json", "out.json", *options)
     assert result.ret == 0, result.stdout.str()
     document = read(study)
@@ -82,7 +82,7 @@ def test_without_timings_quantbench_writes_the_file_itself(
 
 
 def test_workers_share_the_store(study: Study) -> None:
-    study.write("same", "close", "worse", collapses={"worse": "known"})
+    study.write("same", "close", "worse", known_failures={"worse": "known"})
     study.run("-n", "2")
     assert sorted(study.builds()) == ["close", "float", "same", "worse"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from quantbench.pipeline import Bench
 from quantbench.quantize.reference import GGUFImporter, ReferenceQuantizer
 from quantbench.settings import Settings
 from quantbench.study import Scheme
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quantbench.artifacts import Artifact
     from pathlib import Path
+
+    from quantbench.artifacts import Artifact
 
 
 @pytest.fixture(scope="module")
