@@ -7,10 +7,10 @@ from typing import Any
 
 from quantbench.errors import MissingExtraError, UsageError
 
-# Top-level modules of each extra; a missing one is an uninstalled extra, not a bug.
+# Modules and distributions of each extra; a missing one is an uninstalled extra, not a bug.
 _EXTRAS = {
-    "detection": {"tensorflow", "keras", "ai_edge_litert", "hotcoco", "sklearn", "PIL", "numpy"},
-    "language": {"torch", "transformers", "gptqmodel", "gguf", "accelerate", "tokenizers"},
+    "detection": {"tensorflow", "keras", "ai_edge_litert", "hotcoco", "numba", "sklearn", "PIL"},
+    "language": {"torch", "transformers", "gptqmodel", "gguf", "accelerate", "safetensors"},
 }
 
 
@@ -30,17 +30,17 @@ def load(group: str, name: str) -> Any:
     try:
         return known[name].load()
     except ModuleNotFoundError as error:
-        if lack := missing_extra(error):
+        if lack := missing_extra(error.name):
             raise lack from error
         raise
 
 
-def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
-    """The same failure in quantbench's words if an extra would mend it, else None."""
-    for extra, modules in _EXTRAS.items():
-        if error.name in modules:
+def missing_extra(package: str | None) -> MissingExtraError | None:
+    """What to say when this module or distribution is missing; None if no extra brings it."""
+    name = (package or "").replace("-", "_")
+    for extra, members in _EXTRAS.items():
+        if name in members:
             return MissingExtraError(
-                f"module {error.name!r} is not installed",
-                remedy=f'pip install "quantbench[{extra}]"',
+                f"{package} is not installed", remedy=f'pip install "quantbench[{extra}]"'
             )
     return None

@@ -23,7 +23,6 @@ from quantbench.digests import digest_of
 from quantbench.errors import (
     BuildError,
     DataError,
-    MissingExtraError,
     PredictionError,
     QuantbenchError,
     UsageError,
@@ -148,9 +147,10 @@ def non_inferior(
 class Bench:
     """Takes cases down the path; one instance a process."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Remember the settings; nothing is done yet."""
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
+        """Remember the settings; nothing is done yet. `say` is told what takes long."""
         self.settings = settings
+        self._say = say
         self._store = Store(settings.cache or default_root())
         self._open: tuple[Case, Runner] | None = None
         self._samples: dict[tuple[str, str], Sequence[Any]] = {}
@@ -162,7 +162,8 @@ class Bench:
     def source(self, text: str) -> Artifact:
         """The files of a source, fetched and verified."""
         source = parse_source(text, self.settings.data)
-        return self._store.get("source", source.ingredients(), source.fetch)
+        fetch = self._guarded(f"fetching {text.partition('#')[0]}", source.fetch)
+        return self._store.get("source", source.ingredients(), fetch)
 
     def float_model(self, model: Model) -> Artifact:
         """What quantizers start from: the source's files, imported if they are foreign."""
@@ -370,13 +371,14 @@ class Bench:
                 remedy="take calibration samples from another split",
             )
 
-    @staticmethod
     def _guarded(
+        self,
         what: str,
         build: Callable[[Path], Mapping[str, Any] | None],
         kind: type[QuantbenchError] = BuildError,
     ) -> Callable[[Path], Mapping[str, Any] | None]:
         def guarded(folder: Path) -> Mapping[str, Any] | None:
+            self._say(what)
             with _explained(what, kind):
                 return build(folder)
 
@@ -391,7 +393,7 @@ def _explained(what: str, kind: type[QuantbenchError]) -> Iterator[None]:
     except (QuantbenchError, OSError):
         raise
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and (lack := missing_extra(error)):
+        if isinstance(error, ModuleNotFoundError) and (lack := missing_extra(error.name)):
             raise lack from error
         raise kind(
             f"{what} failed",
@@ -404,10 +406,9 @@ def _versions(tools: Sequence[str]) -> dict[str, str]:
     try:
         return {tool: version(tool) for tool in tools}
     except PackageNotFoundError as error:
-        raise MissingExtraError(
-            f"package {error.name!r} is not installed",
-            remedy='pip install "quantbench[all]"',
-        ) from error
+        if lack := missing_extra(error.name):
+            raise lack from error
+        raise
 
 
 def _digest(samples: Sequence[Any]) -> str:

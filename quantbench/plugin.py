@@ -86,7 +86,7 @@ def _bench(pytestconfig: pytest.Config) -> Generator[Bench]:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from quantbench.pipeline import Bench
 
-    bench = Bench(pytestconfig.stash[_SETTINGS])
+    bench = Bench(pytestconfig.stash[_SETTINGS], _announcer(pytestconfig))
     pytestconfig.stash[_BENCH] = bench
     yield bench
     bench.close()
@@ -141,6 +141,19 @@ def record(case: Case, _bench: Bench) -> dict[str, Any]:
     return _bench.record(case)
 
 
+def _announcer(config: pytest.Config) -> Callable[[str], None]:
+    """Writes a line about long work between pytest's dots, on a terminal only."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not reporter.isatty or hasattr(config, "workerinput"):
+        return lambda _: None
+
+    def announce(what: str) -> None:
+        reporter.ensure_newline()
+        reporter.write_line(f"quantbench: {what} ...")
+
+    return announce
+
+
 def _check_known(schemes: frozenset[str], collected: set[str]) -> None:
     for scheme in schemes - collected:
         try:
@@ -174,13 +187,16 @@ def pytest_runtest_makereport(
         left_out = {"case": str(case), "skipped": reason.removeprefix("Skipped: ")}
         setattr(report, _ATTRIBUTE, json.dumps(left_out))
         return report
+    from quantbench.record.schema import with_latency
     from quantbench.report.terminal import verdict_block
 
     record = item.config.stash[_BENCH].record(case)
     if report.failed and call.excinfo and not call.excinfo.errisinstance(AssertionError):
         kind = call.excinfo.type.__name__
         record["error"] = {"stage": call.when, "type": kind, "message": str(call.excinfo.value)}
-    record["latency"] = _latency(item, record)
+    funcargs = getattr(item, "funcargs", {})
+    if timing := _timing(funcargs):
+        record = with_latency(record, timing, funcargs["sample"])
     if hasattr(report, "wasxfail") and report.skipped:
         undecided = [v for v in record["verdicts"] if v["outcome"] == "inconclusive"]
         if undecided:  # a declared failure must be shown, not just not refuted
@@ -272,17 +288,9 @@ def _case_of(item: pytest.Item) -> Case | None:
     return case if isinstance(case, Case) else None
 
 
-def _latency(item: pytest.Item, record: dict[str, Any]) -> dict[str, Any] | None:
-    """pytest-benchmark's timing of the case's runner, or None where nothing was timed."""
-    funcargs = getattr(item, "funcargs", {})
+def _timing(funcargs: dict[str, Any]) -> Any:
+    """pytest-benchmark's statistics of the case's runner; None where nothing was timed."""
     timing = funcargs.get("benchmark")
-    if timing is None or "quantized" not in funcargs or not timing.stats:
+    if timing is None or not timing.stats or not {"quantized", "sample"} <= set(funcargs):
         return None
-    stats = timing.stats.stats
-    return {
-        "median_ns": round(stats.median * 1e9),
-        "iqr_ns": round(stats.iqr * 1e9),
-        "rounds": stats.rounds,
-        "threads": record["runner"]["threads"],
-        "delegate": record["runner"]["delegate"],
-    }
+    return timing.stats.stats

@@ -124,8 +124,9 @@ def model(tmp_path: Path) -> Model:
 class Recorder:
     """Stands in for the store: notes the ingredients and builds nothing but sources."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, artifact_sha256: str = "sha256") -> None:
         self.root = root
+        self.artifact_sha256 = artifact_sha256
         self.asked: dict[str, dict[str, Any]] = {}
 
     def get(self, kind: str, ingredients: dict[str, Any], build: Any) -> Artifact:
@@ -134,7 +135,29 @@ class Recorder:
         self.asked[kind] = dict(ingredients)
         if kind == "source":
             return Store(self.root).get(kind, ingredients, build)
-        return Artifact("key", self.root, "sha256", 0, 0.0, {})
+        return Artifact("key", self.root, self.artifact_sha256, 0, 0.0, {})
+
+
+def evidence_of(model: Model, tmp_path: Path, artifact: str = "a", **data: Any) -> dict[str, Any]:
+    bench = Bench(Settings(cache=tmp_path / "cache"))
+    recorder = Recorder(tmp_path / "cache", artifact)
+    bench._store = recorder  # type: ignore[assignment]  # noqa: SLF001
+    bench.evidence(cases(replace(model, datasets=(Grey(**data),)))[0])
+    return recorder.asked["evidence"]
+
+
+def test_evidence_is_of_one_artifact_samples_and_decoding(model: Model, tmp_path: Path) -> None:
+    """Stale evidence cannot be served: a rebuilt artifact of other bytes is another key."""
+    assert model.detector is not None
+    base = evidence_of(model, tmp_path)
+    assert evidence_of(model, tmp_path) == base
+    assert evidence_of(model, tmp_path, artifact="b") != base
+    assert evidence_of(model, tmp_path, default_n=9) != base
+    shifted = replace(model, detector=replace(model.detector, stride=8))
+    assert evidence_of(shifted, tmp_path) != base
+    assert base["runner"][0] == "litert"
+    # What the data set is called, or how it calibrates, is not what was seen.
+    assert evidence_of(model, tmp_path, name="other", calibration_n=9) == base
 
 
 def ingredients_of(model: Model, tmp_path: Path, scheme: str, **data: Any) -> dict[str, Any]:

@@ -10,6 +10,8 @@ folder (`fetch`). It verifies before it returns; the store moves.
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -122,6 +124,8 @@ class PyPI:
         )
         if done.returncode == 0:
             return
+        if os.strerror(errno.ENOSPC).lower() in done.stderr.lower():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the store explains it
         said = [line for line in done.stderr.splitlines() if line.strip()]
         tail = "\n            ".join(said[-4:]) or f"exit status {done.returncode}"
         if "hash" in done.stderr.lower() and "mismatch" in done.stderr.lower():

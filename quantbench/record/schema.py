@@ -79,6 +79,35 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
     }
 
 
+def with_latency(record: dict[str, Any], timing: Any, sample: Any) -> dict[str, Any]:
+    """Add what pytest-benchmark measured of `runner.predict(sample)`.
+
+    Args:
+        record: with the runner's facts.
+        timing: pytest-benchmark's statistics: `median`, `iqr`, `q1`, `q3` in seconds, `rounds`.
+        sample: where it has `tokens`, their number over the time is the metric `tokens_per_s`,
+            with the quartiles of the rounds for an interval.
+    """
+    latency = {
+        "median_ns": round(timing.median * 1e9),
+        "iqr_ns": round(timing.iqr * 1e9),
+        "rounds": timing.rounds,
+        "threads": record["runner"]["threads"],
+        "delegate": record["runner"]["delegate"],
+    }
+    metrics = dict(record["metrics"])
+    if tokens := len(getattr(sample, "tokens", ())):
+        metrics["tokens_per_s"] = {
+            "value": tokens / timing.median,
+            "low": tokens / timing.q3,
+            "high": tokens / timing.q1,
+            "confidence": 0.5,
+            "n": timing.rounds,
+            "method": f"prefill of one passage of {tokens} tokens; quartiles of the rounds",
+        }
+    return {**record, "latency": latency, "metrics": metrics}
+
+
 def as_json(estimate: Estimate) -> dict[str, Any]:
     """An estimate; an undefined one has nulls, never NaN."""
     return {

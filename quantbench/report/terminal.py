@@ -69,7 +69,7 @@ def _headline(record: Mapping[str, Any]) -> str | None:
     """The judged metric, or the task's first where nothing was judged."""
     if record["verdicts"]:
         return str(record["verdicts"][-1]["metric"])
-    return next(iter(record["metrics"]), None)
+    return next((name for name in record["metrics"] if name != "tokens_per_s"), None)
 
 
 def _row(record: Mapping[str, Any], metric: str) -> tuple[str, ...]:
