@@ -97,7 +97,7 @@ def numbers(rows: list[dict[str, Any]], weights: list[float]) -> list[float]:
     return [-1.0 if np.isnan(values[0]) else float(values[0]) for values in summed.values()]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(row(), min_size=1, max_size=5))
 def test_the_twelve_numbers_are_pycocotools(rows: list[dict[str, Any]]) -> None:
     expected = by_pycocotools(rows)
