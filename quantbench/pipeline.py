@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.artifacts import Artifact, Store, default_root
-from quantbench.catalog.sources import parse_source
+from quantbench.catalog.sources import File, parse_source
 from quantbench.digests import digest_of
 from quantbench.errors import (
     BuildError,
@@ -174,13 +174,14 @@ class Bench:
         ingredients = {
             "source": source.key,
             "importer": model.importer,
+            "outputs": model.detector.outputs if model.detector else (),
             "tools": _versions(importer.tools),
         }
         return self._store.get(
             "float_model",
             ingredients,
             self._guarded(
-                f"importing {model.name}", lambda folder: importer.build(source.path, folder)
+                f"importing {model.name}", lambda folder: importer.build(model, source.path, folder)
             ),
         )
 
@@ -248,14 +249,14 @@ class Bench:
 
         def predict(folder: Path) -> Mapping[str, Any]:
             runner = self.runner(case)
-            prepared = [task.prepare(sample) for sample in samples]
-            with peak_memory() as memory:
+            with peak_memory() as memory, (folder / "rows.jsonl").open("w") as file:
                 started = time.perf_counter()
-                predictions = list(runner.predict_all(prepared))
+                # Streamed: a data set's images need not fit in memory.
+                predictions = runner.predict_all(task.prepare(sample) for sample in samples)
+                for sample, prediction in zip(samples, predictions, strict=True):
+                    row = task.evidence(sample, prediction)
+                    file.write(json.dumps(row, allow_nan=False) + "\n")
                 predict_s = time.perf_counter() - started
-            rows = [task.evidence(s, p) for s, p in zip(samples, predictions, strict=True)]
-            with (folder / "rows.jsonl").open("w") as file:
-                file.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
             return {
                 "predict_s": round(predict_s, 3),
                 "peak_rss_bytes": memory.peak_rss_bytes,
@@ -337,7 +338,7 @@ class Bench:
             if any(name != dataset.name for name, _ in self._samples):
                 self._samples.clear()
             sources = {"evaluation": dataset.source, "calibration": dataset.calibration_source}
-            files = {purpose: self.source(text).path for purpose, text in sources.items() if text}
+            files = {purpose: self._located(text) for purpose, text in sources.items() if text}
             wanted = self.settings.samples
             n = dataset.default_n if wanted is None else wanted or None
             n = dataset.calibration_n if split == "calibration" else n
@@ -356,6 +357,14 @@ class Bench:
         if self._open is not None:
             self._open[1].close()
             self._open = None
+
+    def _located(self, text: str) -> Path:
+        """A data set's file or folder; what is on this disk already is read where it is."""
+        source = parse_source(text, self.settings.data)
+        if isinstance(source, File):
+            source.check()
+            return source.path
+        return self.source(text).path
 
     def _check_disjoint(self, case: Case, calibration: Sequence[Any]) -> None:
         if not calibration:

@@ -187,6 +187,8 @@ def pytest_runtest_makereport(
         left_out = {"case": str(case), "skipped": reason.removeprefix("Skipped: ")}
         setattr(report, _ATTRIBUTE, json.dumps(left_out))
         return report
+    if call.when != "call" and not report.failed:
+        return report  # a setup or teardown that went well says nothing new
     from quantbench.record.schema import with_latency
     from quantbench.report.terminal import verdict_block
 

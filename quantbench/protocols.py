@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from quantbench.study import Scheme
+    from quantbench.study import Model, Scheme
 
 Row = Mapping[str, Any]
 
@@ -70,8 +70,8 @@ class Importer(Protocol):
 
     tools: tuple[str, ...]
 
-    def build(self, source: Path, folder: Path) -> None:
-        """Write the float model into the empty `folder`."""
+    def build(self, model: Model, source: Path, folder: Path) -> None:
+        """Write the float model of this description into the empty `folder`."""
 
 
 class Quantizer(Protocol):

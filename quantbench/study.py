@@ -18,6 +18,7 @@ _LITERT = {  # weights and activations
     "float16": ("float16", "float32"),
     "int8_dynamic": ("int8", "float32"),
     "int8_static": ("int8", "int8"),
+    "int16x8_static": ("int8", "int16"),
 }
 _GPTQ = re.compile(r"gptq_int(?P<bits>[2348])_g(?P<group>\d+)")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.]*")
@@ -70,7 +71,7 @@ class Scheme:
     @property
     def calibrated(self) -> bool:
         """Whether building it needs calibration samples."""
-        return self.quantizer == "gptq" or self.activations == "int8"
+        return self.quantizer == "gptq" or self.activations.startswith("int")
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,32 @@ class Detector:
     """What goes into a detector and how its outputs decode.
 
     Attributes:
-        size: (height, width) of the input in pixels; images are fed as they are, RGB.
+        size: (height, width) of the input in pixels, RGB.
         value_range: what pixel values 0 and 255 are mapped to.
         decoder: name of the output family (see `tasks/centernet.py`).
         stride: input pixels per output cell.
-        categories: class names, in the order of the output channels.
+        category_ids: the data set's id of each output channel, in their order.
+        fit: "exact" refuses images of another size; "letterbox" scales them, keeping their
+            shape, into the middle of the input.
+        padding: pixel value around a letterboxed image.
+        outputs: role in the decoder and name in the model's signature, where they differ.
     """
 
     size: tuple[int, int]
     value_range: tuple[float, float]
     decoder: str
     stride: int
-    categories: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    fit: Literal["exact", "letterbox"] = "exact"
+    padding: int = 0
+    outputs: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a label map that is no bijection."""
+        if len(set(self.category_ids)) != len(self.category_ids):
+            raise UsageError(
+                "two output channels have the same category id", got=list(self.category_ids)
+            )
 
 
 @dataclass(frozen=True)

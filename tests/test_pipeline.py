@@ -117,7 +117,7 @@ def model(tmp_path: Path) -> Model:
         reference="float32",
         schemes=("float32", "int8_static"),
         datasets=(Grey(),),
-        detector=Detector((8, 8), (0.0, 1.0), "centernet", 4, ("a",)),
+        detector=Detector((8, 8), (0.0, 1.0), "centernet", 4, (1,)),
     )
 
 

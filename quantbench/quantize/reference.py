@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from quantbench.study import Scheme
+    from quantbench.study import Model, Scheme
 
 
 class GGUFImporter:
@@ -19,12 +19,13 @@ class GGUFImporter:
 
     tools = ("transformers", "gguf")
 
-    def build(self, source: Path, folder: Path) -> None:
+    def build(self, model: Model, source: Path, folder: Path) -> None:
         """Write `config.json`, tokenizer and `model.safetensors`.
 
         Raises:
             BuildError: there is not exactly one GGUF file.
         """
+        del model
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -34,12 +35,12 @@ class GGUFImporter:
                 "expected one GGUF file", where=source, got=[file.name for file in files]
             )
         name = files[0].name
-        model = AutoModelForCausalLM.from_pretrained(source, gguf_file=name, dtype=torch.float32)
+        loaded = AutoModelForCausalLM.from_pretrained(source, gguf_file=name, dtype=torch.float32)
         # The weights are plain float32 from here on; left in, these would make every loader
         # treat the checkpoint as quantized.
-        model.hf_quantizer = None
-        del model.config.quantization_config
-        model.save_pretrained(folder)
+        loaded.hf_quantizer = None
+        del loaded.config.quantization_config
+        loaded.save_pretrained(folder)
         AutoTokenizer.from_pretrained(source, gguf_file=name).save_pretrained(folder)
 
 

@@ -144,3 +144,56 @@ def test_kjv_passages_repeat_their_last_word(tmp_path: Path) -> None:
         assert words[-1] in words[:-1]
         assert not set("[]") & set(passage)
     assert list(read_kjv(module)) == passages
+
+
+def coco_folder(folder: Path) -> Path:
+    from PIL import Image
+
+    for split, ids in (("val2017", (7, 3)), ("train2017", (9,))):
+        (folder / split).mkdir(parents=True)
+        images = [{"id": i, "file_name": f"{i:012d}.png", "height": 4, "width": 6} for i in ids]
+        annotations = [
+            {"id": 10 * i, "image_id": i, "category_id": 90, "bbox": [1, 1, 2, 2], "area": 3.5,
+             "iscrowd": 1, "segmentation": {}}
+            for i in ids
+        ]  # fmt: skip
+        described = {"images": images, "annotations": annotations, "categories": []}
+        (folder / f"instances_{split}_subset.json").write_text(json.dumps(described))
+        for image in images:
+            pixels = np.full((4, 6, 3), image["id"], np.uint8)
+            Image.fromarray(pixels).save(folder / split / str(image["file_name"]))
+    return folder
+
+
+def test_coco_images_come_with_their_unmodified_truth(tmp_path: Path) -> None:
+    files = {"evaluation": coco_folder(tmp_path / "coco")}
+    data = find_dataset("coco")
+    first, second = data.samples(files, "evaluation", None)
+    assert (first.id, second.id) == ("3", "7")
+    assert first.image.shape == (4, 6, 3)
+    assert first.size == (4, 6)
+    assert (first.image == 3).all()
+    (truth,) = first.truths
+    assert truth == {"bbox": [1, 1, 2, 2], "area": 3.5, "category_id": 90, "iscrowd": 1}
+    (calibration,) = data.samples(files, "calibration", 100)
+    assert calibration.id == "9"
+    assert len({each.digest for each in (first, second, calibration)}) == 3
+
+
+def test_a_broken_coco_folder_is_explained(tmp_path: Path) -> None:
+    data = find_dataset("coco")
+    with pytest.raises(DataError, match=r"no annotations(?s:.*)instances_val2017"):
+        data.samples({"evaluation": tmp_path}, "evaluation", None)
+    files = {"evaluation": coco_folder(tmp_path / "coco")}
+    image = tmp_path / "coco" / "val2017" / "000000000007.png"
+    image.write_bytes(b"not an image")
+    broken = data.samples(files, "evaluation", None)[1]
+    with pytest.raises(DataError, match="not an image"):
+        _ = broken.image
+    image.unlink()
+    with pytest.raises(DataError, match="an annotated image is missing"):
+        data.samples(files, "evaluation", None)
+    annotations = tmp_path / "coco" / "instances_val2017_subset.json"
+    annotations.write_text('{"images": [{"name": "no id"}], "annotations": []}')
+    with pytest.raises(DataError, match="not COCO annotations"):
+        data.samples(files, "evaluation", None)

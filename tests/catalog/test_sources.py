@@ -82,7 +82,7 @@ def test_an_index_without_the_package_is_explained(index: PyPI, tmp_path: Path) 
     with pytest.raises(FetchError) as caught:
         missing.fetch(into(tmp_path / "work" / "files"))
     message = str(caught.value)
-    assert "could not fetch no-such-model==2.0 (for model.gguf)" in message
+    assert "could not fetch no-such-model==2.0" in message
     assert index.sha256 in message
     assert "No matching distribution found" in message
     assert "next:" in message
@@ -173,7 +173,7 @@ def test_data_that_was_not_given_says_how_to_give_it(tmp_path: Path) -> None:
     [
         ("model.gguf", "not a source"),
         ("pypi:", "not a source"),
-        ("ftp:somewhere", "expected: pypi, file, data"),
+        ("ftp:somewhere", "expected: pypi, npm, file, data"),
         ("pypi:name#sha256=0&file=f", "not a pinned package"),
         ("pypi:name==1.0#file=f", "not a pinned package"),
         ("file:model#md5=0", "unknown pins"),

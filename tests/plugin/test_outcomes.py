@@ -56,6 +56,7 @@ def test_what_is_out_of_reach_is_skipped_with_the_remedy(study: Study) -> None:
     result.assert_outcomes(passed=2, skipped=2)
     result.stdout.fnmatch_lines(["*the fake registry is closed; next: open it*"])
     result.stdout.fnmatch_lines(["skipped 1 case: the fake registry is closed; next: open it"])
+    result.stdout.no_fnmatch_line("*not judged*")
 
 
 def test_a_missing_extra_is_skipped_with_the_command_that_installs_it(study: Study) -> None:

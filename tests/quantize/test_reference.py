@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from quantbench import cases
+from quantbench.catalog.models import find_model
 from quantbench.errors import BuildError, FetchError
 from quantbench.pipeline import Bench
 from quantbench.quantize.reference import GGUFImporter, ReferenceQuantizer
@@ -75,7 +76,7 @@ def test_the_weights_are_what_the_gguf_library_reads(checkpoint: Artifact, bench
 
 def test_a_source_without_a_gguf_file_is_explained(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="expected one GGUF file"):
-        GGUFImporter().build(tmp_path, tmp_path)
+        GGUFImporter().build(find_model("smollm2_135m_instruct"), tmp_path, tmp_path)
 
 
 def test_the_reference_is_the_float_checkpoint(tmp_path: Path) -> None:

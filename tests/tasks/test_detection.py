@@ -16,6 +16,7 @@ from quantbench.catalog.digits.scenes import Scene
 from quantbench.catalog.digits.train import targets
 from quantbench.catalog.models import find_model
 from quantbench.errors import DataError, PredictionError, UsageError
+from quantbench.study import Detector
 from quantbench.tasks.detection import Detection
 
 MODEL = find_model("digits_centernet")
@@ -122,3 +123,59 @@ def test_a_perfect_detector_scores_one() -> None:
     summed = TASK.summarise([row], np.ones((1, 1)))
     assert summed["AP"][0] == summed["AR"][0] == 1
     assert np.isnan(summed["AP_large"][0])
+
+
+LETTERBOXED = replace(
+    MODEL,
+    detector=Detector(
+        size=(64, 64),
+        value_range=(0.0, 255.0),
+        decoder="centernet_sides",
+        stride=4,
+        category_ids=(1, 90),
+        fit="letterbox",
+        padding=7,
+        outputs=(("heatmap", "keypoints"), ("sides", "wh")),
+    ),
+)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 64), (128, 40), (100, 100)])
+def test_a_letterboxed_picture_keeps_its_shape(height: int, width: int) -> None:
+    image = np.full((height, width, 3), 200, np.uint8)
+    prepared = Detection(LETTERBOXED, Path()).prepare(Picture("p", image, ()))[0, :, :, 0]
+    inside = prepared == 200
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    scale = 64 / max(height, width)
+    assert (len(rows), len(columns)) == (round(height * scale), round(width * scale))
+    assert abs(rows[0] - (63 - rows[-1])) <= 1  # in the middle
+    assert abs(columns[0] - (63 - columns[-1])) <= 1
+    assert (prepared[~inside] == 7).all()
+
+
+def test_a_box_comes_back_into_the_pixels_of_the_picture() -> None:
+    """The offset and scale of the letterbox are undone, and the roles of the outputs found."""
+    heatmap = np.zeros((1, 16, 16, 2), np.float32)
+    sides = np.zeros((1, 16, 16, 4), np.float32)
+    heatmap[0, 8, 4, 1] = 0.9
+    sides[0, 8, 4] = 6, 5, 10, 7  # left, top, right, bottom of (16, 32) in input pixels
+    wide = Picture("p", np.zeros((64, 128, 3), np.uint8), ())  # scale 1/2, 16 rows above
+    row = Detection(LETTERBOXED, Path()).evidence(wide, {"keypoints": heatmap, "wh": sides})
+    (said,) = row["detections"]
+    assert said["bbox"] == [2 * (16 - 6), 2 * (32 - 5 - 16), 2 * 16, 2 * 12]
+    assert said["category_id"] == 90  # the 91-based id, not the channel
+    assert (row["height"], row["width"]) == (64, 128)
+
+
+def test_a_label_map_that_is_no_bijection_is_refused() -> None:
+    assert LETTERBOXED.detector is not None
+    with pytest.raises(UsageError, match="the same category id"):
+        replace(LETTERBOXED.detector, category_ids=(1, 1))
+
+
+def test_coco_has_80_categories_among_91_ids() -> None:
+    detector = find_model("centernet_mobilenetv3").detector
+    assert detector is not None
+    assert len(detector.category_ids) == 80
+    assert (detector.category_ids[0], detector.category_ids[-1]) == (1, 90)
+    assert not {12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91} & set(detector.category_ids)

@@ -13,6 +13,8 @@ from quantbench.catalog.digits.scenes import CATEGORIES, SIZE_PX
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from quantbench.study import Model
+
 STRIDE = 4
 _STAGES = ((24, 3, 3), (40, 3, 3), (56, 3, 2), (80, 3, 2))  # (channels, expansion, blocks)
 _NECK_CHANNELS = 40
@@ -125,8 +127,9 @@ class DigitsImporter:
 
     tools = ("tensorflow", "keras")
 
-    def build(self, source: Path, folder: Path) -> None:
+    def build(self, model: Model, source: Path, folder: Path) -> None:
         """Export with the signature image [1, 160, 160, 3] -> heatmap, size, offset."""
+        del model
         import os
 
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

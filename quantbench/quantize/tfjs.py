@@ -1,0 +1,206 @@
+"""TensorFlow.js graph models become SavedModels.
+
+A graph model is TensorFlow's GraphDef as JSON with its constants in separate binary files
+(TensorFlow.js converter, "graph model" format). Three things stand between it and a converter:
+the constants are filled in, ops that were fused for the browser are written as the plain ops that
+they are, and weights that were stored in fewer bits are widened.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from quantbench.study import Model
+
+_FUSED = {
+    "_FusedConv2D": "Conv2D",
+    "FusedDepthwiseConv2dNative": "DepthwiseConv2dNative",
+    "_FusedMatMul": "MatMul",
+}
+_FUSED_ATTRIBUTES = ("fused_ops", "num_args", "epsilon", "leakyrelu_alpha", "TArgs")
+_PLAIN = {"BiasAdd", "Relu", "Relu6", "Elu", "LeakyRelu", "Sigmoid"}
+
+
+class TFJSImporter:
+    """`model.json` and its binary shards become a SavedModel; the graph stays as shipped."""
+
+    tools = ("tensorflow",)
+    fuse_hard_swish = False
+
+    def build(self, model: Model, source: Path, folder: Path) -> None:
+        """Write a SavedModel with the input and outputs of the model's own signature.
+
+        Of the outputs only those that the detector's description names, where it names any: what
+        the browser adds (box decoding and sorting as graph ops) has no int8 kernels.
+
+        Raises:
+            BuildError: not one graph model, a missing or short shard, or an op that is unknown.
+        """
+        import os
+
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow as tf
+        from google.protobuf.json_format import ParseDict
+
+        described = _read(source)
+        weights = _weights(described["weightsManifest"], source)
+        topology = {
+            key: value
+            for key, value in described["modelTopology"].items()
+            if key in {"node", "versions", "library"}
+        }
+        graph = ParseDict(topology, tf.compat.v1.GraphDef())
+        for node in graph.node:
+            if node.op == "Const" and node.name in weights:
+                node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(weights[node.name]))
+        plain = _unfused(graph)
+        if self.fuse_hard_swish:
+            _reorder_hard_swish(plain, weights)
+        wanted = dict(model.detector.outputs).values() if model.detector else ()
+        _save(plain, described["signature"], set(wanted), folder)
+
+
+class TFJSHardSwishImporter(TFJSImporter):
+    """The same, with hard-swish written in the order that LiteRT's converter fuses.
+
+    Shipped as (x / 6) * relu6(x + 3), which the converter leaves as four ops; int8 then rounds
+    x / 6 with the range of x, and AP falls to nothing. x * relu6(x + 3) / 6 is the same number.
+    """
+
+    fuse_hard_swish = True
+
+
+def _read(source: Path) -> dict[str, Any]:
+    files = list(source.glob("*.json"))
+    if len(files) != 1:
+        raise BuildError("expected one model JSON", where=source, got=[f.name for f in files])
+    described: dict[str, Any] = json.loads(files[0].read_text())
+    missing = {"modelTopology", "weightsManifest", "signature"} - set(described)
+    if described.get("format") != "graph-model" or missing:
+        raise BuildError(
+            "not a TensorFlow.js graph model",
+            where=files[0],
+            expected="format graph-model with modelTopology, weightsManifest and signature",
+            got=f"format {described.get('format')!r}, without {sorted(missing)}",
+            remedy="layers models are Keras models: convert them back with tensorflowjs first",
+        )
+    return described
+
+
+def _weights(manifest: list[dict[str, Any]], source: Path) -> dict[str, NDArray[Any]]:
+    """Every constant by name, in its original dtype."""
+    found = {}
+    for group in manifest:
+        paths = [source / name for name in group["paths"]]
+        for path in paths:
+            if path.resolve().parent != source.resolve() or not path.is_file():
+                raise BuildError("the model names a shard that is not beside it", where=path)
+        content = b"".join(path.read_bytes() for path in paths)
+        start = 0
+        for entry in group["weights"]:
+            stored = np.dtype(entry.get("quantization", {}).get("dtype", entry["dtype"]))
+            size = stored.itemsize * math.prod(entry["shape"])
+            if start + size > len(content):
+                raise BuildError(
+                    "a weight file is too short",
+                    where=f"{', '.join(group['paths'])}, at {entry['name']}",
+                    expected=f"{start + size} bytes",
+                    got=len(content),
+                )
+            values = np.frombuffer(content, stored, math.prod(entry["shape"]), start)
+            found[entry["name"]] = _widened(values, entry).reshape(entry["shape"])
+            start += size
+    return found
+
+
+def _widened(values: NDArray[Any], entry: Mapping[str, Any]) -> NDArray[Any]:
+    """Undo the storage quantization: half precision, or `q * scale + min` for 8 and 16 bits."""
+    dtype = np.dtype(entry["dtype"])
+    quantization = entry.get("quantization", {})
+    if "scale" in quantization:
+        return np.asarray(values * quantization["scale"] + quantization["min"], dtype=dtype)
+    return np.asarray(values, dtype=dtype)
+
+
+def _unfused(graph: Any) -> Any:
+    """Conv2D with a fused bias and activation as Conv2D, BiasAdd, activation."""
+    import tensorflow as tf
+
+    plain = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
+    for node in graph.node:
+        if node.op not in _FUSED:
+            plain.node.add().CopyFrom(node)
+            continue
+        fused = [op.decode() for op in node.attr["fused_ops"].list.s]
+        if unknown := set(fused) - _PLAIN:
+            raise BuildError("a fused op is unknown", where=node.name, got=sorted(unknown))
+        operands = list(node.input)
+        names = [f"{node.name}/unfused_{i}" for i in range(len(fused))] + [node.name]
+        base = plain.node.add(name=names[0], op=_FUSED[node.op], input=operands[:2])
+        for key, value in node.attr.items():
+            if key not in _FUSED_ATTRIBUTES:
+                base.attr[key].CopyFrom(value)
+        for i, op in enumerate(fused):
+            extra = operands[2:3] if op == "BiasAdd" else []
+            step = plain.node.add(name=names[i + 1], op=op, input=[names[i], *extra])
+            step.attr["T"].CopyFrom(node.attr["T"])
+            if op == "LeakyRelu":
+                step.attr["alpha"].CopyFrom(node.attr["leakyrelu_alpha"])
+    return plain
+
+
+def _reorder_hard_swish(graph: Any, weights: Mapping[str, NDArray[Any]]) -> None:
+    """(c * x) * relu6(x + 3) becomes (x * relu6(x + 3)) * c, in place, wherever it stands."""
+    nodes = {node.name: node for node in graph.node}
+    for outer in graph.node:
+        if outer.op != "Mul" or len(outer.input) != 2:  # noqa: PLR2004
+            continue
+        inner, gate = (nodes.get(name) for name in outer.input)
+        if inner is None or gate is None or inner.op != "Mul" or gate.op != "Relu6":
+            continue
+        sixth, x = inner.input
+        shifted = nodes[gate.input[0]]
+        if sixth in weights and shifted.op.startswith("Add") and x in shifted.input:
+            inner.input[:] = [x, gate.name]
+            outer.input[:] = [inner.name, sixth]
+
+
+def _save(graph: Any, signature: Mapping[str, Any], wanted: set[str], folder: Path) -> None:
+    """A SavedModel whose signature names drop the scope: `tower_0/wh` becomes `wh`."""
+    import tensorflow as tf
+
+    imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+
+    def tensors(kind: str) -> dict[str, Any]:
+        named = {key.rpartition("/")[2]: entry["name"] for key, entry in signature[kind].items()}
+        return {
+            key.partition(":")[0]: imported.graph.get_tensor_by_name(
+                name if ":" in name else f"{name}:0"
+            )
+            for key, name in named.items()
+        }
+
+    outputs = tensors("outputs")
+    if missing := wanted - set(outputs):
+        raise BuildError(
+            "the model has no such outputs", expected=sorted(missing), got=sorted(outputs)
+        )
+    ((name, placeholder),) = tensors("inputs").items()
+    kept = {key: output for key, output in outputs.items() if not wanted or key in wanted}
+    module = tf.Module()
+    module.run = imported.prune(placeholder, kept)
+    spec = tf.TensorSpec(placeholder.shape, tf.float32, name=name)
+    serve = tf.function(module.run, input_signature=[spec])
+    tf.saved_model.save(module, str(folder), signatures=serve)
