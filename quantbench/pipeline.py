@@ -208,9 +208,11 @@ class Bench:
         ingredients = {
             "float_model": float_model.key,
             "scheme": asdict(case.scheme),
-            "calibration": [sample.digest for sample in calibration],
+            "calibration": [sample.fingerprint for sample in calibration],
             "tools": _versions(quantizer.tools),
         }
+        if calibration:  # what the quantizer sees is the samples as the task prepares them
+            ingredients["protocol"] = self._protocol(case)
 
         def build(folder: Path) -> Mapping[str, Any]:
             task = self.task(case)
@@ -242,8 +244,7 @@ class Bench:
         ingredients = {
             "artifact": artifact.sha256,
             "dataset": _digest(samples),
-            "task": [case.model.task, task.version],
-            "detector": asdict(case.model.detector) if case.model.detector else None,
+            "protocol": self._protocol(case),
             "runner": [case.model.runner, _versions(runner_type.tools), "cpu"],
         }
 
@@ -295,7 +296,7 @@ class Bench:
         task = self.task(case)
         ingredients = {
             "evidence": evidence.sha256,
-            "task": [case.model.task, task.version],
+            "protocol": self._protocol(case),
             "replicates": REPLICATES,
             "seed": _SEED,
         }
@@ -326,6 +327,15 @@ class Bench:
         """The case's task, on the model's own tokenizer or detector."""
         made: Task = load("tasks", case.model.task)(case.model, self.float_model(case.model).path)
         return made
+
+    def _protocol(self, case: Case) -> dict[str, Any]:
+        """How samples become inputs, and predictions numbers: part of every key they touch."""
+        detector = case.model.detector
+        return {
+            "task": case.model.task,
+            "version": load("tasks", case.model.task).version,
+            "detector": asdict(detector) if detector else None,
+        }
 
     def samples(self, case: Case, split: str) -> Sequence[Any]:
         """The case's samples of a split; the last data set's are kept in memory.
@@ -421,4 +431,4 @@ def _versions(tools: Sequence[str]) -> dict[str, str]:
 
 
 def _digest(samples: Sequence[Any]) -> str:
-    return digest_of([[sample.id, sample.digest] for sample in samples])
+    return digest_of([[sample.id, sample.fingerprint] for sample in samples])

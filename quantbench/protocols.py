@@ -1,7 +1,6 @@
 """The seams: what a quantizer, a runner, a task and a data set must be able to do.
 
-A sample is whatever a data set yields; it has an `id` (unique in the data set) and a `digest`
-(of its content). A row is one sample's evidence: JSON values, with the sample's id under "id".
+A sample is whatever a data set yields; see `Sample` for what all have in common. A row is one sample's evidence: JSON values, with the sample's id under "id".
 """
 
 from __future__ import annotations
@@ -28,7 +27,11 @@ class Sample(Protocol):
 
     @property
     def digest(self) -> str:
-        """sha256 of the content: equal content, equal digest, whatever the id."""
+        """sha256 of the content as a person compares it: finds a sample in another split."""
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of content and label to the last byte: what the store's keys are made of."""
 
 
 class Dataset(Protocol):

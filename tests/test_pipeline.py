@@ -95,12 +95,17 @@ class Grey:
     default_n: int = 10
     calibration_n: int = 4
     first_calibration: int = 100
+    category: int = 1
 
     def samples(self, files: Any, split: str, n: int | None) -> list[Picture]:
         del files
         first = self.first_calibration if split == "calibration" else 0
         return [
-            Picture(f"{split}-{i}", np.full((8, 8, 3), first + i, np.uint8), ())
+            Picture(
+                f"{split}-{i}",
+                np.full((8, 8, 3), first + i, np.uint8),
+                ({"bbox": [1, 1, 2, 2], "category_id": self.category},),
+            )
             for i in range(n or 20)
         ]
 
@@ -155,6 +160,7 @@ def test_evidence_is_of_one_artifact_samples_and_decoding(model: Model, tmp_path
     assert evidence_of(model, tmp_path, default_n=9) != base
     shifted = replace(model, detector=replace(model.detector, stride=8))
     assert evidence_of(shifted, tmp_path) != base
+    assert evidence_of(model, tmp_path, category=2) != base, "corrected truth, stale evidence"
     assert base["runner"][0] == "litert"
     # What the data set is called, or how it calibrates, is not what was seen.
     assert evidence_of(model, tmp_path, name="other", calibration_n=9) == base
@@ -177,6 +183,11 @@ def test_an_artifacts_key_changes_with_each_ingredient(model: Model, tmp_path: P
     assert ingredients_of(model, tmp_path, "int8_static", calibration_n=5) != base
     assert ingredients_of(model, tmp_path, "int8_static", first_calibration=101) != base
     assert set(base["tools"]) == {"tensorflow"}
+    assert model.detector is not None
+    scaled = replace(model, detector=replace(model.detector, value_range=(-1.0, 1.0)))
+    assert ingredients_of(scaled, tmp_path, "int8_static") != base, "calibrated on other inputs"
+    uncalibrated = ingredients_of(model, tmp_path, "float32")
+    assert ingredients_of(scaled, tmp_path, "float32") == uncalibrated
     (tmp_path / "model.bin").write_bytes(b"other weights")
     assert ingredients_of(model, tmp_path, "int8_static") != base
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from quantbench.digests import sha256_of
+from quantbench.digests import digest_of, sha256_of
 from quantbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ class Passage:
     def digest(self) -> str:
         """Of letters and digits alone: spacing, case and punctuation do not make a text new."""
         return hashlib.sha256(re.sub(r"[\W_]", "", self.text.lower()).encode()).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the text as it is."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,11 @@ class Picture:
     def digest(self) -> str:
         """Of the pixels."""
         return hashlib.sha256(self.image.tobytes()).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the pixels and the truth."""
+        return digest_of([self.digest, self.truths])
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,11 @@ class Photo:
     def digest(self) -> str:
         """Of the file."""
         return sha256_of(self.path)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the file and the truth."""
+        return digest_of([self.digest, self.truths])
 
 
 @dataclass(frozen=True)

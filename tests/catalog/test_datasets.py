@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from quantbench import Passages
-from quantbench.catalog.datasets import Passage, find_dataset, read_kjv, read_lines
+from quantbench.catalog.datasets import Passage, Picture, find_dataset, read_kjv, read_lines
 from quantbench.catalog.digits.scenes import SIZE_PX, glyph_indices, scene
 from quantbench.errors import DataError
 
@@ -106,6 +106,17 @@ def test_calibration_drops_what_occurs_in_evaluation_in_other_spelling(tmp_path:
 def test_same_words_are_the_same_passage() -> None:
     assert Passage("a", "A dog,  barked").digest == Passage("b", "a dog barked!").digest
     assert Passage("a", "A dog barked").digest != Passage("b", "A dog barks").digest
+
+
+def test_a_fingerprint_changes_with_every_byte_and_with_the_truth() -> None:
+    assert Passage("a", "A dog barked").fingerprint != Passage("a", "A dog, barked").fingerprint
+    image, truth = np.zeros((2, 2, 3), np.uint8), ({"bbox": [0, 0, 1, 1], "category_id": 1},)
+    fingerprints = {
+        Picture("a", image, ()).fingerprint,
+        Picture("a", image, truth).fingerprint,
+        Picture("a", image + 1, truth).fingerprint,
+    }
+    assert len(fingerprints) == 3
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ class Sample:
     def digest(self):
         return f"content-{self.number}"
 
+    fingerprint = digest
+
 
 @dataclass(frozen=True)
 class Numbers:
