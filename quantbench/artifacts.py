@@ -81,11 +81,12 @@ class Store:
         if known := self._verified.get(key):
             return known
         place = self.root / kind / key
-        found = self._open(key, place)
-        if found is None:
-            with self._explained(place), self._locked(key):
-                # Another process may have built it while this one waited.
-                found = self._open(key, place) or self._build(key, place, ingredients, build)
+        with self._explained(place):
+            found = self._open(key, place)
+            if found is None:
+                with self._locked(key):
+                    # Another process may have built it while this one waited.
+                    found = self._open(key, place) or self._build(key, place, ingredients, build)
         self._verified[key] = replace(found, cache="hit")
         return found
 
@@ -98,8 +99,9 @@ class Store:
         except ValueError:
             _warn_damaged(place / "manifest.json", "readable JSON", "something else")
             return None
-        if manifest.get("schema") != _SCHEMA:
-            _warn_damaged(place / "manifest.json", f"schema {_SCHEMA}", manifest.get("schema"))
+        pinned = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
+        if pinned != digest_of(manifest):
+            _warn_damaged(place / "manifest.json", pinned, digest_of(manifest))
             return None
         files = place / "files"
         for name, expected in manifest["files"].items():
@@ -142,6 +144,7 @@ class Store:
                 "build_s": round(build_s, 3),
                 "details": dict(details),
             }
+            manifest["sha256"] = digest_of(manifest)
             (work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
             for path in [*names, work / "manifest.json"]:
                 _to_disk(path)
@@ -176,8 +179,11 @@ class Store:
                 errno.EDQUOT: "the disk quota is used up",
                 errno.EROFS: "the file system is read-only",
                 errno.EACCES: "no permission to write",
+                errno.ENOTDIR: "it is no folder",
+                errno.EEXIST: "it is no folder",
             }
-            if error.errno not in reasons:
+            elsewhere = error.filename and self.root not in Path(error.filename).parents
+            if error.errno not in reasons or (elsewhere and error.errno == errno.EACCES):
                 raise
             raise StoreError(
                 f"cannot write to the cache: {reasons[error.errno]}",

@@ -5,6 +5,7 @@
     ├── OutOfReachError       something this machine lacks: the case is skipped, others go on
     │   ├── MissingExtraError     an optional dependency is not installed
     │   ├── MissingDataError      data was not given (`--quant-data`)
+    │   ├── MissingDeviceError    no GPU
     │   └── FetchError            a registry or file did not answer
     ├── IntegrityError        bytes differ from their pinned digest
     ├── StoreError            the cache folder cannot be read or written
@@ -43,7 +44,7 @@ class UsageError(QuantbenchError):
 class OutOfReachError(QuantbenchError):
     """Something this machine lacks; `requirement` is its word in `QUANTBENCH_REQUIRE`."""
 
-    requirement = "reach"
+    requirement: str
 
 
 class MissingExtraError(OutOfReachError):
@@ -56,6 +57,12 @@ class MissingDataError(OutOfReachError):
     """Data that nobody may ship with the package was not given."""
 
     requirement = "data"
+
+
+class MissingDeviceError(OutOfReachError):
+    """An accelerator is not there."""
+
+    requirement = "gpu"
 
 
 class FetchError(OutOfReachError):

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from quantbench.protocols import Row, Runner, Task
+    from quantbench.protocols import Dataset, Row, Runner, Task
     from quantbench.settings import Settings
     from quantbench.study import Case, Model
 
@@ -109,11 +109,13 @@ def non_inferior(
     samples. The verdict is true only on `pass`, and is kept for the record.
 
     Raises:
-        UsageError: an unknown or undefined metric, or a margin or confidence out of range.
+        UsageError: an unknown or undefined metric, a margin or confidence out of range, or a
+            reference that has no more than the margin to lose.
         DataError: the two were not evaluated on the same samples.
     """
     gate = Gate(metric, margin, confidence, metric in evaluation.lower_is_better)
-    if [row["id"] for row in evaluation.rows] != [row["id"] for row in reference.rows]:
+    same_ids = [row["id"] for row in evaluation.rows] == [row["id"] for row in reference.rows]
+    if not same_ids or evaluation.dataset["sha256"] != reference.dataset["sha256"]:
         raise DataError(
             f"{evaluation.case} and {reference.case} were not evaluated on the same samples",
             expected=f"{len(reference.rows)} samples, the reference's",
@@ -131,6 +133,13 @@ def non_inferior(
             f"{metric} is undefined on these samples of {evaluation.dataset['name']}",
             expected="samples that define it (AP of large objects needs large objects)",
             remedy="gate on another metric, or evaluate more samples",
+        )
+    if not gate.lower_is_better and values[1].value <= margin:
+        raise UsageError(
+            f"the gate on {metric} cannot fail: the reference has no more than the margin to lose",
+            where=f"{reference.case}: {metric} {values[1].value:.4g}, margin {margin:g}",
+            remedy="give the margin in the metric's own unit (AP and accuracy lie in [0, 1]), "
+            "and look at the reference: it may be fed or decoded wrongly",
         )
     verdict = Verdict(
         case=str(evaluation.case),
@@ -153,7 +162,7 @@ class Bench:
         self._say = say
         self._store = Store(settings.cache or default_root())
         self._open: tuple[Case, Runner] | None = None
-        self._samples: dict[tuple[str, str], Sequence[Any]] = {}
+        self._samples: dict[tuple[Dataset, str], Sequence[Any]] = {}
         self._artifacts: dict[Case, Artifact] = {}
         self._facts: dict[Case, Mapping[str, Any]] = {}
         self._evaluations: dict[Case, Evaluation] = {}
@@ -174,6 +183,7 @@ class Bench:
         ingredients = {
             "source": source.key,
             "importer": model.importer,
+            "version": importer.version,
             "outputs": model.detector.outputs if model.detector else (),
             "tools": _versions(importer.tools),
         }
@@ -208,6 +218,7 @@ class Bench:
         ingredients = {
             "float_model": float_model.key,
             "scheme": asdict(case.scheme),
+            "version": quantizer.version,
             "calibration": [sample.fingerprint for sample in calibration],
             "tools": _versions(quantizer.tools),
         }
@@ -222,18 +233,34 @@ class Bench:
         return self._store.get("artifact", ingredients, self._guarded(f"building {case}", build))
 
     def runner(self, case: Case) -> Runner:
-        """The opened artifact; one is open at a time, so opening another closes it."""
-        if self._open is not None:
-            if self._open[0] == case:
-                return self._open[1]
-            self._open[1].close()
-            self._open = None
+        """The opened artifact, kept open until another case asks for its own."""
+        if self._open is None or self._open[0] != case:
+            self.close()
+            self._open = case, self._opened(case)
+            self._facts[case] = self._open[1].facts()
+        return self._open[1]
+
+    def _opened(self, case: Case) -> Runner:
         artifact = self.artifact(case)
         opener = load("runners", case.model.runner)
         with _explained(f"opening {case}", PredictionError):
-            self._open = case, opener(artifact.path, self.settings.threads)
-        self._facts[case] = self._open[1].facts()
-        return self._open[1]
+            opened: Runner = opener(artifact.path, self.settings.threads)
+        return opened
+
+    @contextmanager
+    def _borrowed(self, case: Case) -> Iterator[Runner]:
+        """The open runner if it is this case's, else one for the moment.
+
+        A test may hold another case's runner while its reference is evaluated.
+        """
+        if self._open is not None and self._open[0] == case:
+            yield self._open[1]
+            return
+        runner = self._opened(case)
+        try:
+            yield runner
+        finally:
+            runner.close()
 
     def evidence(self, case: Case) -> Artifact:
         """Rows for every evaluated sample, predicted once for this artifact."""
@@ -245,12 +272,16 @@ class Bench:
             "artifact": artifact.sha256,
             "dataset": _digest(samples),
             "protocol": self._protocol(case),
-            "runner": [case.model.runner, _versions(runner_type.tools), "cpu"],
+            "runner": [case.model.runner, runner_type.variant(), _versions(runner_type.tools)],
         }
 
         def predict(folder: Path) -> Mapping[str, Any]:
-            runner = self.runner(case)
-            with peak_memory() as memory, (folder / "rows.jsonl").open("w") as file:
+            with (
+                self._borrowed(case) as runner,
+                peak_memory() as memory,
+                (folder / "rows.jsonl").open("w") as file,
+            ):
+                facts = dict(runner.facts())
                 started = time.perf_counter()
                 # Streamed: a data set's images need not fit in memory.
                 predictions = runner.predict_all(task.prepare(sample) for sample in samples)
@@ -258,10 +289,12 @@ class Bench:
                     row = task.evidence(sample, prediction)
                     file.write(json.dumps(row, allow_nan=False) + "\n")
                 predict_s = time.perf_counter() - started
+            # What was not evaluated as it is stored says nothing about its memory.
+            as_stored = facts.get("evaluated_as", "stored") == "stored"
             return {
                 "predict_s": round(predict_s, 3),
-                "peak_rss_bytes": memory.peak_rss_bytes,
-                "runner": dict(runner.facts()),
+                "peak_rss_bytes": memory.peak_rss_bytes if as_stored else None,
+                "runner": facts,
             }
 
         guarded = self._guarded(f"evaluating {case}", predict, PredictionError)
@@ -344,8 +377,8 @@ class Bench:
             DataError: there are none.
         """
         dataset = case.dataset
-        if (dataset.name, split) not in self._samples:
-            if any(name != dataset.name for name, _ in self._samples):
+        if (dataset, split) not in self._samples:
+            if any(known != dataset for known, _ in self._samples):
                 self._samples.clear()
             sources = {"evaluation": dataset.source, "calibration": dataset.calibration_source}
             files = {purpose: self._located(text) for purpose, text in sources.items() if text}
@@ -355,8 +388,8 @@ class Bench:
             found = dataset.samples(files, split, n)
             if not found:
                 raise DataError(f"{dataset.name} has no {split} samples")
-            self._samples[dataset.name, split] = found
-        return self._samples[dataset.name, split]
+            self._samples[dataset, split] = found
+        return self._samples[dataset, split]
 
     def sample(self, case: Case) -> Any:
         """The first evaluation sample, prepared for the model."""

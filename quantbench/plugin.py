@@ -31,6 +31,7 @@ _MARKERS = (
     "slow: takes more than a few seconds",
 )
 _WARM_UP_CALLS = 3
+_JUDGED_BEFORE = pytest.StashKey[int]()  # verdicts that a test found already there
 _ATTRIBUTE = "quantbench"  # of a test report: its case's record, as JSON
 
 
@@ -70,6 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in set(out)]
         if out:
             config.hook.pytest_deselected(items=out)
+    _check_distinct({case for item in items if (case := _case_of(item))})
     ordered: list[pytest.Item] = []
     for _, group in itertools.groupby(items, key=lambda item: item.parent):
         together = list(group)
@@ -80,10 +82,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = ordered
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `gpu` where there is none."""
+    if item.get_closest_marker("gpu"):
+        from quantbench.predict.devices import require_cuda
+
+        _within_reach(item.config, require_cuda)
+
+
 @pytest.fixture(scope="session")
 def _bench(pytestconfig: pytest.Config) -> Generator[Bench]:
-    # Read when a framework loads: threads that spin while they wait starve the working ones.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Read when a framework loads. Threads that spin while they wait starve the other
+        # workers'; alone they must spin: waking them doubled the latency of a 135M model here.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from quantbench.pipeline import Bench
 
     bench = Bench(pytestconfig.stash[_SETTINGS], _announcer(pytestconfig))
@@ -125,6 +137,7 @@ def evaluation(
         mark = pytest.mark.xfail(strict=True, raises=AssertionError, reason=case.reason)
         request.node.add_marker(mark)
     evaluated: Evaluation = _within_reach(pytestconfig, lambda: _bench.evaluate(case))
+    request.node.stash[_JUDGED_BEFORE] = len(evaluated.verdicts)
     return evaluated
 
 
@@ -152,6 +165,18 @@ def _announcer(config: pytest.Config) -> Callable[[str], None]:
         reporter.write_line(f"quantbench: {what} ...")
 
     return announce
+
+
+def _check_distinct(found: set[Case]) -> None:
+    """Two cases of one name would be one record."""
+    named: dict[str, Case] = {}
+    for case in found:
+        other = named.setdefault(str(case), case)
+        if (other.model, other.scheme, other.dataset) != (case.model, case.scheme, case.dataset):
+            raise pytest.UsageError(
+                f"two different cases are named {case}: give one of their models, schemes or "
+                "data sets another name"
+            )
 
 
 def _check_known(schemes: frozenset[str], collected: set[str]) -> None:
@@ -198,12 +223,15 @@ def pytest_runtest_makereport(
         record["error"] = {"stage": call.when, "type": kind, "message": str(call.excinfo.value)}
     funcargs = getattr(item, "funcargs", {})
     if timing := _timing(funcargs):
-        record = with_latency(record, timing, funcargs["sample"])
+        facts = funcargs["quantized"].facts()
+        record = with_latency(record, timing, funcargs["sample"], facts)
     if hasattr(report, "wasxfail") and report.skipped:
-        undecided = [v for v in record["verdicts"] if v["outcome"] == "inconclusive"]
-        if undecided:  # a declared failure must be shown, not just not refuted
+        new = record["verdicts"][item.stash.get(_JUDGED_BEFORE, 0) :]
+        outcomes = [verdict["outcome"] for verdict in new]
+        if "fail" not in outcomes:  # a declared failure must be shown, not just not refuted
+            said = f"its verdict is {outcomes[-1]}" if outcomes else "it was not judged"
             report.outcome = "failed"
-            report.longrepr = f"{case} is declared to fail, but its verdict is inconclusive"
+            report.longrepr = f"{case} is declared to fail, but {said}"
             del report.wasxfail
     if report.failed and record["verdicts"]:
         report.sections.append(("quantbench", verdict_block(record)))
@@ -255,7 +283,9 @@ class _Recorder:
     def pytest_sessionfinish(self) -> None:
         """Write the file that pytest-benchmark leaves out when it timed nothing."""
         timings = getattr(self._config, "_benchmarksession", None)
-        if timings is None or not timings.json or self._written or not self._records:
+        if timings is None or not timings.json or self._written:
+            return
+        if not self._records and not self._skipped:
             return
         hook = self._config.hook
         output = hook.pytest_benchmark_generate_json(
@@ -274,14 +304,18 @@ class _Recorder:
         from quantbench.report.terminal import summary
 
         terminalreporter.write_sep("=", "quantbench")
-        for line in summary(list(self._records.values()), self._skipped):
+        for line in summary(list(self._records.values()), self._left_out()):
             terminalreporter.write_line(line)
 
     def _document(self) -> dict[str, Any]:
         from quantbench.record.environment import environment
         from quantbench.record.schema import document
 
-        return document(self._records.values(), self._skipped, environment())
+        return document(self._records.values(), self._left_out(), environment())
+
+    def _left_out(self) -> dict[str, str]:
+        """Cases of which no test ran, with the reason."""
+        return {case: why for case, why in self._skipped.items() if case not in self._records}
 
 
 def _case_of(item: pytest.Item) -> Case | None:

@@ -1,6 +1,7 @@
 """The seams: what a quantizer, a runner, a task and a data set must be able to do.
 
-A sample is whatever a data set yields; see `Sample` for what all have in common. A row is one sample's evidence: JSON values, with the sample's id under "id".
+A sample is whatever a data set yields; `Sample` is what all have in common. A row is one sample's
+evidence: JSON values, with the sample's id under "id".
 """
 
 from __future__ import annotations
@@ -69,18 +70,24 @@ class Dataset(Protocol):
 
 
 class Importer(Protocol):
-    """Turns a source's files into what quantizers start from."""
+    """Turns a source's files into what quantizers start from.
+
+    `tools` are the distributions whose versions are part of its identity; `version` is its own,
+    raised whenever it would write something else.
+    """
 
     tools: tuple[str, ...]
+    version: int
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Write the float model of this description into the empty `folder`."""
 
 
 class Quantizer(Protocol):
-    """Builds an artifact; `tools` are the distributions whose versions are part of its identity."""
+    """Builds an artifact; `tools` and `version` as an importer's."""
 
     tools: tuple[str, ...]
+    version: int
 
     def build(
         self, float_model: Path, scheme: Scheme, calibration: Sequence[Any], folder: Path
@@ -92,6 +99,10 @@ class Runner(Protocol):
     """An opened artifact; `tools` are the distributions whose versions its answers depend on."""
 
     tools: tuple[str, ...]
+
+    @staticmethod
+    def variant() -> str:
+        """What of this machine changes its answers: the device, the float type."""
 
     def predict(self, prepared: Any) -> Any:
         """The model alone on one prepared sample: no preprocessing, no decoding."""

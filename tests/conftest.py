@@ -19,7 +19,7 @@ WORDS = tuple(
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama of two layers with a byte-pair tokenizer of its own, in float32."""
+    """A Llama of two layers, hardly trained, with a byte-pair tokenizer of its own, in float32."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -47,7 +47,19 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bos_token_id=None,
         eos_token_id=0,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    model = LlamaForCausalLM(config)
+    # A little training, so that there is something to lose: "home" is followed by "again".
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for step in range(40):
+        texts = [sentence(100 * step + i, 12) + " home again" for i in range(8)]
+        batch = [fast(text)["input_ids"] for text in texts]
+        shortest = min(map(len, batch))
+        tokens = torch.tensor([ids[-shortest:] for ids in batch])
+        model(input_ids=tokens, labels=tokens).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
     return folder
 
 

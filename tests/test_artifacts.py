@@ -67,6 +67,24 @@ def test_a_flipped_byte_is_reported_and_rebuilt(tmp_path: Path, victim: str) -> 
     assert again.sha256 == built.sha256
 
 
+def test_a_changed_manifest_is_found_too(tmp_path: Path) -> None:
+    """It holds facts that go into the record."""
+    built = Store(tmp_path).get("artifact", INGREDIENTS, write)
+    manifest = built.path.parent / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"tool": "1.0"', '"tool": "9.0"'))
+    with pytest.warns(CorruptedArtifactWarning, match=r"manifest\.json is damaged"):
+        assert Store(tmp_path).get("artifact", INGREDIENTS, write).details == {"tool": "1.0"}
+    manifest.write_text("[]")
+    with pytest.warns(CorruptedArtifactWarning):
+        Store(tmp_path).get("artifact", INGREDIENTS, write)
+
+
+def test_a_cache_that_is_a_file_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("not a folder")
+    with pytest.raises(StoreError, match="it is no folder"):
+        Store(tmp_path / "cache").get("artifact", INGREDIENTS, write)
+
+
 def test_a_lost_file_is_reported_and_rebuilt(tmp_path: Path) -> None:
     built = Store(tmp_path).get("artifact", INGREDIENTS, write)
     (built.path / "weights").unlink()

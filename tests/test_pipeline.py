@@ -63,6 +63,22 @@ def test_pairing_reduces_the_interval() -> None:
     assert width < unpaired / 2
 
 
+def test_a_gate_that_cannot_fail_is_refused() -> None:
+    """AP points given for a share, or a reference that found nothing."""
+    reference, collapsed = evaluation([1] * 80 + [0] * 20), evaluation([0] * 100)
+    with pytest.raises(UsageError, match="cannot fail"):
+        non_inferior(reference, reference, "accuracy", margin=2.0)
+    with pytest.raises(UsageError, match="cannot fail"):
+        non_inferior(collapsed, collapsed, "accuracy", margin=0.05)
+
+
+def test_rows_of_another_data_set_with_the_same_ids_are_refused() -> None:
+    other = evaluation([1, 0])
+    other.dataset = {"name": "toy", "n": 2, "sha256": "other"}
+    with pytest.raises(DataError, match="same samples"):
+        non_inferior(evaluation([1, 0]), other, "accuracy", 0.1)
+
+
 def test_rows_of_other_samples_are_refused() -> None:
     with pytest.raises(DataError, match="not evaluated on the same samples"):
         non_inferior(evaluation([1, 0]), evaluation([1, 0], first_id=1), "accuracy", 0.1)

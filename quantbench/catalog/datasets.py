@@ -280,8 +280,15 @@ class Passages:
         return (calibration if split == "calibration" else evaluation)[:n]
 
     def _read(self, folder: Path, read: Callable[[Path], Iterator[str]]) -> list[Passage]:
-        path = folder if folder.is_file() else next(p for p in folder.iterdir() if p.is_file())
-        passages = [Passage(f"{self.name}-{i:05d}", text) for i, text in enumerate(read(path))]
+        files = [folder] if folder.is_file() else [p for p in folder.iterdir() if p.is_file()]
+        if len(files) != 1:
+            raise DataError("expected one file", where=folder, got=[file.name for file in files])
+        (path,) = files
+        try:
+            texts = list(read(path))
+        except UnicodeDecodeError as error:
+            raise DataError("the file is not UTF-8", where=path, got=error) from error
+        passages = [Passage(f"{self.name}-{i:05d}", text) for i, text in enumerate(texts)]
         if not passages:
             raise DataError(f"{self.name} holds no passage", where=path)
         for passage in passages:

@@ -117,6 +117,12 @@ def cases(
     found = []
     used = set()
     for dataset in map(find_dataset, datasets or described.datasets):
+        if dataset.task != described.task:
+            raise UsageError(
+                f"{described.name} cannot be studied on {dataset.name}",
+                expected=f"a data set for {described.task}",
+                got=f"one for {dataset.task}",
+            )
         for scheme in map(Scheme.parse, schemes or described.schemes):
             keys = {scheme.name, f"{scheme.name}-{dataset.name}"} & set(declared)
             used |= keys

@@ -158,7 +158,7 @@ class NPM:
             )
         with tempfile.TemporaryDirectory(dir=folder.parent) as name:
             where = ["--pack-destination", name, "--ignore-scripts"]
-            _run([npm, "pack", pin, "--silent", *where], pin, self.sha256)
+            _run([npm, "pack", pin, "--loglevel=error", *where], pin, self.sha256)
             (tarball,) = Path(name).glob("*.tgz")
             verify(tarball, self.sha256, f"the tarball of {pin}")
             with tarfile.open(tarball) as archive:
@@ -205,6 +205,8 @@ class File:
                 remedy="correct the path; relative ones start at the working directory",
             )
         if self.sha256:
+            if self.path.is_dir():
+                raise UsageError("a digest pins a file, not a folder", where=self.path)
             verify(self.path, self.sha256, str(self.path))
 
     def ingredients(self) -> Mapping[str, Any]:
@@ -235,11 +237,15 @@ def parse_source(text: str, data: Path | None = None) -> Source:
     """
     scheme, colon, rest = text.partition(":")
     locator, _, fragment = rest.partition("#")
-    pins = parse_qs(fragment)
+    try:
+        pins = parse_qs(fragment, keep_blank_values=True, strict_parsing=True) if fragment else {}
+    except ValueError:
+        pins = {f"{fragment} (without a value)": []}
     if not colon or not locator:
         raise UsageError(
             f"not a source: {text!r}", expected="pypi:..., npm:..., file:... or data:..."
         )
+    pins = {name if all(values) else f"{name}=": values for name, values in pins.items()}
     if unknown := set(pins) - {"sha256", "file"}:
         raise UsageError(f"unknown pins in {text!r}", expected="sha256, file", got=sorted(unknown))
     match scheme:

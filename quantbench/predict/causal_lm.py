@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from quantbench.tasks.last_word import Prompt
 
 _TOKENS_AT_ONCE = 2048
+_SHORTCUT_TOLERANCE = 0.01
 
 
 class CausalLMRunner:
@@ -25,6 +26,11 @@ class CausalLMRunner:
     """
 
     tools = ("torch", "transformers", "gptqmodel")
+
+    @staticmethod
+    def variant() -> str:
+        """The float type that this CPU multiplies fast."""
+        return f"cpu {_float_type()}"
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Load the model.
@@ -42,7 +48,8 @@ class CausalLMRunner:
                 (folder / "config.json").read_text()
             )
             self._model = self._load_packed() if self._quantized else self._load_float()
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            self._check_shortcut()
+        except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
             raise PredictionError(
                 "cannot load the language model",
                 where=folder,
@@ -81,6 +88,7 @@ class CausalLMRunner:
         )
         return {
             "threads": self._threads,
+            "evaluated_as": "unpacked weights" if self._quantized else "stored",
             "delegate": "none",
             "kernel": ", ".join(f"{n} x {kind}" for kind, n in sorted(kinds.items())),
             "dtype": str(self._model.dtype).removeprefix("torch."),
@@ -98,12 +106,9 @@ class CausalLMRunner:
         gc.collect()
 
     def _load_float(self) -> Any:
-        import torch
         from transformers import AutoModelForCausalLM
 
-        # Private, but the only place where torch says it: without these, bfloat16 is emulated.
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
-        dtype = torch.bfloat16 if fast else torch.float32
+        dtype = _float_type()
         return AutoModelForCausalLM.from_pretrained(
             self._folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
@@ -112,6 +117,25 @@ class CausalLMRunner:
         from gptqmodel import GPTQModel
 
         return GPTQModel.load(str(self._folder), device="cpu", trust_remote_code=False).model
+
+    def _check_shortcut(self) -> None:
+        """Make sure that `lm_head` is all that stands between hidden states and logits.
+
+        Some families scale or cap their logits in `forward`; projecting target positions alone
+        would leave that out, and nothing but perplexity would tell.
+
+        Raises:
+            ValueError: the shortcut gives other logits than the model's own forward pass.
+        """
+        import torch
+
+        tokens = torch.arange(8)[None] % self._model.config.vocab_size
+        with torch.inference_mode():
+            meant = self._model(input_ids=tokens, use_cache=False).logits[0].float()
+            hidden = self._model.model(input_ids=tokens, use_cache=False).last_hidden_state
+            said = self._model.lm_head(hidden)[0].float()
+        if not float((said - meant).norm()) <= _SHORTCUT_TOLERANCE * float(meant.norm()):
+            raise ValueError("its forward pass changes the logits after lm_head")
 
     @staticmethod
     def _score(model: Any, prompts: Sequence[Prompt]) -> list[dict[str, list[float]]]:
@@ -147,6 +171,14 @@ class CausalLMRunner:
             answers[row]["logprobs"].append(logprob)
             answers[row]["ranks"].append(rank)
         return answers
+
+
+def _float_type() -> Any:
+    import torch
+
+    # Private, but the only place where torch says it: without these, bfloat16 is emulated.
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+    return torch.bfloat16 if fast else torch.float32
 
 
 def _batches(prompts: Sequence[Prompt]) -> Iterator[list[int]]:

@@ -25,6 +25,11 @@ class LiteRTRunner:
 
     tools = ("ai-edge-litert",)
 
+    @staticmethod
+    def variant() -> str:
+        """One device, and every type is the artifact's own."""
+        return "cpu"
+
     def __init__(self, folder: Path, threads: int) -> None:
         """Open `model.tflite` in `folder`.
 
@@ -77,7 +82,11 @@ class LiteRTRunner:
         return map(self.predict, prepared)
 
     def facts(self) -> Mapping[str, Any]:
-        """Threads, delegate and how many ops it left out, bytes of the model file."""
+        """Threads, delegate, bytes of the model file.
+
+        `ops` counts the nodes that the interpreter lists, those inside the delegate and the
+        `delegate_partitions` that stand for them included: one partition took the whole graph.
+        """
         ops = [op["op_name"] for op in self._interpreter._get_ops_details()]  # noqa: SLF001
         delegated = ops.count("DELEGATE")
         return {

@@ -18,6 +18,7 @@ class GPTQQuantizer:
     """Weights rounded one column at a time, the error pushed onto the columns not yet rounded."""
 
     tools = ("gptqmodel", "torch", "transformers")
+    version = 1
 
     def build(
         self,

@@ -32,6 +32,7 @@ class LiteRTQuantizer:
     """
 
     tools = ("tensorflow",)
+    version = 1
 
     def build(
         self,

@@ -18,6 +18,7 @@ class GGUFImporter:
     """A GGUF file becomes a Hugging Face checkpoint in float32, dequantized once."""
 
     tools = ("transformers", "gguf")
+    version = 1
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Write `config.json`, tokenizer and `model.safetensors`.
@@ -48,6 +49,7 @@ class ReferenceQuantizer:
     """Quantizes nothing: the float checkpoint is the artifact."""
 
     tools = ()
+    version = 1
 
     def build(
         self, float_model: Path, scheme: Scheme, calibration: Sequence[Any], folder: Path

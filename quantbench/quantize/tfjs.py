@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class TFJSImporter:
     """`model.json` and its binary shards become a SavedModel; the graph stays as shipped."""
 
     tools = ("tensorflow",)
+    version = 1
     fuse_hard_swish = False
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
@@ -130,7 +132,8 @@ def _widened(values: NDArray[Any], entry: Mapping[str, Any]) -> NDArray[Any]:
     dtype = np.dtype(entry["dtype"])
     quantization = entry.get("quantization", {})
     if "scale" in quantization:
-        return np.asarray(values * quantization["scale"] + quantization["min"], dtype=dtype)
+        wide = values * quantization["scale"] + quantization["min"]
+        return np.asarray(np.rint(wide) if dtype.kind == "i" else wide, dtype=dtype)
     return np.asarray(values, dtype=dtype)
 
 
@@ -162,19 +165,34 @@ def _unfused(graph: Any) -> Any:
 
 
 def _reorder_hard_swish(graph: Any, weights: Mapping[str, NDArray[Any]]) -> None:
-    """(c * x) * relu6(x + 3) becomes (x * relu6(x + 3)) * c, in place, wherever it stands."""
+    """(c * x) * relu6(x + 3) becomes (x * relu6(x + 3)) * c, in place.
+
+    Products are found in either order of their factors; c * x must have no other reader.
+
+    Raises:
+        BuildError: the graph has no such product.
+    """
     nodes = {node.name: node for node in graph.node}
+    readers = Counter(name for node in graph.node for name in node.input)
+    found = 0
     for outer in graph.node:
-        if outer.op != "Mul" or len(outer.input) != 2:  # noqa: PLR2004
+        factors = [nodes.get(name) for name in outer.input] if outer.op == "Mul" else []
+        by_op = {factor.op: factor for factor in factors if factor is not None}
+        if set(by_op) != {"Mul", "Relu6"} or readers[by_op["Mul"].name] != 1:
             continue
-        inner, gate = (nodes.get(name) for name in outer.input)
-        if inner is None or gate is None or inner.op != "Mul" or gate.op != "Relu6":
-            continue
-        sixth, x = inner.input
+        inner, gate = by_op["Mul"], by_op["Relu6"]
         shifted = nodes[gate.input[0]]
+        sixth, x = sorted(inner.input, key=lambda name: name not in weights)
         if sixth in weights and shifted.op.startswith("Add") and x in shifted.input:
             inner.input[:] = [x, gate.name]
             outer.input[:] = [inner.name, sixth]
+            found += 1
+    if found == 0:
+        raise BuildError(
+            "no hard-swish was found to reorder",
+            expected="(c * x) * relu6(x + 3)",
+            remedy="use the importer tfjs, which leaves the graph as shipped",
+        )
 
 
 def _save(graph: Any, signature: Mapping[str, Any], wanted: set[str], folder: Path) -> None:

@@ -79,21 +79,24 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
     }
 
 
-def with_latency(record: dict[str, Any], timing: Any, sample: Any) -> dict[str, Any]:
+def with_latency(
+    record: dict[str, Any], timing: Any, sample: Any, facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """Add what pytest-benchmark measured of `runner.predict(sample)`.
 
     Args:
-        record: with the runner's facts.
+        record: what is known so far.
         timing: pytest-benchmark's statistics: `median`, `iqr`, `q1`, `q3` in seconds, `rounds`.
         sample: where it has `tokens`, their number over the time is the metric `tokens_per_s`,
             with the quartiles of the rounds for an interval.
+        facts: of the runner that was timed.
     """
     latency = {
         "median_ns": round(timing.median * 1e9),
         "iqr_ns": round(timing.iqr * 1e9),
         "rounds": timing.rounds,
-        "threads": record["runner"]["threads"],
-        "delegate": record["runner"]["delegate"],
+        "threads": facts["threads"],
+        "delegate": facts["delegate"],
     }
     metrics = dict(record["metrics"])
     if tokens := len(getattr(sample, "tokens", ())):
@@ -139,14 +142,14 @@ def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
 def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
     """Two records of one case as one: what the later one does not know stays.
 
-    Of the cache words the first stands: a case that was built in this run was built, although
-    the test after it found it in the store. Of errors the first stands too.
+    A case that was built in this run was built, although another test or worker found it in the
+    store. Of errors the first stands.
     """
     result = dict(earlier)
     for name, value in later.items():
         known: Any = earlier.get(name)
         if name == "cache":
-            result[name] = {key: known[key] or value[key] for key in value}
+            result[name] = {key: _first_made(known[key], value[key]) for key in value}
         elif name == "verdicts":
             result[name] = [*known, *(verdict for verdict in value if verdict not in known)]
         elif name == "error":
@@ -176,6 +179,10 @@ def document(
         "skipped": [{"case": case, "reason": skipped[case]} for case in sorted(skipped)],
         "records": sorted(records, key=lambda record: str(record["case"])),
     }
+
+
+def _first_made(one: str | None, other: str | None) -> str | None:
+    return next((word for word in (one, other) if word not in {None, "hit"}), one or other)
 
 
 def _finite(value: float) -> float | None:

@@ -37,7 +37,7 @@ def summary(
         yield from (f"  note: {note}" for note in sorted(notes))
         for record in members:
             if record["error"]:
-                message = record["error"]["message"].splitlines()[0]
+                message = next(iter(record["error"]["message"].splitlines()), "(no message)")
                 yield f"  {record['scheme']}: {record['error']['type']}: {message}"
         yield ""
     for reason, number in Counter((skipped or {}).values()).items():

@@ -63,14 +63,19 @@ class LastWord:
                 "a passage needs a context and a last word", where=sample.id, got=repr(text)
             )
         encoded = self._tokenizer(text, return_offsets_mapping=True)
-        start = next(i for i, (_, end) in enumerate(encoded["offset_mapping"]) if end > split)
+        # Tokens that a tokenizer adds at the end (end of text) cover no characters.
+        ends = [end for _, end in encoded["offset_mapping"]]
+        while ends and ends[-1] == 0:
+            ends.pop()
+        start = next((i for i, end in enumerate(ends) if end > split), 0)
         if start == 0:
             raise DataError(
-                "the whole passage is one token, so nothing predicts it",
+                "no token before the last word, so nothing predicts it",
                 where=sample.id,
+                expected="a tokenizer that keeps the whole passage, in more than one token",
                 got=repr(text),
             )
-        return Prompt(tuple(encoded["input_ids"]), start)
+        return Prompt(tuple(encoded["input_ids"][: len(ends)]), start)
 
     def evidence(self, sample: Passage, prediction: Mapping[str, Sequence[float]]) -> Row:
         """Log-probability (nats) and rank (0 is the greedy choice) of each target token.

@@ -136,6 +136,12 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     assert "passages.jsonl" in str(caught.value)
 
 
+def test_other_encodings_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "passages.jsonl").write_bytes('{"text": "caf\xe9 noir"}'.encode("latin-1"))
+    with pytest.raises(DataError, match="not UTF-8"):
+        Passages("mine", "file:unused").samples({"evaluation": tmp_path}, "evaluation", None)
+
+
 def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "passages.jsonl").write_text("")
     with pytest.raises(DataError, match="mine holds no passage"):

@@ -177,6 +177,9 @@ def test_data_that_was_not_given_says_how_to_give_it(tmp_path: Path) -> None:
         ("pypi:name#sha256=0&file=f", "not a pinned package"),
         ("pypi:name==1.0#file=f", "not a pinned package"),
         ("file:model#md5=0", "unknown pins"),
+        ("file:model#0123abcd", "unknown pins"),
+        ("file:model#sha256", "unknown pins"),
+        ("file:model#sha256=", "unknown pins"),
     ],
 )
 def test_a_source_that_cannot_be_meant_is_refused(text: str, message: str) -> None:

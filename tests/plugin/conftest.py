@@ -62,6 +62,7 @@ class Quantizer:
     """Writes how many of every hundred samples the model gets wrong."""
 
     tools = ()
+    version = 1
 
     def build(self, float_model, scheme, calibration, folder):
         with open("builds.log", "a") as log:
@@ -79,6 +80,10 @@ class Quantizer:
 
 class Runner:
     tools = ()
+
+    @staticmethod
+    def variant():
+        return "fake"
 
     def __init__(self, folder, threads):
         self.model = json.loads((folder / "model.json").read_text())
@@ -99,8 +104,10 @@ class Runner:
     def facts(self):
         return {"threads": self.threads, "delegate": "none", "kernel": "fake", "weights_bytes": 8}
 
+    closed = False
+
     def close(self):
-        pass
+        self.closed = True
 
 
 class Task:

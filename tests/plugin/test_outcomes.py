@@ -45,6 +45,58 @@ def test_a_declared_collapse_that_is_undecided_is_red(study: Study) -> None:
     result.stdout.fnmatch_lines(["*declared to fail, but its verdict is inconclusive*"])
 
 
+def test_another_failure_does_not_stand_for_a_declared_collapse(study: Study) -> None:
+    study.write("worse", known_failures={"worse": "two bits are too few"})
+    path = study.path / "test_fake.py"
+    path.write_text(
+        path.read_text().replace(
+            "        assert non_inf", "        assert evaluation is None\n        assert non_inf"
+        )
+    )
+    result = study.run("-k", "accuracy and worse")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*declared to fail, but it was not judged*"])
+
+
+def test_a_runner_stays_open_while_its_reference_is_evaluated(study: Study) -> None:
+    study.write("same")
+    (study.path / "test_fake.py").write_text(
+        "import pytest\n"
+        "from fakes import model\n"
+        "from quantbench import cases\n"
+        "@pytest.mark.parametrize('case', cases(model('same'))[1:], ids=str)\n"
+        "def test_it(quantized, sample, evaluation, reference):\n"
+        "    assert not quantized.closed\n"
+        "    quantized.predict(sample)\n"
+    )
+    study.run().assert_outcomes(passed=1)
+
+
+def test_two_cases_of_one_name_are_refused(study: Study) -> None:
+    study.write("same")
+    other = (
+        (study.path / "test_fake.py")
+        .read_text()
+        .replace("model('same')", "replace(model('same'), note='other')")
+    )
+    (study.path / "test_other.py").write_text("from dataclasses import replace\n" + other)
+    result = study.run()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*two different cases are named fake-*"])
+
+
+def test_a_gpu_test_is_skipped_by_name_and_can_be_required(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study.path / "test_gpu.py").write_text(
+        "import pytest\n@pytest.mark.gpu\ndef test_it(): pass\n"
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    study.run("-rs").stdout.fnmatch_lines(["*SKIPPED*no CUDA device*"])
+    monkeypatch.setenv("QUANTBENCH_REQUIRE", "gpu")
+    study.run().assert_outcomes(errors=1)
+
+
 def test_a_declared_collapse_that_cannot_be_built_is_red(study: Study) -> None:
     study.write("broken", known_failures={"broken": "it should fail, not break"})
     study.run("-k", "accuracy").assert_outcomes(passed=1, errors=1)

@@ -24,7 +24,7 @@ def test_your_model_in_fifteen_lines(study: Study, tiny_checkpoint: Path) -> Non
     assert len([line for line in code.splitlines() if line.strip()]) <= 15
     (study.path / "test_mine.py").write_text(code)
     shutil.copytree(tiny_checkpoint, study.path / "checkpoint")
-    passages = [{"text": sentence(i, 60)} for i in range(300)]
+    passages = [{"text": sentence(i, 58) + " home again"} for i in range(300)]
     (study.path / "passages.jsonl").write_text("\n".join(map(json.dumps, passages)))
     result = study.run("--quant-samples", "200", "-W", "default")
     result.assert_outcomes(passed=2)

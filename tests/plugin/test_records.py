@@ -84,6 +84,15 @@ def test_without_timings_quantbench_writes_the_file_itself(
     result.stdout.fnmatch_lines(["*no latency was measured*without -n*"])
 
 
+def test_a_run_that_skips_everything_says_so_in_the_file(study: Study) -> None:
+    study.write("unreachable")
+    study.run("--quant-schemes", "unreachable", "--benchmark-json", "out.json")
+    assert read(study)["quantbench"]["records"] == []
+    (skipped,) = read(study)["quantbench"]["skipped"]
+    assert skipped["case"] == "fake-unreachable-numbers"
+    assert "the fake registry is closed" in skipped["reason"]
+
+
 def test_workers_share_the_store(study: Study) -> None:
     study.write("same", "close", "worse", known_failures={"worse": "known"})
     study.run("-n", "2")

@@ -138,6 +138,13 @@ def test_only_the_reordered_hard_swish_is_fused(
     assert ("HARD_SWISH" in names) is fused
 
 
+def test_a_graph_without_hard_swish_has_nothing_to_reorder(shipped: Path, tmp_path: Path) -> None:
+    path = shipped / "model.json"
+    path.write_text(path.read_text().replace('"Relu6"', '"Relu"'))
+    with pytest.raises(BuildError, match="no hard-swish was found"):
+        TFJSHardSwishImporter().build(PLAIN, shipped, tmp_path / "saved")
+
+
 def broken(shipped: Path, change: str) -> None:
     path = shipped / "model.json"
     model = json.loads(path.read_text())

@@ -57,7 +57,8 @@ def test_the_same_verdict_is_kept_once_and_another_is_added() -> None:
 def test_what_was_built_in_this_run_was_built() -> None:
     built = record(cache={"artifact": "built", "evidence": None})
     found = record(cache={"artifact": "hit", "evidence": "computed"})
-    assert merged(built, found)["cache"] == {"artifact": "built", "evidence": "computed"}
+    expected = {"artifact": "built", "evidence": "computed"}
+    assert merged(built, found)["cache"] == merged(found, built)["cache"] == expected
 
 
 def test_the_first_error_stands() -> None:

@@ -39,6 +39,12 @@ def test_the_worst_comes_first_within_a_hundred_columns() -> None:
     assert any("BuildError: no kernel" in line for line in lines)
 
 
+def test_an_error_without_a_message_is_still_a_line() -> None:
+    error = {"stage": "call", "type": "TimeoutError", "message": ""}
+    lines = list(summary([empty_record(CASES[0]) | {"error": error}]))
+    assert any("TimeoutError: (no message)" in line for line in lines)
+
+
 def test_columns_align() -> None:
     lines = list(summary([judged(0, "pass"), judged(1, "inconclusive")]))
     start = lines[1].index("accuracy")

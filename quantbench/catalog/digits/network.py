@@ -126,6 +126,7 @@ class DigitsImporter:
     """The weights in the package become a SavedModel."""
 
     tools = ("tensorflow", "keras")
+    version = 1
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Export with the signature image [1, 160, 160, 3] -> heatmap, size, offset."""
