@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from quantbench.catalog.datasets import Passages
     from quantbench.catalog.models import cases
     from quantbench.errors import QuantbenchError
-    from quantbench.pipeline import Evaluation, non_inferior
+    from quantbench.evaluation import Evaluation, non_inferior
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case, Detector, Model, Scheme
 
 _HOMES = {
     "Case": "quantbench.study",
     "Detector": "quantbench.study",
-    "Evaluation": "quantbench.pipeline",
+    "Evaluation": "quantbench.evaluation",
     "Model": "quantbench.study",
     "Passages": "quantbench.catalog.datasets",
     "QuantbenchError": "quantbench.errors",
     "Scheme": "quantbench.study",
     "Verdict": "quantbench.stats.gates",
     "cases": "quantbench.catalog.models",
-    "non_inferior": "quantbench.pipeline",
+    "non_inferior": "quantbench.evaluation",
 }
 
 __all__ = [

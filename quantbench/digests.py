@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from quantbench.errors import IntegrityError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,3 +22,20 @@ def sha256_of(path: Path) -> str:
     """sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, sha256: str, name: str) -> None:
+    """Check a file against its pinned digest.
+
+    Raises:
+        IntegrityError: they differ.
+    """
+    got = sha256_of(path)
+    if got != sha256:
+        raise IntegrityError(
+            f"{name} is not the pinned file",
+            where=path,
+            expected=f"sha256 {sha256}",
+            got=f"sha256 {got} ({path.stat().st_size} bytes)",
+            remedy="do not use it; fetch again, or correct the pin if the change is meant",
+        )

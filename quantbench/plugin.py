@@ -19,7 +19,8 @@ from quantbench.study import Case, Scheme
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from quantbench.pipeline import Bench, Evaluation
+    from quantbench.evaluation import Evaluation
+    from quantbench.pipeline import Bench
     from quantbench.protocols import Runner
     from quantbench.settings import Settings
 

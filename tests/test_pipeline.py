@@ -11,9 +11,10 @@ import pytest
 
 from quantbench import Detector, Model, Scheme, cases, non_inferior
 from quantbench.artifacts import Artifact
-from quantbench.catalog.datasets import Picture
+from quantbench.catalog.samples import Picture
 from quantbench.errors import DataError, UsageError
-from quantbench.pipeline import Bench, Evaluation
+from quantbench.evaluation import Evaluation
+from quantbench.pipeline import Bench
 from quantbench.settings import Settings
 from quantbench.stats.bootstrap import resampling_weights
 

@@ -3,120 +3,19 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from quantbench.digests import digest_of, sha256_of
+from quantbench.catalog.samples import Passage, Photo, Picture
 from quantbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-    from PIL import Image
-
     from quantbench.protocols import Dataset
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A text whose last word is to be predicted from the rest."""
-
-    id: str
-    text: str
-
-    @property
-    def digest(self) -> str:
-        """Of letters and digits alone: spacing, case and punctuation do not make a text new."""
-        return hashlib.sha256(re.sub(r"[\W_]", "", self.text.lower()).encode()).hexdigest()
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the text as it is."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image with its true boxes, in COCO's terms.
-
-    Attributes:
-        id: unique in its data set.
-        image: RGB, uint8, [height, width, 3].
-        truths: COCO annotations: `bbox` xywh in pixels, `category_id`, `area`, `iscrowd`.
-    """
-
-    id: str
-    image: NDArray[Any]
-    truths: tuple[dict[str, Any], ...]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.image.shape[0], self.image.shape[1]
-
-    @property
-    def digest(self) -> str:
-        """Of the pixels."""
-        return hashlib.sha256(self.image.tobytes()).hexdigest()
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the pixels and the truth."""
-        return digest_of([self.digest, self.truths])
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A picture on disk, decoded when it is looked at."""
-
-    id: str
-    path: Path
-    truths: tuple[dict[str, Any], ...]
-
-    @property
-    def image(self) -> NDArray[Any]:
-        """RGB, uint8, [height, width, 3].
-
-        Raises:
-            DataError: the file is no image.
-        """
-        import numpy as np
-
-        with self._opened() as image:
-            return np.asarray(image.convert("RGB"))
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels, from the file's header; raises as `image`."""
-        with self._opened() as image:
-            return image.height, image.width
-
-    @contextmanager
-    def _opened(self) -> Iterator[Image.Image]:
-        from PIL import Image
-
-        try:
-            with Image.open(self.path) as image:
-                yield image
-        except OSError as error:  # UnidentifiedImageError and truncated files are OSErrors
-            raise DataError("not an image", where=self.path, got=error) from error
-
-    @cached_property
-    def digest(self) -> str:
-        """Of the file."""
-        return sha256_of(self.path)
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the file and the truth."""
-        return digest_of([self.digest, self.truths])
 
 
 @dataclass(frozen=True)

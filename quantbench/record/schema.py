@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from quantbench.artifacts import Artifact
-    from quantbench.pipeline import Evaluation
+    from quantbench.evaluation import Evaluation
     from quantbench.stats.bootstrap import Estimate
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case

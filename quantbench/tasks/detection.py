@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from quantbench.catalog.datasets import Photo, Picture
+    from quantbench.catalog.samples import Photo, Picture
     from quantbench.protocols import Row
     from quantbench.study import Model
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from quantbench.catalog.datasets import Passage
+    from quantbench.catalog.samples import Passage
     from quantbench.protocols import Row
     from quantbench.study import Model
 

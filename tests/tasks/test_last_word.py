@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from quantbench.catalog.datasets import Passage
 from quantbench.catalog.models import find_model
+from quantbench.catalog.samples import Passage
 from quantbench.errors import DataError, PredictionError
 from quantbench.tasks.last_word import LastWord
 
