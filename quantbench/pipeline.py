@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from quantbench.study import Case, Model
 
 _SEED = 0
+_WARM_UP_CALLS = 3
 
 
 class Bench:
@@ -50,6 +51,7 @@ class Bench:
         self._samples: dict[tuple[Dataset, str], Sequence[Any]] = {}
         self._artifacts: dict[Case, Artifact] = {}
         self._facts: dict[Case, Mapping[str, Any]] = {}
+        self._peaks: dict[Case, int | None] = {}
         self._evaluations: dict[Case, Evaluation] = {}
         self._failures: dict[Case, QuantbenchError] = {}
 
@@ -124,6 +126,15 @@ class Bench:
             self._open = case, self._opened(case)
             self._facts[case] = self._open[1].facts()
         return self._open[1]
+
+    def warmed(self, case: Case, prepared: Any) -> Runner:
+        """The runner after a few predictions, whose peak memory is kept for the record."""
+        runner = self.runner(case)
+        with peak_memory() as memory:
+            for _ in range(_WARM_UP_CALLS):
+                runner.predict(prepared)
+        self._peaks[case] = memory.peak_rss_bytes
+        return runner
 
     def _opened(self, case: Case) -> Runner:
         artifact = self.artifact(case)
@@ -201,9 +212,11 @@ class Bench:
         """What this process knows of the case so far."""
         record = empty_record(case)
         if case in self._evaluations:
-            return with_evaluation(record, self._evaluations[case])
-        if case in self._artifacts:
-            return with_artifact(record, self._artifacts[case], self._facts.get(case))
+            record = with_evaluation(record, self._evaluations[case])
+        elif case in self._artifacts:
+            record = with_artifact(record, self._artifacts[case], self._facts.get(case))
+        if record["memory"]["peak_rss_bytes"] is None:  # not evaluated, or not as it is stored
+            record["memory"]["peak_rss_bytes"] = self._peaks.get(case)
         return record
 
     def _evaluate(self, case: Case) -> Evaluation:

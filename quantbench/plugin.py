@@ -31,7 +31,6 @@ _MARKERS = (
     "network: needs a package registry, hub or web server",
     "slow: takes more than a few seconds",
 )
-_WARM_UP_CALLS = 3
 _JUDGED_BEFORE = pytest.StashKey[int]()  # verdicts that a test found already there
 _ATTRIBUTE = "quantbench"  # of a test report: its case's record, as JSON
 
@@ -123,9 +122,7 @@ def sample(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Any:
 @pytest.fixture
 def quantized(case: Case, sample: Any, _bench: Bench, pytestconfig: pytest.Config) -> Runner:
     """The opened artifact, warmed up on `sample`: the first timed round is like the others."""
-    runner: Runner = _within_reach(pytestconfig, lambda: _bench.runner(case))
-    for _ in range(_WARM_UP_CALLS):
-        runner.predict(sample)
+    runner: Runner = _within_reach(pytestconfig, lambda: _bench.warmed(case, sample))
     return runner
 
 

@@ -60,6 +60,17 @@ def test_the_file_stays_pytest_benchmarks_own(study: Study) -> None:
     assert "test_latency[fake-same-numbers]" in compared.stdout
 
 
+def test_memory_is_that_of_the_artifact_as_it_is_stored(study: Study) -> None:
+    study.write("same")
+    fakes = study.path / "fakes.py"
+    unpacked = '"evaluated_as": "unpacked weights", "kernel": "fake"'
+    fakes.write_text(fakes.read_text().replace('"kernel": "fake"', unpacked))
+    study.run("-k", "accuracy", "--benchmark-json", "out.json")
+    assert records(study)["same"]["memory"]["peak_rss_bytes"] is None
+    study.run("--benchmark-json", "out.json")
+    assert records(study)["same"]["memory"]["peak_rss_bytes"] > 1_000_000
+
+
 def test_a_second_run_is_served_from_the_store(study: Study) -> None:
     study.write("same")
     study.run("--benchmark-json", "out.json")
