@@ -21,8 +21,6 @@ class Verdict:
         difference: quantized - reference, with the interval that decided.
         quantized: the metric of the judged case.
         reference: the metric of its reference.
-        flips: samples that went (right to wrong, wrong to right), where the task knows right
-            from wrong.
     """
 
     case: str
@@ -31,7 +29,6 @@ class Verdict:
     difference: Estimate
     quantized: float
     reference: float
-    flips: tuple[int, int] | None = None
 
     def __bool__(self) -> bool:
         """Whether the case passed."""
