@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from quantbench.settings import Settings
     from quantbench.study import Case, Model
 
+_T = TypeVar("_T")
 _SEED = 0
 _WARM_UP_CALLS = 3
 
@@ -49,6 +50,7 @@ class Bench:
         self._store = Store(settings.cache or default_root())
         self._open: tuple[Case, Runner] | None = None
         self._samples: dict[tuple[Dataset, str], Sequence[Any]] = {}
+        self._digests: dict[Dataset, str] = {}
         self._artifacts: dict[Case, Artifact] = {}
         self._facts: dict[Case, Mapping[str, Any]] = {}
         self._peaks: dict[Case, int | None] = {}
@@ -83,19 +85,8 @@ class Bench:
         )
 
     def artifact(self, case: Case) -> Artifact:
-        """The quantized model, built and verified.
-
-        A failure is remembered: asking again raises it again without repeating the work.
-        """
-        if case in self._failures:
-            raise self._failures[case]
-        if case not in self._artifacts:
-            try:
-                self._artifacts[case] = self._artifact(case)
-            except QuantbenchError as error:
-                self._failures[case] = error
-                raise
-        return self._artifacts[case]
+        """The quantized model, built and verified."""
+        return self._once(case, self._artifacts, self._artifact)
 
     def _artifact(self, case: Case) -> Artifact:
         float_model = self.float_model(case.model)
@@ -166,7 +157,7 @@ class Bench:
         runner_type = load("runners", case.model.runner)
         ingredients = {
             "artifact": artifact.sha256,
-            "dataset": _digest(samples),
+            "dataset": self._digest(case),
             "protocol": self._protocol(case),
             "runner": [case.model.runner, runner_type.variant(), _versions(runner_type.tools)],
         }
@@ -197,16 +188,8 @@ class Bench:
         return self._store.get("evidence", ingredients, guarded)
 
     def evaluate(self, case: Case) -> Evaluation:
-        """Evidence and the replicates of every metric; a failure is remembered too."""
-        if case in self._failures:
-            raise self._failures[case]
-        if case not in self._evaluations:
-            try:
-                self._evaluations[case] = self._evaluate(case)
-            except QuantbenchError as error:
-                self._failures[case] = error
-                raise
-        return self._evaluations[case]
+        """Evidence and the replicates of every metric."""
+        return self._once(case, self._evaluations, self._evaluate)
 
     def record(self, case: Case) -> dict[str, Any]:
         """What this process knows of the case so far."""
@@ -242,17 +225,28 @@ class Bench:
         )
         with np.load(kept.path / "replicates.npz", allow_pickle=False) as arrays:
             replicates = dict(arrays)
-        samples = self.samples(case, "evaluation")
         return Evaluation(
             case=case,
             rows=rows,
             replicates=replicates,
             lower_is_better=task.lower_is_better,
-            dataset={"name": case.dataset.name, "n": len(samples), "sha256": _digest(samples)},
+            dataset={"name": case.dataset.name, "n": len(rows), "sha256": self._digest(case)},
             artifact=artifact,
             evidence=evidence,
             summarise_s=kept.build_s,
         )
+
+    def _once(self, case: Case, done: dict[Case, _T], work: Callable[[Case], _T]) -> _T:
+        """Do the work for a case once; a failure is raised again without repeating it."""
+        if case in self._failures:
+            raise self._failures[case]
+        if case not in done:
+            try:
+                done[case] = work(case)
+            except QuantbenchError as error:
+                self._failures[case] = error
+                raise
+        return done[case]
 
     def task(self, case: Case) -> Task:
         """The case's task, on the model's own tokenizer or detector."""
@@ -288,6 +282,14 @@ class Bench:
                 raise DataError(f"{dataset.name} has no {split} samples")
             self._samples[dataset, split] = found
         return self._samples[dataset, split]
+
+    def _digest(self, case: Case) -> str:
+        """Of all evaluated samples, hashed once for all cases of a data set."""
+        if case.dataset not in self._digests:
+            samples = self.samples(case, "evaluation")
+            listed = [[sample.id, sample.fingerprint] for sample in samples]
+            self._digests[case.dataset] = digest_of(listed)
+        return self._digests[case.dataset]
 
     def sample(self, case: Case) -> Any:
         """The first evaluation sample, prepared for the model."""
@@ -359,7 +361,3 @@ def _versions(tools: Sequence[str]) -> dict[str, str]:
         if lack := missing_extra(error.name):
             raise lack from error
         raise
-
-
-def _digest(samples: Sequence[Any]) -> str:
-    return digest_of([[sample.id, sample.fingerprint] for sample in samples])

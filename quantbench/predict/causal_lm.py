@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import PredictionError
@@ -92,11 +93,13 @@ class CausalLMRunner:
             "delegate": "none",
             "kernel": ", ".join(f"{n} x {kind}" for kind, n in sorted(kinds.items())),
             "dtype": str(self._model.dtype).removeprefix("torch."),
-            "weights_bytes": _weights_bytes(
-                self._folder, self._model if not self._quantized else None
-            ),
+            "weights_bytes": self._weights_bytes,
             "memory_footprint_bytes": self._model.get_memory_footprint(),
         }
+
+    @cached_property
+    def _weights_bytes(self) -> int:
+        return _weights_bytes(self._folder, None if self._quantized else self._model)
 
     def close(self) -> None:
         """Drop the weights."""
