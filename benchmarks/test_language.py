@@ -1,4 +1,4 @@
-"""The language study: SmolLM2-135M under GPTQ at 8, 4 and 2 bits."""
+"""The language study: SmolLM2-135M under GPTQ, and on LAMBADA under its alternatives too."""
 
 from __future__ import annotations
 
@@ -7,25 +7,39 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quantbench import Case, cases, non_inferior
+from quantbench.catalog.language_models import LANGUAGE_SCHEMES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_benchmark.fixture import BenchmarkFixture
 
     from quantbench import Evaluation
     from quantbench.protocols import Runner
 
-CASES = cases(
-    "smollm2_135m_instruct",
-    known_failures={"gptq_int2_g64": "two bits a weight destroy 135 million parameters"},
-)
+TWO_BITS = {"gptq_int2_g64": "two bits a weight destroy 135 million parameters"}
+CASES = [
+    *cases("smollm2_135m_instruct", datasets=["kjv"], known_failures=TWO_BITS),
+    *cases(
+        "smollm2_135m_instruct",
+        schemes=LANGUAGE_SCHEMES,
+        datasets=["lambada"],
+        known_failures=TWO_BITS,
+    ),
+]
+# The same on a GPU, where there is one.
+ON_CUDA = cases("smollm2_135m_instruct", known_failures=TWO_BITS, device="cuda")
 # What a width may cost, in accuracy: four bits are chosen knowing that they lose something.
-MARGINS = {32: 0.03, 8: 0.03, 4: 0.10, 2: 0.10}
+MARGINS = {32: 0.03, 8: 0.03, 4: 0.10, 3: 0.10, 2: 0.10}
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [*CASES, *ON_CUDA], ids=str)
 class TestSmolLM2:
     def test_latency(self, quantized: Runner, sample: object, benchmark: BenchmarkFixture) -> None:
         benchmark(quantized.predict, sample)
+
+    def test_decoding(self, decoding: Callable[[], None], benchmark: BenchmarkFixture) -> None:
+        benchmark.pedantic(decoding, rounds=5)
 
     def test_last_word(self, case: Case, evaluation: Evaluation, reference: Evaluation) -> None:
         margin = MARGINS[case.scheme.bits]

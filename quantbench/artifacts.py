@@ -100,6 +100,10 @@ class Store:
         self._verified[key] = replace(found, cache="hit")
         return found
 
+    def find(self, kind: str, key: str) -> Artifact | None:
+        """The entry of this key if it is there and whole."""
+        return self._open(key, self.root / kind / key)
+
     def _open(self, key: str, place: Path) -> Artifact | None:
         """The entry if it is whole; a damaged one is warned about and counts as absent."""
         try:

@@ -9,6 +9,8 @@
     │   └── FetchError            a registry or file did not answer
     ├── IntegrityError        bytes differ from their pinned digest
     ├── StoreError            the cache folder cannot be read or written
+    ├── AnchorError           a float reference that misses its known score
+    ├── RecordError           a baseline or record file that cannot be read or compared with
     ├── DataError             samples that are malformed, empty, or shared with calibration
     ├── BuildError            a quantizer failed or made an artifact that does not check
     └── PredictionError       a runner failed, or answered NaN or infinity
@@ -77,6 +79,14 @@ class IntegrityError(QuantbenchError):
 
 class StoreError(QuantbenchError):
     """The cache folder cannot be read or written."""
+
+
+class AnchorError(QuantbenchError):
+    """A float reference that does not reproduce its known score."""
+
+
+class RecordError(QuantbenchError):
+    """A baseline or record file that cannot be read, or compared with."""
 
 
 class DataError(QuantbenchError):

@@ -8,21 +8,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.errors import DataError, UsageError
-from quantbench.stats.bootstrap import Estimate, percentile_estimate
-from quantbench.stats.gates import Verdict, outcome_of
-from quantbench.stats.paired import paired_difference
+from quantbench.stats.bootstrap import PairedBootstrap, percentile_estimate
+from quantbench.stats.comparison import Comparison, Estimate, Independent, Known
+from quantbench.stats.gates import Verdict, outcome_of, samples_to_decide
+from quantbench.stats.means import PairedMeans
+from quantbench.stats.proportions import PairedProportions, wilson
+from quantbench.stats.sequential import BettingDifference
+from quantbench.stats.times import TimeRatio
 from quantbench.study import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from quantbench.artifacts import Artifact
+    from quantbench.evidence import Evidence
     from quantbench.protocols import Row
+    from quantbench.stats.gates import Against
     from quantbench.study import Case
 
 _CONFIDENCE = 0.95  # of the intervals around single values
+LATENCY = "latency"
+BYTES = ("weights_bytes", "artifact_bytes")
+_COSTS = frozenset({LATENCY, *BYTES})
 
 
 @dataclass
@@ -35,13 +44,20 @@ class Evaluation:
         replicates: each metric under the shared resampling weights, [1 + replicates]; the first
             is the metric on the samples as they are. Metrics of agreement with the reference
             join when the reference is evaluated.
+        per_sample: of those metrics that are means over samples, each sample's part, [rows].
         lower_is_better: metrics for which an increase is a loss.
         signed: metrics of which 0 is not the least.
-        dataset: `name`, `n`, `sha256`.
+        dataset: `name`, `n`, `sha256`; of a sequential evaluation also `of`, all there are.
         artifact: the evaluated artifact.
         evidence: where the rows are kept, with what was measured while they were made.
         explanation: what the loss is made of (`Task.explain`).
         summarise_s: seconds for all metrics of all replicates.
+        costs: bytes by name.
+        times_s: seconds of the rounds that pytest-benchmark timed in this run, if it did.
+        protocol: digest of how samples became rows, and rows numbers.
+        accepted: what the baseline accepted of this case, if one was given.
+        grow: of a sequential evaluation, takes in the next block of samples and says whether there
+            was one; None otherwise.
         verdicts: filled by `non_inferior`.
     """
 
@@ -51,80 +67,262 @@ class Evaluation:
     lower_is_better: frozenset[str]
     dataset: Mapping[str, Any]
     artifact: Artifact
-    evidence: Artifact
+    evidence: Evidence
     summarise_s: float
+    per_sample: dict[str, NDArray[Any]] = field(default_factory=dict)
     explanation: Mapping[str, Any] = field(default_factory=dict)
     signed: frozenset[str] = frozenset()
+    costs: Mapping[str, int] = field(default_factory=dict)
+    times_s: NDArray[np.float64] | None = None
+    protocol: str = ""
+    accepted: Accepted | None = None
+    grow: Callable[[], bool] | None = None
     verdicts: list[Verdict] = field(default_factory=list)
 
     def estimate(self, metric: str, confidence: float = _CONFIDENCE) -> Estimate:
-        """A metric with its percentile bootstrap interval."""
-        return percentile_estimate(self._values(metric), len(self.rows), confidence)
+        """A metric with its interval: Wilson's for a proportion, else the percentile bootstrap's.
 
-    def _values(self, metric: str) -> NDArray[np.float64]:
-        if metric not in self.replicates:
+        Raises:
+            UsageError: no such metric.
+        """
+        values = self.replicates.get(metric)
+        if values is None:
             raise UsageError(
-                f"unknown metric {metric!r} of {self.case}", expected=", ".join(self.replicates)
+                f"unknown metric {metric!r} of {self.case}",
+                expected=", ".join([*self.replicates, LATENCY, *BYTES]),
             )
-        return self.replicates[metric]
+        answers = self.per_sample.get(metric)
+        if answers is not None and answers.dtype == bool:
+            return wilson(int(answers.sum()), len(answers), confidence)
+        return percentile_estimate(values, len(self.rows), confidence)
+
+    def value(self, metric: str) -> float:
+        """A metric, a median time in seconds, or bytes, on the samples as they are."""
+        if metric in self.costs:
+            return float(self.costs[metric])
+        if metric == LATENCY:
+            return float(np.median(self._timed()))
+        return self.estimate(metric).value
+
+    def _timed(self) -> NDArray[np.float64]:
+        if self.times_s is None:
+            raise UsageError(
+                f"the latency of {self.case} was not measured before its gate",
+                expected="a test before this one that times `benchmark(quantized.predict, sample)`",
+                remedy="run alone (without -n and with benchmarks enabled), timing tests first",
+            )
+        return self.times_s
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a baseline accepted of a case.
+
+    Attributes:
+        metrics: its estimates.
+        evaluation: of its rows, where they are still in the store.
+    """
+
+    metrics: Mapping[str, Estimate]
+    evaluation: Evaluation | None = None
 
 
 def non_inferior(
     evaluation: Evaluation,
     reference: Evaluation,
     metric: str,
-    margin: float,
+    margin: float | str,
     confidence: float = 0.95,
 ) -> Verdict:
     """Is the evaluated case worse than its reference by less than `margin`?
 
-    Estimator: difference of the metric on the same samples; interval: percentile bootstrap over
-    samples, the same 1,000 draws for both (Efron and Tibshirani, 1993). `pass` when the
-    one-sided lower bound of the difference is above -margin, `fail` when the upper bound is
-    below it, else `inconclusive`; each bound has the stated confidence, assuming independent
-    samples. The verdict is true only on `pass`, and is kept for the record.
+    `pass` when the one-sided lower bound of the difference (quantized - reference) on the same
+    samples is above -margin, `fail` when its upper bound is below it, else `inconclusive`; each
+    bound has the stated confidence, assuming independent samples. True only on `pass`. Where
+    lower is better (perplexity, latency, bytes) the sign turns by itself. The estimator follows
+    the metric, and stands in the verdict: right answers are paired proportions, other means over
+    samples paired means, all else (AP) is bootstrapped in pairs, times compared by ranks, bytes
+    are known. Verdicts are kept for the record. Where a baseline was accepted, the case must not be
+    worse than that either: the verdict returned is the first that is no pass.
+
+    Args:
+        evaluation: of the judged case.
+        reference: of what it is judged against.
+        metric: a name of the task's, or `latency`, `weights_bytes`, `artifact_bytes`.
+        margin: the largest loss that would still be shipped, in the metric's unit, or as a share
+            of the reference's value, "5%". Of latency it is a share.
+        confidence: of each bound, in (.5, 1).
 
     Raises:
-        UsageError: an unknown or undefined metric, a margin or confidence out of range, or a
-            reference that has no more than the margin to lose.
+        UsageError: an unknown, undefined or unmeasured metric, a margin or confidence out of
+            range, or a reference that has no more than the margin to lose.
         DataError: the two were not evaluated on the same samples.
     """
-    gate = Gate(metric, margin, confidence, metric in evaluation.lower_is_better)
-    same_ids = [row["id"] for row in evaluation.rows] == [row["id"] for row in reference.rows]
-    if not same_ids or evaluation.dataset["sha256"] != reference.dataset["sha256"]:
+    lower = metric in evaluation.lower_is_better or metric in _COSTS
+    gate = Gate.parse(metric, margin, confidence, lower_is_better=lower)
+    _check_pair(evaluation, reference)
+    _check_gate(evaluation, reference, gate)
+    if evaluation.grow is not None and evaluation.case != reference.case:
+        verdict = _judged_early(evaluation, reference, gate)
+    else:
+        verdict = _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
+    evaluation.verdicts.append(verdict)
+    if evaluation.accepted is None or metric in _COSTS:
+        return verdict
+    again = _judged_again(evaluation, evaluation.accepted, gate)
+    evaluation.verdicts.append(again)
+    return again if verdict else verdict
+
+
+def _check_pair(evaluation: Evaluation, reference: Evaluation) -> None:
+    """Pairs join by sample id; of sequential evaluations on what the judged one has seen."""
+    ids = [row["id"] for row in evaluation.rows]
+    same = ids == [row["id"] for row in reference.rows][: len(ids)]
+    whole = evaluation.grow is not None or len(ids) == len(reference.rows)
+    data = [{k: v for k, v in e.dataset.items() if k != "n"} for e in (evaluation, reference)]
+    if not same or not whole or data[0] != data[1]:
         raise DataError(
             f"{evaluation.case} and {reference.case} were not evaluated on the same samples",
             expected=f"{len(reference.rows)} samples, the reference's",
             got=f"{len(evaluation.rows)} samples of {evaluation.dataset['name']}",
         )
-    values = evaluation.estimate(metric), reference.estimate(metric)
-    difference = paired_difference(
-        evaluation.replicates[metric],
-        reference.replicates[metric],
-        len(evaluation.rows),
-        2 * confidence - 1,
-    )
-    if np.isnan(difference.value):
+
+
+def _check_gate(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> None:
+    """Refuse a gate that cannot be asked, before any work is done for it."""
+    values = evaluation.value(gate.metric), reference.value(gate.metric)
+    if gate.metric == LATENCY and not gate.relative:
         raise UsageError(
-            f"{metric} is undefined on these samples of {evaluation.dataset['name']}",
+            "a margin on latency is a share of the reference's", remedy='e.g. margin="10%"'
+        )
+    if np.isnan(values).any():
+        raise UsageError(
+            f"{gate.metric} is undefined on these samples of {evaluation.dataset['name']}",
             expected="samples that define it (AP of large objects needs large objects)",
             remedy="gate on another metric, or evaluate more samples",
         )
-    floor_is_zero = not gate.lower_is_better and metric not in reference.signed
-    if floor_is_zero and values[1].value <= margin:
+    if gate.relative and (values[1] <= 0 or gate.metric in reference.signed):
         raise UsageError(
-            f"the gate on {metric} cannot fail: the reference has no more than the margin to lose",
-            where=f"{reference.case}: {metric} {values[1].value:.4g}, margin {margin:g}",
+            f"{gate.metric} has no scale that a share could be taken of",
+            got=f"{values[1]:.4g} of {reference.case}",
+            remedy="give the margin in the metric's own unit",
+        )
+    floor_is_zero = not gate.lower_is_better and gate.metric not in reference.signed
+    most = 1.0 if gate.relative else values[1]
+    if floor_is_zero and most <= gate.margin:
+        raise UsageError(
+            f"the gate on {gate.metric} cannot fail: the reference has no more than the margin "
+            "to lose",
+            where=f"{reference.case}: {gate.metric} {values[1]:.4g}, margin {gate.margin:g}",
             remedy="give the margin in the metric's own unit (AP and accuracy lie in [0, 1]), "
             "and look at the reference: it may be fed or decoded wrongly",
         )
-    verdict = Verdict(
+
+
+def _compared(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Comparison:
+    """Quantized - reference by the estimator that suits the metric."""
+    metric, n = gate.metric, len(evaluation.rows)
+    if evaluation is reference:
+        return Known(0.0, n)
+    if metric in _COSTS:
+        return _cost_compared(evaluation, reference, gate)
+    mine, its = evaluation.per_sample.get(metric), reference.per_sample.get(metric)
+    if mine is not None and its is not None and not gate.relative:
+        counted = mine.dtype == bool
+        return PairedProportions.of(mine, its) if counted else PairedMeans(mine - its)
+    values, was_values = evaluation.replicates[metric], reference.replicates[metric]
+    if gate.relative:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return PairedBootstrap(values / was_values - 1, n)
+    return PairedBootstrap(values - was_values, n)
+
+
+def _cost_compared(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Comparison:
+    if gate.metric == LATENCY:
+        return TimeRatio(evaluation._timed(), reference._timed())  # noqa: SLF001 - this module's
+    value, was = evaluation.value(gate.metric), reference.value(gate.metric)
+    return Known(value / was - 1 if gate.relative else value - was)
+
+
+def _judged(
+    evaluation: Evaluation,
+    reference: Evaluation,
+    gate: Gate,
+    comparison: Comparison,
+    against: Against = "reference",
+) -> Verdict:
+    difference = comparison.interval(2 * gate.confidence - 1)
+    outcome = outcome_of(difference, gate)
+    oriented = comparison.mirrored() if gate.lower_is_better else comparison
+    undecided = outcome == "inconclusive"
+    return Verdict(
+        case=str(evaluation.case),
+        gate=gate,
+        outcome=outcome,
+        difference=difference,
+        quantized=evaluation.value(gate.metric),
+        reference=reference.value(gate.metric),
+        p_value=oriented.p_at_most(-gate.margin),
+        flips=_flips(evaluation, reference, gate.metric),
+        samples_to_decide=samples_to_decide(comparison, gate) if undecided else None,
+        against=against,
+    )
+
+
+def _flips(evaluation: Evaluation, reference: Evaluation, metric: str) -> tuple[int, int] | None:
+    mine, its = evaluation.per_sample.get(metric), reference.per_sample.get(metric)
+    if mine is None or its is None or mine.dtype != bool:
+        return None
+    pair = PairedProportions.of(mine, its[: len(mine)])
+    return pair.losses, pair.gains
+
+
+def _judged_early(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Verdict:
+    """Take in block after block until the bounds, which hold at every stop, decide.
+
+    Raises:
+        UsageError: the metric is no mean of right answers: no bound is known that allows looks.
+    """
+    while True:
+        mine, its = (e.per_sample.get(gate.metric) for e in (evaluation, reference))
+        if mine is None or its is None or mine.dtype != bool or gate.relative:
+            raise UsageError(
+                f"{gate.metric} cannot be judged while its samples come in",
+                expected="an absolute margin on a share of right answers (accuracy, top1, top5)",
+                remedy="leave --quant-sequential out for this study",
+            )
+        comparison = BettingDifference(mine.astype(float) - its[: len(mine)].astype(float))
+        verdict = _judged(evaluation, reference, gate, comparison)
+        if verdict.outcome != "inconclusive" or evaluation.grow is None or not evaluation.grow():
+            return verdict
+        while len(reference.rows) < len(evaluation.rows):
+            if reference.grow is None or not reference.grow():
+                raise DataError(f"{reference.case} has fewer samples than {evaluation.case}")
+
+
+def _judged_again(evaluation: Evaluation, accepted: Accepted, gate: Gate) -> Verdict:
+    """Against what was accepted: in pairs where its evidence is stored, else by intervals."""
+    was_evaluated = accepted.evaluation
+    if was_evaluated is not None and gate.metric in was_evaluated.replicates:
+        comparison = _compared(evaluation, was_evaluated, gate)
+        return _judged(evaluation, was_evaluated, gate, comparison, "baseline")
+    if gate.metric not in accepted.metrics:
+        raise UsageError(
+            f"the baseline of {evaluation.case} does not know {gate.metric}",
+            expected=", ".join(sorted(accepted.metrics)),
+            remedy="accept a run anew: quantbench accept out.json",
+        )
+    was = accepted.metrics[gate.metric]
+    comparison = Independent(evaluation.estimate(gate.metric), was, relative=gate.relative)
+    difference = comparison.interval(2 * gate.confidence - 1)
+    oriented = comparison.mirrored() if gate.lower_is_better else comparison
+    return Verdict(
         case=str(evaluation.case),
         gate=gate,
         outcome=outcome_of(difference, gate),
         difference=difference,
-        quantized=values[0].value,
-        reference=values[1].value,
+        quantized=evaluation.value(gate.metric),
+        reference=was.value,
+        p_value=oriented.p_at_most(-gate.margin),
+        against="baseline",
     )
-    evaluation.verdicts.append(verdict)
-    return verdict

@@ -14,8 +14,10 @@ _EXTRAS = {
         *("hotcoco", "numba", "sklearn", "PIL", "tqdm", "kagglehub", "pillow", "scikit_learn"),
     },
     "all": {"torch", "transformers", "huggingface_hub", "safetensors"},  # of both
+    "gpu": {"pynvml"},
     "language": {
         *("gptqmodel", "gguf", "accelerate", "bitsandbytes", "tokenizers", "datasets"),
+        *("hqq", "torchao"),
     },
 }
 

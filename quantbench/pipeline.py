@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing, contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, replace
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,13 +21,24 @@ import numpy as np
 from quantbench.artifacts import REFUSED, Artifact, Store, default_root
 from quantbench.catalog.sources import File, parse_source
 from quantbench.digests import digest_of
-from quantbench.errors import BuildError, DataError, PredictionError, QuantbenchError, UsageError
-from quantbench.evaluation import Evaluation
+from quantbench.errors import (
+    AnchorError,
+    BuildError,
+    DataError,
+    PredictionError,
+    QuantbenchError,
+    UsageError,
+)
+from quantbench.evaluation import Accepted, Evaluation
+from quantbench.evidence import ROWS, Evidence, blocks
 from quantbench.extensions import load, missing_extra
+from quantbench.metrics.energy import energy
 from quantbench.metrics.footprint import peak_memory
 from quantbench.overlap import ahead
+from quantbench.record.baseline import read_baseline
 from quantbench.record.schema import empty_record, with_artifact, with_evaluation
-from quantbench.stats.bootstrap import REPLICATES, resampling_weights
+from quantbench.settings import Machine
+from quantbench.stats.bootstrap import REPLICATES, SEED, resampling_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +51,6 @@ if TYPE_CHECKING:
     from quantbench.study import Case, Detector, Model
 
 _T = TypeVar("_T")
-_SEED = 0
 _WARM_UP_CALLS = 3
 _PROBES = 3  # samples that an artifact is checked with, where none calibrate it
 _REPLICATES = "replicates.npz"
@@ -63,6 +74,8 @@ class Bench:
         self._evaluations: dict[Case, Evaluation] = {}
         self._compared: set[Case] = set()
         self._failures: dict[Case, QuantbenchError] = {}
+        self._times: dict[Case, NDArray[np.float64]] = {}
+        self._lent = False
 
     def source(self, text: str) -> Artifact:
         """The files of a source, fetched and verified."""
@@ -128,93 +141,141 @@ class Bench:
             self._facts[case] = self._open[1].facts()
         return self._open[1]
 
-    def warmed(self, case: Case, prepared: Any) -> Runner:
-        """The runner after a few predictions, whose peak memory is kept for the record."""
+    @contextmanager
+    def warmed(self, case: Case, prepared: Any) -> Iterator[Runner]:
+        """The runner after a few predictions, whose peak memory is kept for the record.
+
+        Inside the block it stays open, whatever else is asked for.
+        """
         runner = self.runner(case)
         with peak_memory() as memory, _explained(f"running {case}", PredictionError):
             for _ in range(_WARM_UP_CALLS):
                 runner.predict(prepared)
         self._peaks[case] = memory.peak_rss_bytes
-        return runner
+        self._lent = True
+        try:
+            yield runner
+        finally:
+            self._lent = False
 
     def _opened(self, case: Case) -> Runner:
         artifact = self.artifact(case)
         opener = load("runners", case.model.runner)
         with _explained(f"opening {case}", PredictionError):
-            opened: Runner = opener(artifact.path, self.settings.threads)
+            opened: Runner = opener(artifact.path, self._machine(case))
         return opened
 
+    def _machine(self, case: Case) -> Machine:
+        return Machine(self.settings.threads, case.device)
+
     @contextmanager
-    def _borrowed(self, case: Case) -> Iterator[Runner]:
-        """The open runner if it is this case's, else one for the moment.
+    def _borrowed(self, case: Case) -> Iterator[Callable[[], Runner]]:
+        """Opens the case's runner when it is first needed.
 
-        A test may hold another case's runner while its reference is evaluated.
+        Two models are open at once only where a test holds one while another case is evaluated.
         """
-        if self._open is not None and self._open[0] == case:
-            yield self._open[1]
+        if not self._lent or (self._open is not None and self._open[0] == case):
+            yield lambda: self.runner(case)
             return
-        runner = self._opened(case)
-        try:
-            yield runner
-        finally:
-            runner.close()
+        with ExitStack() as opened:
+            yield cache(lambda: opened.enter_context(closing(self._opened(case))))
 
-    def evidence(self, case: Case) -> Artifact:
-        """Rows for every evaluated sample, predicted once for this artifact."""
+    def evidence(self, case: Case, looks: int | None = None) -> Evidence:
+        """Rows for every evaluated sample, or those of the first so many blocks.
+
+        Predicted once for this artifact, shard by shard: what a killed run had finished stands.
+        """
         artifact = self.artifact(case)
         samples = self.samples(case, "evaluation")
-        task = self.task(case)
         runner_type = load("runners", case.model.runner)
-        ingredients = {
-            "artifact": artifact.sha256,
-            "dataset": self._digest(case),
-            "protocol": self._protocol(case),
-            "runner": [case.model.runner, runner_type.variant(), _versions(runner_type.tools)],
+        runner = [
+            case.model.runner,
+            runner_type.variant(self._machine(case)),
+            _versions(runner_type.tools),
+        ]
+        shards = []
+        with self._borrowed(case) as opened:
+            cut = blocks(len(samples), growing=self.settings.sequential)[:looks]
+            for block in cut:
+                part = [samples[i] for i in block]
+                ingredients = {
+                    "artifact": artifact.sha256,
+                    "samples": [[sample.id, sample.fingerprint] for sample in part],
+                    "protocol": self._protocol(case),
+                    "runner": runner,
+                }
+                place = f", samples {block.start} to {block.stop} of {len(samples)}"
+                predict = partial(self._predicted, case, part, opened)
+                what = f"evaluating {case}{place if len(cut) > 1 else ''}"
+                guarded = self._guarded(what, predict, PredictionError)
+                shards.append(self._store.get("evidence", ingredients, guarded))
+        return Evidence(tuple(shards))
+
+    def _predicted(
+        self, case: Case, samples: Sequence[Any], opened: Callable[[], Runner], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write the rows of these samples."""
+        task, runner = self.task(case), opened()
+        tokens = 0
+
+        def prepare(sample: Any) -> Any:
+            nonlocal tokens
+            prepared = task.prepare(sample)
+            tokens += len(getattr(prepared, "tokens", ()))
+            return prepared
+
+        with (
+            peak_memory(case.device) as memory,
+            energy(case.device) as drawn,
+            (folder / ROWS).open("w") as file,
+        ):
+            facts = dict(runner.facts())
+            started = time.perf_counter()
+            # Streamed: a data set's images need not fit in memory. While one sample is
+            # predicted, the next is prepared and the last one's answer is read.
+            with closing(ahead(prepare, ((sample,) for sample in samples))) as prepared:
+                answered = zip(samples, runner.predict_all(prepared), strict=True)
+                with closing(ahead(task.evidence, answered)) as rows:
+                    for row in rows:
+                        file.write(json.dumps(row, allow_nan=False) + "\n")
+            predict_s = time.perf_counter() - started
+        # What was not evaluated as it is stored says nothing about its memory or its energy.
+        as_stored = facts.get("evaluated_as", "stored") == "stored"
+        return {
+            "predict_s": round(predict_s, 3),
+            "tokens": tokens,
+            "peak_rss_bytes": memory.peak_rss_bytes if as_stored else None,
+            "peak_device_bytes": memory.peak_device_bytes if as_stored else None,
+            "joules": drawn.joules if as_stored else None,
+            "runner": facts,
         }
 
-        def predict(folder: Path) -> Mapping[str, Any]:
-            with (
-                self._borrowed(case) as runner,
-                peak_memory() as memory,
-                (folder / "rows.jsonl").open("w") as file,
-            ):
-                facts = dict(runner.facts())
-                started = time.perf_counter()
-                # Streamed: a data set's images need not fit in memory. While one sample is
-                # predicted, the next is prepared and the last one's answer is read.
-                with closing(ahead(task.prepare, ((sample,) for sample in samples))) as prepared:
-                    answered = zip(samples, runner.predict_all(prepared), strict=True)
-                    with closing(ahead(task.evidence, answered)) as rows:
-                        for row in rows:
-                            file.write(json.dumps(row, allow_nan=False) + "\n")
-                predict_s = time.perf_counter() - started
-            # What was not evaluated as it is stored says nothing about its memory.
-            as_stored = facts.get("evaluated_as", "stored") == "stored"
-            return {
-                "predict_s": round(predict_s, 3),
-                "peak_rss_bytes": memory.peak_rss_bytes if as_stored else None,
-                "runner": facts,
-            }
-
-        guarded = self._guarded(f"evaluating {case}", predict, PredictionError)
-        return self._store.get("evidence", ingredients, guarded)
-
     def evaluate(self, case: Case) -> Evaluation:
-        """Evidence and the replicates of every metric."""
-        return self._once(case, self._evaluations, self._evaluate)
+        """Evidence and the replicates of every metric; of a sequential run, its first look."""
+        evaluation = self._once(case, self._evaluations, self._evaluate)
+        evaluation.times_s = self._times.get(case)
+        return evaluation
 
     def reference(self, case: Case) -> Evaluation:
         """What the case is judged against; both evaluations gain the metrics of agreement.
 
         Raises:
             UsageError: the model has no reference.
+            AnchorError: the reference does not reproduce its published score.
         """
         reference = self.evaluate(case.reference)
+        self._check_anchor(reference)
         for evaluation in (reference, self.evaluate(case)):
             if evaluation.case not in self._compared:
-                evaluation.replicates |= self._agreement(evaluation, reference)
+                self._agree(evaluation, reference)
                 self._compared.add(evaluation.case)
         return reference
+
+    def timed(self, case: Case, seconds: Sequence[float]) -> None:
+        """Remember the rounds that pytest-benchmark timed."""
+        self._times[case] = np.array(seconds)
+        if case in self._evaluations:
+            self._evaluations[case].times_s = self._times[case]
 
     def record(self, case: Case) -> dict[str, Any]:
         """What this process knows of the case so far."""
@@ -228,51 +289,128 @@ class Bench:
         return record
 
     def _evaluate(self, case: Case) -> Evaluation:
-        artifact = self.artifact(case)
-        evidence = self.evidence(case)
-        with (evidence.path / "rows.jsonl").open() as lines:
-            rows = [json.loads(line) for line in lines]
+        looks = 1 if self.settings.sequential else None
+        evidence = self.evidence(case, looks)
+        artifact, task = self.artifact(case), self.task(case)
+        whole = len(self.samples(case, "evaluation"))
+        facts = evidence.measured["runner"]
+        evaluation = Evaluation(
+            case=case,
+            rows=evidence.rows,
+            replicates={},
+            lower_is_better=task.lower_is_better,
+            signed=task.signed,
+            dataset={"name": case.dataset.name, "n": whole, "sha256": self._digest(case)},
+            artifact=artifact,
+            evidence=evidence,
+            summarise_s=0.0,
+            protocol=self._protocol_digest(case),
+            costs={
+                "weights_bytes": facts["weights_bytes"],
+                "artifact_bytes": artifact.size_bytes,
+            },
+        )
+        self._sum_up(evaluation)
+        if self.settings.sequential:
+            evaluation.grow = partial(self._grow, evaluation)
+        evaluation.accepted = self._accepted(evaluation)
+        return evaluation
+
+    def _grow(self, evaluation: Evaluation) -> bool:
+        looks = len(evaluation.evidence.shards) + 1
+        grown = self.evidence(evaluation.case, looks)
+        if len(grown.shards) < looks:
+            return False
+        evaluation.evidence = grown
+        evaluation.rows = grown.rows
+        self._sum_up(evaluation)
+        self._compared.discard(evaluation.case)
+        return True
+
+    def _sum_up(self, evaluation: Evaluation) -> None:
+        """Fill in everything that follows from the rows."""
+        case, rows = evaluation.case, evaluation.rows
         task = self.task(case)
-        ingredients = {"evidence": evidence.sha256, **self._summed(case)}
+        ingredients = {"evidence": evaluation.evidence.sha256, **self._summed(case)}
 
         def summarise(folder: Path) -> None:
-            summed: dict[str, Any] = dict(task.summarise(rows, _weights(rows)))
+            summed: dict[str, Any] = dict(task.summarise(rows, resampling_weights(len(rows))))
             np.savez(folder / _REPLICATES, **summed)
             (folder / _EXPLANATION).write_text(json.dumps(task.explain(rows), allow_nan=False))
 
         kept = self._store.get(
             "replicates", ingredients, self._guarded(f"summing up {case}", summarise)
         )
-        return Evaluation(
-            case=case,
-            rows=rows,
-            replicates=_arrays(kept.path / _REPLICATES),
-            lower_is_better=task.lower_is_better,
-            signed=task.signed,
-            dataset={"name": case.dataset.name, "n": len(rows), "sha256": self._digest(case)},
-            artifact=artifact,
-            evidence=evidence,
-            summarise_s=kept.build_s,
-            explanation=json.loads((kept.path / _EXPLANATION).read_text()),
-        )
+        evaluation.replicates = _arrays(kept.path / _REPLICATES)
+        evaluation.explanation = json.loads((kept.path / _EXPLANATION).read_text())
+        evaluation.summarise_s = kept.build_s
+        evaluation.per_sample = dict(task.per_sample(rows))
+        evaluation.dataset = {**evaluation.dataset, "n": len(rows)}
 
-    def _agreement(
-        self, evaluation: Evaluation, reference: Evaluation
-    ) -> dict[str, NDArray[np.float64]]:
+    def _agree(self, evaluation: Evaluation, reference: Evaluation) -> None:
+        """Add the metrics of agreement with the reference."""
+        rows = evaluation.rows
+        theirs = reference.rows[: len(rows)]
+        task = self.task(evaluation.case)
         ingredients = {
             "evidence": [evaluation.evidence.sha256, reference.evidence.sha256],
+            "rows": len(rows),
             **self._summed(evaluation.case),
         }
 
         def agree(folder: Path) -> None:
-            task = self.task(evaluation.case)
-            rows = evaluation.rows
-            agreed: dict[str, Any] = dict(task.agree(rows, reference.rows, _weights(rows)))
+            agreed: dict[str, Any] = dict(task.agree(rows, theirs, resampling_weights(len(rows))))
             np.savez(folder / _REPLICATES, **agreed)
 
         what = f"comparing {evaluation.case} with {reference.case.scheme.name}"
         kept = self._store.get("agreement", ingredients, self._guarded(what, agree))
-        return _arrays(kept.path / _REPLICATES)
+        evaluation.replicates |= _arrays(kept.path / _REPLICATES)
+        evaluation.per_sample |= task.per_sample(rows, theirs)
+
+    def _check_anchor(self, reference: Evaluation) -> None:
+        anchor = reference.case.model.anchor
+        if anchor is None or (reference.case.dataset.name, len(reference.rows)) != (
+            anchor.dataset,
+            anchor.n,
+        ):
+            return
+        value = reference.value(anchor.metric)
+        if not abs(value - anchor.value) <= anchor.tolerance:
+            raise AnchorError(
+                f"{reference.case} does not reproduce its known score",
+                expected=f"{anchor.metric} {anchor.value:g} +- {anchor.tolerance:g}, "
+                f"{anchor.source}",
+                got=f"{value:.4g} on {anchor.n} samples",
+                remedy="the model is fed or decoded wrongly, or is another: mend that first; "
+                "quantized cases mean nothing until then",
+            )
+
+    def _accepted(self, evaluation: Evaluation) -> Accepted | None:
+        """What the baseline knows of the case.
+
+        Raises:
+            RecordError: it was accepted on other data or under another protocol.
+        """
+        if self.settings.baseline is None or self.settings.sequential:
+            return None
+        case = evaluation.case
+        entry = read_baseline(self.settings.baseline).get(str(case))
+        if entry is None:
+            return None
+        entry.check(str(case), evaluation.dataset["sha256"], evaluation.protocol)
+        shards = [self._store.find("evidence", key) for key in entry.evidence]
+        if not shards or any(shard is None for shard in shards):
+            return Accepted(entry.metrics)
+        evidence = Evidence(tuple(shard for shard in shards if shard is not None))
+        was = replace(evaluation, evidence=evidence, rows=evidence.rows, accepted=None)
+        self._sum_up(was)
+        return Accepted(entry.metrics, was)
+
+    def _protocol_digest(self, case: Case) -> str:
+        """Of how samples become rows, and rows numbers, versions of tools left out."""
+        summed = self._summed(case)
+        summed["protocol"] = {k: v for k, v in summed["protocol"].items() if k != "tools"}
+        return digest_of(summed)
 
     def _once(self, case: Case, done: dict[Case, _T], work: Callable[[Case], _T]) -> _T:
         """Do the work for a case once; a failure is raised again without repeating it."""
@@ -308,7 +446,7 @@ class Bench:
             "protocol": self._protocol(case),
             "operating_points": detector.operating_points if detector else (),
             "replicates": REPLICATES,
-            "seed": _SEED,
+            "seed": SEED,
         }
 
     def samples(self, case: Case, split: str) -> Sequence[Any]:
@@ -324,7 +462,11 @@ class Bench:
             wanted = self.settings.samples
             n = dataset.default_n if wanted is None else wanted or None
             n = dataset.calibration_n if split == "calibration" else n
-            self._samples[dataset, split] = self._read(dataset, split, n)
+            found = self._read(dataset, split, n)
+            if self.settings.sequential and split == "evaluation":
+                # Samples of a data set may come in any order: a stop must not depend on it.
+                found = [found[i] for i in np.random.default_rng(SEED).permutation(len(found))]
+            self._samples[dataset, split] = found
         return self._samples[dataset, split]
 
     def _read(self, dataset: Dataset, split: str, n: int | None) -> Sequence[Any]:
@@ -421,11 +563,6 @@ def _imported_as(detector: Detector | None) -> dict[str, Any] | None:
     if detector is None:
         return None
     return {name: value for name, value in asdict(detector).items() if name in _IMPORTED}
-
-
-def _weights(rows: Sequence[Any]) -> NDArray[np.float64]:
-    """The same draws for every case of as many samples: that is what pairs them."""
-    return resampling_weights(len(rows), REPLICATES, _SEED)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.float64]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +33,10 @@ _MARKERS = (
     "slow: takes more than a few seconds",
 )
 _JUDGED_BEFORE = pytest.StashKey[int]()  # verdicts that a test found already there
+_FALLEN = (
+    "its pass is not certain enough beside the others of this run (Holm), so the run is red; "
+    "evaluate more samples, or judge each by itself with --quant-familywise none"
+)
 _ATTRIBUTE = "quantbench"  # of a test report: its case's record, as JSON
 
 
@@ -74,6 +79,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     _check_distinct({case for item in items if (case := _case_of(item))})
     for item in items:
         case = _case_of(item)
+        if case is not None and case.device == "cuda":
+            item.add_marker(pytest.mark.gpu)
         if case is not None and case.expected == "error":
             broken = (BuildError, PredictionError)
             item.add_marker(pytest.mark.xfail(strict=True, raises=broken, reason=case.reason))
@@ -125,10 +132,25 @@ def sample(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Any:
 
 
 @pytest.fixture
-def quantized(case: Case, sample: Any, _bench: Bench, pytestconfig: pytest.Config) -> Runner:
+def quantized(
+    case: Case, sample: Any, _bench: Bench, pytestconfig: pytest.Config
+) -> Generator[Runner]:
     """The opened artifact, warmed up on `sample`: the first timed round is like the others."""
-    runner: Runner = _within_reach(pytestconfig, lambda: _bench.warmed(case, sample))
-    return runner
+    with ExitStack() as held:
+        lend = _bench.warmed(case, sample)
+        runner: Runner = _within_reach(pytestconfig, lambda: held.enter_context(lend))
+        yield runner
+
+
+@pytest.fixture
+def decoding(case: Case, quantized: Runner, sample: Any) -> Callable[[], None]:
+    """A call that says the next tokens after `sample`, for `benchmark(decoding)`."""
+    decoder = getattr(quantized, "decoder", None)
+    if decoder is None:
+        raise UsageError(f"{case} has a runner that does not generate", expected="a language model")
+    decode: Callable[[], None] = decoder(sample)
+    decode()  # warmed up
+    return decode
 
 
 @pytest.fixture
@@ -220,27 +242,27 @@ def pytest_runtest_makereport(
         return report
     if call.when != "call" and not call.excinfo:
         return report  # a setup or teardown that went well says nothing new
-    from quantbench.record.schema import with_latency
     from quantbench.report.terminal import verdict_block
 
-    record = item.config.stash[_BENCH].record(case)
+    bench, settings = item.config.stash[_BENCH], item.config.stash[_SETTINGS]
+    record = bench.record(case)
     declared = hasattr(report, "wasxfail") and report.skipped
     raised = call.excinfo and not call.excinfo.errisinstance(AssertionError)
     if call.excinfo and raised and (report.failed or declared):
         kind = call.excinfo.type.__name__
         record["error"] = {"stage": call.when, "type": kind, "message": str(call.excinfo.value)}
-    funcargs = getattr(item, "funcargs", {})
-    if timing := _timing(funcargs):
-        facts = funcargs["quantized"].facts()
-        record = with_latency(record, timing, funcargs["sample"], facts)
-    if declared and case.expected == "fail":
-        new = record["verdicts"][item.stash.get(_JUDGED_BEFORE, 0) :]
-        outcomes = [verdict["outcome"] for verdict in new]
-        if "fail" not in outcomes:  # a declared failure must be shown, not just not refuted
-            said = f"its verdict is {outcomes[-1]}" if outcomes else "it was not judged"
-            report.outcome = "failed"
-            report.longrepr = f"{case} is declared to fail, but {said}"
-            del report.wasxfail
+    record = _with_timing(record, bench, case, getattr(item, "funcargs", {}))
+    new = record["verdicts"][item.stash.get(_JUDGED_BEFORE, 0) :]
+    outcomes = [verdict["outcome"] for verdict in new]
+    if declared and case.expected == "fail" and "fail" not in outcomes:
+        # A declared failure must be shown, not just not refuted.
+        said = f"its verdict is {outcomes[-1]}" if outcomes else "it was not judged"
+        report.outcome = "failed"
+        report.longrepr = f"{case} is declared to fail, but {said}"
+        del report.wasxfail
+    undecided = "inconclusive" in outcomes and set(outcomes) <= {"pass", "inconclusive"}
+    if report.failed and undecided and not raised and settings.inconclusive_passes:
+        report.outcome, report.longrepr = "passed", None
     if report.failed and record["verdicts"]:
         report.sections.append(("quantbench", verdict_block(record)))
     setattr(report, _ATTRIBUTE, json.dumps(record, allow_nan=False))
@@ -262,6 +284,7 @@ class _Recorder:
         self._config = config
         self._records: dict[str, dict[str, Any]] = {}
         self._skipped: dict[str, str] = {}
+        self._fallen: list[str] = []
         self._written = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -289,8 +312,19 @@ class _Recorder:
                 timing["extra_info"] |= {"metrics": values, "artifact": record["artifact"]}
         self._written = True
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Judge the passes of the run together, then write what must be written."""
+        from quantbench.record.schema import judged_together
+
+        settings = self._config.stash[_SETTINGS]
+        if settings.holm and self._records:
+            self._fallen = judged_together(list(self._records.values()))
+            if self._fallen and not settings.inconclusive_passes and session.exitstatus == 0:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._write_untimed()
+
+    def _write_untimed(self) -> None:
         """Write the file that pytest-benchmark leaves out when it timed nothing."""
         timings = getattr(self._config, "_benchmarksession", None)
         if timings is None or not timings.json or self._written:
@@ -316,6 +350,8 @@ class _Recorder:
         terminalreporter.write_sep("=", "quantbench")
         for line in summary(list(self._records.values()), self._left_out()):
             terminalreporter.write_line(line)
+        for case in self._fallen:
+            terminalreporter.write_line(f"{case}: {_FALLEN}", red=True)
 
     def _document(self) -> dict[str, Any]:
         from quantbench.record.environment import environment
@@ -332,6 +368,21 @@ def _case_of(item: pytest.Item) -> Case | None:
     callspec = getattr(item, "callspec", None)
     case = callspec.params.get("case") if callspec else None
     return case if isinstance(case, Case) else None
+
+
+def _with_timing(
+    record: dict[str, Any], bench: Bench, case: Case, funcargs: dict[str, Any]
+) -> dict[str, Any]:
+    """The record with what the test timed, if it timed the case's runner."""
+    from quantbench.record.schema import with_decoding, with_latency
+
+    timing = _timing(funcargs)
+    if timing is None:
+        return record
+    if "decoding" in funcargs:
+        return with_decoding(record, timing, funcargs["decoding"].tokens)
+    bench.timed(case, timing.data)
+    return with_latency(record, timing, funcargs["sample"], funcargs["quantized"].facts())
 
 
 def _timing(funcargs: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ evidence: JSON values, with the sample's id under "id".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from quantbench.settings import Machine
     from quantbench.study import Model, Scheme
 
 Row = Mapping[str, Any]
@@ -101,12 +102,15 @@ class Quantizer(Protocol):
 
 
 class Runner(Protocol):
-    """An opened artifact; `tools` are the distributions whose versions its answers depend on."""
+    """An opened artifact, made from its folder and a `Machine`.
+
+    `tools` are the distributions whose versions its answers depend on.
+    """
 
     tools: tuple[str, ...]
 
     @staticmethod
-    def variant() -> str:
+    def variant(machine: Machine) -> str:
         """What of this machine changes its answers: the device, the float type."""
 
     def predict(self, prepared: Any) -> Any:
@@ -120,6 +124,13 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Give memory back."""
+
+
+class Decoder(Protocol):
+    """A runner that generates: what of it is timed besides `predict`."""
+
+    def decoder(self, prepared: Any) -> Callable[[], None]:
+        """A call that says `tokens` (its attribute) tokens after a prompt in its cache."""
 
 
 class Task(Protocol):
@@ -156,6 +167,15 @@ class Task(Protocol):
         self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
     ) -> Mapping[str, NDArray[Any]]:
         """Metrics of agreement with the float model's rows, as `summarise`; names of their own."""
+
+    def per_sample(
+        self, rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Mapping[str, NDArray[Any]]:
+        """Of those metrics that are means over samples, each sample's part, [rows].
+
+        Of `summarise`, or with a reference of `agree`. Booleans are a proportion's. What is not
+        named here (AP, perplexity) is resampled as a whole.
+        """
 
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         """What the loss is made of: JSON for the record, by name."""

@@ -12,14 +12,38 @@ from quantbench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from quantbench.study import Device
+
 # name: help. The option is --quant-NAME, the ini key quant_NAME, the variable QUANTBENCH_NAME.
 OPTIONS = {
     "schemes": "comma-separated schemes to run, e.g. float32,int8_static (default: all)",
     "samples": "samples to evaluate a case on, or 'all' (default: the data set's own number)",
     "data": "folder with data that cannot be shipped, e.g. lambada/lambada_test.jsonl",
     "cache": "folder of the artifact store (default: the platform's cache directory)",
+    "baseline": "file of `quantbench accept`: no case may be worse than what it accepted either",
+    "inconclusive": "'fail' (default) or 'pass': what an undecided verdict does to its test",
+    "sequential": "'on' to stop a case as soon as its verdict is certain (default: off)",
+    "familywise": "'holm' (default): the passes of a run hold together; 'none': each by itself",
+}
+_WORDS = {  # option: its words, the default first
+    "inconclusive": ("fail", "pass"),
+    "sequential": ("off", "on"),
+    "familywise": ("holm", "none"),
 }
 REQUIREMENTS = ("extras", "data", "network", "gpu")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a runner may use.
+
+    Attributes:
+        threads: of the processor.
+        device: "cpu" or "cuda".
+    """
+
+    threads: int = 1
+    device: Device = "cpu"
 
 
 @dataclass(frozen=True)
@@ -30,6 +54,10 @@ class Settings:
         schemes: names to run, or None for all.
         samples: evaluated samples a case; None for the data set's own number, 0 for all.
         data: folder of data that cannot be shipped, or None.
+        baseline: file of accepted results, or None.
+        inconclusive_passes: an undecided verdict leaves its test green.
+        sequential: samples come in random order, block by block, until the verdict is certain.
+        holm: passes that do not hold together make the run red.
         cache: folder of the store; None for the platform's cache directory.
         required: requirements whose lack is an error instead of a skip.
         threads: of every runner.
@@ -39,6 +67,10 @@ class Settings:
     schemes: frozenset[str] | None = None
     samples: int | None = None
     data: Path | None = None
+    baseline: Path | None = None
+    inconclusive_passes: bool = False
+    sequential: bool = False
+    holm: bool = True
     required: frozenset[str] = frozenset()
     threads: int = 1
 
@@ -48,7 +80,7 @@ def parse_settings(
     ini: Mapping[str, str],
     environment: Mapping[str, str],
 ) -> Settings:
-    """Read the four options of `OPTIONS` and `QUANTBENCH_REQUIRE`.
+    """Read the options of `OPTIONS` and `QUANTBENCH_REQUIRE`.
 
     Raises:
         UsageError: a value that cannot be meant; the message lists what can.
@@ -70,7 +102,15 @@ def parse_settings(
             expected=", ".join(REQUIREMENTS),
             got=", ".join(sorted(unknown)),
         )
+    chosen = {name: _word(name, given[name]) for name in _WORDS}
+    baseline = Path(given["baseline"]).expanduser() if given["baseline"] else None
+    if baseline is not None and not baseline.is_file():
+        raise UsageError("--quant-baseline names no file", got=baseline.absolute())
     return Settings(
+        baseline=baseline,
+        inconclusive_passes=chosen["inconclusive"] == "pass",
+        sequential=chosen["sequential"] == "on",
+        holm=chosen["familywise"] == "holm",
         cache=Path(given["cache"]).expanduser() if given["cache"] else None,
         schemes=_words(given["schemes"]) or None,
         samples=_samples(given["samples"]),
@@ -82,6 +122,13 @@ def parse_settings(
 
 def _words(text: str | None) -> frozenset[str]:
     return frozenset(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def _word(name: str, text: str | None) -> str:
+    known = _WORDS[name]
+    if text is not None and text not in known:
+        raise UsageError(f"--quant-{name}", expected=" or ".join(known), got=repr(text))
+    return text or known[0]
 
 
 def _samples(text: str | None) -> int | None:

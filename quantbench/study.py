@@ -16,6 +16,7 @@ Outcome = Literal["pass", "fail", "inconclusive"]
 Expected = Literal["pass", "fail", "error"]
 Channels = Literal["rgb", "bgr"]
 Layout = Literal["nhwc", "nchw"]
+Device = Literal["cpu", "cuda"]
 Fit = Literal["exact", "letterbox", "letterbox_corner", "stretch"]
 
 _LITERT = {  # weights and activations, by TensorFlow's converter
@@ -31,6 +32,7 @@ _AEQ = {  # the same by ai-edge-quantizer, and what only it does
 }
 LITERT_SCHEMES, AEQ_SCHEMES = tuple(_LITERT), tuple(_AEQ)
 _BITSANDBYTES = {"bnb_int8": ("int8", "float"), "bnb_nf4": ("nf4", "float")}
+_TORCHAO = {"torchao_int8": ("int8", "float")}
 _COPIED = {
     "reference": ("float", "float"),
     **{f"reference_{kind}": (kind, kind) for kind in ("float32", "bfloat16", "float16")},
@@ -41,9 +43,11 @@ _NAMED = {  # quantizer: scheme: weights and activations
     "aeq": _AEQ,
     "reference": _COPIED,
     "bitsandbytes": _BITSANDBYTES,
+    "torchao": _TORCHAO,
 }
 _SEED = re.compile(r"(?P<scheme>.+)_s(?P<seed>[1-9]\d*)")
-_GPTQ = re.compile(r"gptq_int(?P<bits>[2348])_g(?P<group>\d+)")
+_GROUPED = re.compile(r"(?P<tool>gptq|autogptq|hqq)_int(?P<bits>[2348])_g(?P<group>[1-9]\d*)")
+_CALIBRATED = ("gptq", "autogptq")
 _DETECTOR_WORDS = {
     name: get_args(words)
     for name, words in (("channels", Channels), ("layout", Layout), ("fit", Fit))
@@ -84,8 +88,9 @@ class Scheme:
         for quantizer, stored in _NAMED.items():
             if name in stored:
                 return cls(name, quantizer, *stored[name])
-        if match := _GPTQ.fullmatch(name):
-            return cls(name, "gptq", f"int{match['bits']}", "float", int(match["group"]))
+        if match := _GROUPED.fullmatch(name):
+            bits, group = f"int{match['bits']}", int(match["group"])
+            return cls(name, match["tool"], bits, "float", group)
         if match := _SEED.fullmatch(name):
             scheme = cls.parse(match["scheme"])
             if not scheme.calibrated:
@@ -93,7 +98,9 @@ class Scheme:
             return replace(scheme, name=name, seed=int(match["seed"]))
         raise UsageError(
             f"unknown scheme {name!r}",
-            expected=", ".join([*chain(*_NAMED.values()), "gptq_int{2,3,4,8}_g{group size}"])
+            expected=", ".join(
+                [*chain(*_NAMED.values()), "{gptq,autogptq,hqq}_int{2,3,4,8}_g{group size}"]
+            )
             + "; with _s1, _s2, ... for other draws of calibration samples",
         )
 
@@ -101,12 +108,12 @@ class Scheme:
     def bits(self) -> int:
         """Bits of one weight; 16 or 32 for the float schemes."""
         digits = re.search(r"\d+$", self.weights)
-        return int(digits[0]) if digits else 32
+        return int(digits[0]) if digits else 4 if self.weights == "nf4" else 32
 
     @property
     def calibrated(self) -> bool:
         """Whether building it needs calibration samples."""
-        return self.quantizer == "gptq" or self.activations.startswith("int")
+        return self.quantizer in _CALIBRATED or self.activations.startswith("int")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +181,27 @@ class Detector:
 
 
 @dataclass(frozen=True)
+class Anchor:
+    """A score that others measured, on all samples of a data set.
+
+    Attributes:
+        metric: a name that the task's `summarise` returns.
+        value: what they measured.
+        tolerance: how far a right reference may be off.
+        dataset: by name.
+        n: its samples; on fewer the anchor says nothing.
+        source: who measured it, how.
+    """
+
+    metric: str
+    value: float
+    tolerance: float
+    dataset: str
+    n: int
+    source: str
+
+
+@dataclass(frozen=True)
 class Model:
     """A float model and the schemes it is studied under.
 
@@ -193,7 +221,8 @@ class Model:
         note: something a reader of its numbers must know; printed with them.
         license: SPDX name of the weights' licence, "" where unknown.
         paper: where it was published.
-        published: metric, value and data set of its published score, to anchor the reference.
+        published: metric, value and data set of its published score, for the record.
+        anchor: a known score that the reference must reproduce.
     """
 
     name: str
@@ -209,6 +238,7 @@ class Model:
     license: str = ""
     paper: str = ""
     published: tuple[str, float, str] | None = None
+    anchor: Anchor | None = None
 
     def __post_init__(self) -> None:
         """Refuse a name that could not stand in a case's name, and schemes that do not fit."""
@@ -235,6 +265,7 @@ class Case:
         expected: the outcome that the study declares, strictly: "fail" of its gate, or "error"
             when it is built or run.
         reason: why a failure or an error is declared.
+        device: where it runs; part of the name when it is not "cpu".
     """
 
     model: Model
@@ -242,10 +273,12 @@ class Case:
     dataset: Dataset
     expected: Expected = "pass"
     reason: str = ""
+    device: Device = "cpu"
 
     def __str__(self) -> str:
-        """`model-scheme-dataset`."""
-        return f"{self.model.name}-{self.scheme.name}-{self.dataset.name}"
+        """`model-scheme-dataset`, on another device than the processor `-device`."""
+        parts = self.model.name, self.scheme.name, self.dataset.name
+        return "-".join(parts if self.device == "cpu" else (*parts, self.device))
 
     @property
     def reference(self) -> Case:
@@ -260,7 +293,8 @@ class Case:
                 remedy="gate on the evaluation alone: evaluation.estimate(metric)",
             )
         schemes = {scheme.name: scheme for scheme in map(Scheme.parse, self.model.schemes)}
-        return Case(self.model, schemes[self.model.reference], self.dataset)
+        reference = schemes[self.model.reference]
+        return Case(self.model, reference, self.dataset, device=self.device)
 
     @property
     def is_reference(self) -> bool:
@@ -274,15 +308,38 @@ class Gate:
 
     Attributes:
         metric: a name that the task's `summarise` returns.
-        margin: the loss that is still acceptable, in the metric's own unit, > 0.
+        margin: the loss that is still acceptable, > 0: in the metric's own unit, or as a share
+            of the reference's value.
         confidence: of each one-sided bound, in (.5, 1).
         lower_is_better: True for perplexity and the like; a loss is then an increase.
+        relative: the margin is a share.
     """
 
     metric: str
     margin: float
     confidence: float = 0.95
     lower_is_better: bool = False
+    relative: bool = False
+
+    @classmethod
+    def parse(
+        cls, metric: str, margin: float | str, confidence: float, *, lower_is_better: bool
+    ) -> Gate:
+        """A gate whose margin is a number in the metric's unit, or a text such as "5%".
+
+        Raises:
+            UsageError: the text is no percentage, or a number is out of range.
+        """
+        if not isinstance(margin, str):
+            return cls(metric, margin, confidence, lower_is_better)
+        share = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", margin)
+        if share is None:
+            raise UsageError(
+                f"the margin of {metric} cannot be read",
+                expected='a number in the metric\'s unit, or a share such as "5%"',
+                got=repr(margin),
+            )
+        return cls(metric, float(share[1]) / 100, confidence, lower_is_better, relative=True)
 
     def __post_init__(self) -> None:
         """Refuse a gate that nothing or everything would pass."""

@@ -76,7 +76,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             shutil.rmtree(folder / "cache" / "evidence", ignore_errors=True)
             bench = Bench(settings)
-            whole.append(bench.evidence(case).details["predict_s"])
+            whole.append(bench.evidence(case).measured["predict_s"])
             bare.append(bare_s(bench, case))
             bench.close()
             print(f"evaluation {whole[-1]:.3f} s, invoke() {bare[-1]:.3f} s, {n} images")  # noqa: T201

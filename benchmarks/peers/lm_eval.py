@@ -45,9 +45,10 @@ def run_quantbench(options: argparse.Namespace) -> dict[str, Any]:
     from quantbench.catalog.models import find_model
     from quantbench.catalog.samples import Passage
     from quantbench.predict.causal_lm import CausalLMRunner
+    from quantbench.settings import Machine
     from quantbench.tasks.last_word import LastWord
 
-    runner = CausalLMRunner(options.checkpoint, os.cpu_count() or 1)
+    runner = CausalLMRunner(options.checkpoint, Machine(os.cpu_count() or 1))
     task = LastWord(find_model("smollm2_135m_instruct"), options.checkpoint)
     texts = [json.loads(line)["text"] for line in options.passages.read_text().splitlines()]
     samples = [Passage(str(i), text) for i, text in enumerate(texts)]

@@ -4,6 +4,30 @@ from __future__ import annotations
 
 from quantbench.study import Model
 
+_CHECKPOINT = "#file=config.json&file=*.safetensors&file=tokenizer*"
+_GPTQ = tuple(f"gptq_int{bits}_g64" for bits in (8, 4, 2))
+# What rounds weights without the study's tool, to be compared with it in one table.
+LANGUAGE_SCHEMES = (
+    *("reference", "gptq_int8_g64", "gptq_int4_g64", "gptq_int3_g64", "gptq_int2_g64"),
+    *("bnb_int8", "bnb_nf4", "torchao_int8", "hqq_int4_g64"),
+)
+
+
+def _from_hub(name: str, repository: str, terms: str, paper: str) -> Model:
+    """A checkpoint of the Hugging Face Hub as it stands, under the studies' schemes."""
+    return Model(
+        name=name,
+        source=f"hf:{repository}==main{_CHECKPOINT}",
+        runner="causal_lm",
+        task="last_word",
+        reference="reference",
+        schemes=("reference", *_GPTQ, *(f"auto{scheme}" for scheme in _GPTQ)),
+        datasets=("lambada",),
+        license=terms,
+        paper=paper,
+    )
+
+
 LANGUAGE_MODELS: tuple[Model, ...] = (
     Model(
         name="smollm2_135m_instruct",
@@ -14,10 +38,13 @@ LANGUAGE_MODELS: tuple[Model, ...] = (
         runner="causal_lm",
         task="last_word",
         reference="reference",
-        schemes=("reference", "gptq_int8_g64", "gptq_int4_g64", "gptq_int2_g64"),
+        schemes=("reference", *_GPTQ),
         datasets=("kjv", "lambada"),
         note="its float weights were rounded to 4 bits (GGUF Q4_1) before they came here",
         license="Apache-2.0",
         paper="arXiv 2502.02737",
     ),
+    _from_hub("smollm_135m", "HuggingFaceTB/SmolLM-135M", "Apache-2.0", ""),
+    _from_hub("llama_3.2_3b", "meta-llama/Llama-3.2-3B", "Llama-3.2", "arXiv 2407.21783"),
+    _from_hub("llama_2_7b", "meta-llama/Llama-2-7b-hf", "Llama-2", "arXiv 2307.09288"),
 )

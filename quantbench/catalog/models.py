@@ -8,7 +8,7 @@ from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.detectors import DETECTORS
 from quantbench.catalog.language_models import LANGUAGE_MODELS
 from quantbench.errors import UsageError
-from quantbench.study import Case, Expected, Model, Scheme
+from quantbench.study import Case, Device, Expected, Model, Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +36,7 @@ def cases(
     datasets: Sequence[str | Dataset] | None = None,
     known_failures: Mapping[str, str] | None = None,
     known_errors: Mapping[str, str] | None = None,
+    device: Device = "cpu",
 ) -> list[Case]:
     """List a model's cases, for a test's parametrization by `case` with `ids=str`.
 
@@ -46,6 +47,7 @@ def cases(
         known_failures: scheme, or `scheme-dataset`, to the reason why it is known to fail its gate.
             Such a case must fail: an unexpected pass is an error too.
         known_errors: the same for what cannot be built or run at all.
+        device: "cuda" to run and time on a GPU; its tests count as marked `gpu`.
 
     Raises:
         UsageError: an unknown model, scheme or data set, or a declaration of no case.
@@ -77,7 +79,8 @@ def cases(
                         expected="a known failure or a known error, not both",
                     )
                 expected = outcome if keys else expected
-            found.append(Case(described, scheme, dataset, expected, "; ".join(reasons)))
+            reason = "; ".join(reasons)
+            found.append(Case(described, scheme, dataset, expected, reason, device))
     every = {(outcome, key) for outcome, named in declared.items() for key in named}
     if unused := every - used:
         raise UsageError(

@@ -19,19 +19,27 @@ class PeakMemory:
     Attributes:
         peak_rss_bytes: highest resident set of the whole process inside the block, frameworks
             included, or None where the kernel cannot reset its high-water mark.
+        peak_device_bytes: most that torch held on a CUDA device, or None without one.
     """
 
     peak_rss_bytes: int | None = None
+    peak_device_bytes: int | None = None
 
 
 @contextmanager
-def peak_memory() -> Iterator[PeakMemory]:
+def peak_memory(device: str = "cpu") -> Iterator[PeakMemory]:
     """Measure the peak resident set of a block (Linux: `VmHWM` after `clear_refs`, proc(5))."""
     peak = PeakMemory()
+    if device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
     resettable = _reset_high_water_mark()
     yield peak
     if resettable:
         peak.peak_rss_bytes = _high_water_mark()
+    if device == "cuda":
+        peak.peak_device_bytes = torch.cuda.max_memory_allocated()
 
 
 def _reset_high_water_mark() -> bool:

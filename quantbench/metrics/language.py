@@ -1,7 +1,8 @@
-"""Last-word prediction as a pure function of evidence rows and passage weights."""
+"""Last-word prediction as pure functions of evidence rows and passage weights."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,23 @@ if TYPE_CHECKING:
 
     from quantbench.protocols import Row
 
+_LEAST = 1e-12  # a probability that rounding may have taken to zero or below
+
+
+def per_passage(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
+    """What each passage says, [passages]: booleans are shares' parts, floats means'.
+
+    `accuracy`: every target token is the greedy choice (strict, as lm-evaluation-harness scores
+    LAMBADA); `top1`, `top5`: the first target token is among the one or five likeliest;
+    `logprob`: log-probability of the whole target, in nats.
+    """
+    return {
+        "accuracy": np.array([all(rank == 0 for rank in row["ranks"]) for row in rows]),
+        "top1": np.array([row["ranks"][0] < 1 for row in rows]),
+        "top5": np.array([row["ranks"][0] < 5 for row in rows]),  # noqa: PLR2004 - the name says it
+        "logprob": np.array([math.fsum(row["logprobs"]) for row in rows]),
+    }
+
 
 def summarise(rows: Sequence[Row], weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """Weighted means over passages for each row of `weights` [replicates, passages].
@@ -24,61 +42,90 @@ def summarise(rows: Sequence[Row], weights: NDArray[Any]) -> dict[str, NDArray[n
         weights: at least one positive weight a row.
 
     Returns:
-        `accuracy`: every target token is the greedy choice, in [0, 1] (strict, as
-        lm-evaluation-harness scores LAMBADA); `top1`, `top5`: the first target token is among
-        the one or five likeliest; `word_top5`: of the passages whose target is one token, so that
-        a whole word is judged, the share among the five likeliest (NaN where there are none);
-        `perplexity`: exp of the mean negative log-likelihood of the
-        whole target, >= 1 (the harness' definition: a mean over passages, not over tokens).
+        The means of `per_passage`, the booleans' in [0, 1]; `perplexity`: exp of the mean negative
+        log-likelihood of the whole target, >= 1 (the harness' definition: a mean over passages,
+        not over tokens); `word_top5`: of the passages whose target is one token, so that a whole
+        word is judged, the share among the five likeliest (NaN where there are none).
     """
-    per_passage = {
-        "accuracy": [all(rank == 0 for rank in row["ranks"]) for row in rows],
-        "top1": [row["ranks"][0] < 1 for row in rows],
-        "top5": [row["ranks"][0] < 5 for row in rows],  # noqa: PLR2004 - the name says it
-        "perplexity": [-sum(row["logprobs"]) for row in rows],
-    }
+    passages = per_passage(rows)
+    means = _means(passages, weights)
     whole = np.array([len(row["ranks"]) == 1 for row in rows], dtype=np.float64)
-    found = whole * np.asarray(per_passage["top5"], dtype=np.float64)
-    total = weights.sum(axis=1)
-    means = {
-        name: weights @ np.asarray(values, dtype=np.float64) / total
-        for name, values in per_passage.items()
+    return {
+        **means,
+        "perplexity": np.exp(-means["logprob"]),
+        "word_top5": ratio(whole * passages["top5"], whole, weights),
     }
-    means["perplexity"] = np.exp(means["perplexity"])
-    return {**means, "word_top5": ratio(found, whole, weights)}
+
+
+def agreement_per_passage(rows: Sequence[Row], reference: Sequence[Row]) -> dict[str, NDArray[Any]]:
+    """How far the float model is followed on each passage, [passages].
+
+    Args:
+        rows: as in `summarise`, with `greedy`, `top_ids` and `top_logprobs`.
+        reference: the float model's, the same passages in the same order.
+
+    Returns:
+        `lost`: the float model is right and this one wrong; `gained`: the other way round;
+        `first_token_agreement`: both would say the same first token, right or wrong;
+        `logprob_drift`: log-probability of the target less the float model's, in nats;
+        `kl_divergence`: mean over the target's positions of `divergence`, in nats, >= 0.
+    """
+    said, was = per_passage(rows), per_passage(reference)
+    pairs = list(zip(rows, reference, strict=True))
+    return {
+        "lost": was["accuracy"] & ~said["accuracy"],
+        "gained": said["accuracy"] & ~was["accuracy"],
+        "first_token_agreement": np.array([a["greedy"][0] == b["greedy"][0] for a, b in pairs]),
+        "logprob_drift": said["logprob"] - was["logprob"],
+        "kl_divergence": np.array([_mean_divergence(a, b) for a, b in pairs]),
+    }
 
 
 def agreement(
     rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
 ) -> dict[str, NDArray[np.float64]]:
-    """How far the float model is followed, passage by passage, for each row of `weights`.
+    """Weighted means of `agreement_per_passage` for each row of `weights`."""
+    return _means(agreement_per_passage(rows, reference), weights)
+
+
+def divergence(
+    ids: Sequence[int],
+    logprobs: Sequence[float],
+    reference_ids: Sequence[int],
+    reference_logprobs: Sequence[float],
+) -> float:
+    """Kullback-Leibler divergence of the float model's next token to this model's, in nats.
+
+    Over the tokens that stand among the likeliest of both, and one more outcome for all others:
+    exact where the lists hold the whole vocabulary, else a lower bound (merging outcomes never
+    raises it: the log-sum inequality; Cover and Thomas, 2006, theorem 2.7.1).
 
     Args:
-        rows: as in `summarise`.
-        reference: the float model's, the same passages in the same order.
-        weights: as in `summarise`.
-
-    Returns:
-        `lost`: share of passages that the float model gets right and this one wrong, in [0, 1];
-        `gained`: the other way round; `first_token_agreement`: share of passages on which both
-        would say the same first token, right or wrong; `logprob_drift`: mean log-probability of
-        the target less the float model's, in nats.
+        ids: this model's likeliest tokens.
+        logprobs: theirs, in nats.
+        reference_ids: the float model's likeliest tokens.
+        reference_logprobs: theirs, in nats.
     """
-    right, was_right = (
-        np.array([all(rank == 0 for rank in row["ranks"]) for row in side])
-        for side in (rows, reference)
-    )
-    target, was = (np.array([sum(row["logprobs"]) for row in side]) for side in (rows, reference))
-    per_passage = {
-        "lost": was_right & ~right,
-        "gained": right & ~was_right,
-        "first_token_agreement": np.array(
-            [
-                one["greedy"][0] == other["greedy"][0]
-                for one, other in zip(rows, reference, strict=True)
-            ]
-        ),
-        "logprob_drift": target - was,
-    }
+    mine = dict(zip(ids, logprobs, strict=True))
+    both = [
+        (p, mine[i]) for i, p in zip(reference_ids, reference_logprobs, strict=True) if i in mine
+    ]
+    p = np.exp([logprob for logprob, _ in both])
+    rest, other = 1 - p.sum(), 1 - np.exp([logprob for _, logprob in both]).sum()
+    common = float(sum(p * np.array([one - two for one, two in both]))) if both else 0.0
+    if rest <= _LEAST:
+        return max(common, 0.0)
+    return max(common + float(rest) * math.log(rest / max(other, _LEAST)), 0.0)
+
+
+def _mean_divergence(row: Row, reference: Row) -> float:
+    names = ("top_ids", "top_logprobs")
+    columns = (*(row[name] for name in names), *(reference[name] for name in names))
+    return float(np.mean([divergence(*position) for position in zip(*columns, strict=True)]))
+
+
+def _means(
+    passages: dict[str, NDArray[Any]], weights: NDArray[Any]
+) -> dict[str, NDArray[np.float64]]:
     total = weights.sum(axis=1)
-    return {name: weights @ values / total for name, values in per_passage.items()}
+    return {name: weights @ values / total for name, values in passages.items()}

@@ -3,95 +3,128 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import PredictionError
+from quantbench.hqq import load_hqq
 from quantbench.predict.dense import check_same, dense_model
+from quantbench.predict.devices import require_cuda
+from quantbench.predict.scoring import hidden_states, plain, score, score_all
+from quantbench.predict.weights import held_bits, kernels, loaded_bytes, stored_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from quantbench.predict.scoring import Answer, Hidden
+    from quantbench.settings import Machine
     from quantbench.tasks.last_word import Prompt
 
-_TOKENS_AT_ONCE = 2048
-_SHORTCUT_TOLERANCE = 0.01
+# Two right ways to a logit differ by what bfloat16 rounds; a wrong one by its size.
+_TOLERANCE = {"float32": 1e-4, "float16": 0.01, "bfloat16": 0.05}
+_DECODED_TOKENS = 16
 
 
 class CausalLMRunner:
-    """A checkpoint folder, packed GPTQ or float, opened for scoring targets.
+    """A checkpoint folder, packed or float, opened for scoring targets.
 
     Float checkpoints run in the type that the scheme names (`runner.json`), or in bfloat16 where
-    the CPU multiplies it, else in float32.
+    the processor multiplies it, else in float32.
     """
 
     tools = ("torch", "transformers", "gptqmodel")
 
     @staticmethod
-    def variant() -> str:
-        """The float type that this CPU multiplies fast."""
-        return f"cpu {_float_type()}"
+    def variant(machine: Machine) -> str:
+        """The device, the float type that it multiplies fast, and the version of the scoring."""
+        return f"{machine.device} {_float_type(machine.device)} 2"
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, machine: Machine) -> None:
         """Load the model.
 
         Raises:
-            PredictionError: the folder is no checkpoint that transformers or gptqmodel can load.
+            MissingDeviceError: it is to run on a GPU, and there is none.
+            PredictionError: the folder is no checkpoint that transformers or gptqmodel can load,
+                or its forward pass is not one that scoring knows.
         """
         import torch
 
-        torch.set_num_threads(threads)
-        self._threads = threads
+        if machine.device == "cuda":
+            require_cuda()
+        torch.set_num_threads(machine.threads)
+        self._machine = machine
         self._folder = folder
         try:
             config = json.loads((folder / "config.json").read_text())
-            self._method = config.get("quantization_config", {}).get("quant_method")
+            chosen = folder / "runner.json"
+            self._chosen = json.loads(chosen.read_text()) if chosen.exists() else {}
+            packed = config.get("quantization_config", {})
+            self._method = self._chosen.get("packed_by", packed.get("quant_method"))
             self._model = self._load_gptq() if self._method == "gptq" else self._load()
-            self._check_shortcut()
+            self._model.eval()
+            self._check_head()
         except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
             raise PredictionError(
                 "cannot load the language model",
                 where=folder,
                 expected="a checkpoint folder with config.json and safetensors",
                 got=f"{type(error).__name__}: {error}",
+                remedy=_OUT_OF_MEMORY if is_out_of_memory(error) else None,
             ) from error
-        self._model.eval()
 
-    def predict(self, prepared: Prompt) -> dict[str, list[float]]:
-        """Score one prompt: one forward pass over its tokens (prefill, batch 1)."""
-        return self._score(self._model, [prepared])[0]
+    def predict(self, prepared: Prompt) -> Answer:
+        """Score one prompt: one forward pass of transformers' over its tokens (batch 1).
 
-    def predict_all(self, prepared: Iterable[Prompt]) -> Iterator[dict[str, list[float]]]:
+        The answer has left the device when this returns, so a clock around it has waited for it.
+        """
+        return score(self._model, plain(self._model), [prepared])[0]
+
+    def predict_all(self, prepared: Iterable[Prompt]) -> Iterator[Answer]:
         """Score prompts in batches of similar length; the answers keep the given order.
 
         A packed model is scored through its unpacked weights, once every layer has shown that
         the packed kernel computes the same.
         """
         prompts = list(prepared)
-        model = self._model
-        if self._method == "gptq" and prompts:
-            model = dense_model(self._folder, self._model.dtype)
-            check_same(self._model, model, self._folder)
-        answers: dict[int, dict[str, list[float]]] = {}
-        for batch in _batches(prompts):
-            scored = self._score(model, [prompts[i] for i in batch])
-            answers.update(zip(batch, scored, strict=True))
-        yield from (answers[i] for i in range(len(prompts)))
+        if prompts:
+            self._check_tokens(prompts)
+            yield from score_all(*self._scorer, prompts)
+
+    def decoder(self, prepared: Prompt) -> Callable[[], None]:
+        """A call that says the next 16 tokens after a prompt that is already in the cache.
+
+        Each token is one forward pass over the one before it (batch 1, greedy), as in generation.
+        """
+        import torch
+
+        model, tokens = self._model, torch.tensor([prepared.tokens], device=self._model.device)
+        with torch.inference_mode():
+            first = model(input_ids=tokens, use_cache=True)
+        cache, length = first.past_key_values, len(prepared.tokens)
+        start = first.logits[:, -1:].argmax(-1)
+
+        def decode() -> None:
+            cache.crop(length)
+            said = start
+            with torch.inference_mode():
+                for _ in range(_DECODED_TOKENS):
+                    answer = model(input_ids=said, past_key_values=cache, use_cache=True)
+                    said = answer.logits[:, -1:].argmax(-1)
+            said.tolist()  # waits for the device
+
+        decode.tokens = _DECODED_TOKENS  # type: ignore[attr-defined]
+        return decode
 
     def facts(self) -> Mapping[str, Any]:
-        """Threads, kernel, float type, and bytes of the packed weights in the checkpoint."""
-        kinds = Counter(
-            type(module).__name__
-            for module in self._model.modules()
-            if "Linear" in type(module).__name__
-        )
+        """Threads, device, kernels, float type, and what the weights weigh."""
         return {
-            "threads": self._threads,
+            "threads": self._machine.threads,
+            "device": self._machine.device,
             "evaluated_as": "unpacked weights" if self._method == "gptq" else "stored",
             "delegate": "none",
-            "kernel": ", ".join(f"{n} x {kind}" for kind, n in sorted(kinds.items())),
+            "kernel": kernels(self._model),
+            "kernel_bits_per_weight": held_bits(self._model),
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "weights_bytes": self._weights_bytes,
             "memory_footprint_bytes": self._model.get_memory_footprint(),
@@ -99,127 +132,139 @@ class CausalLMRunner:
 
     @cached_property
     def _weights_bytes(self) -> int:
-        return _weights_bytes(self._folder, None if self._method else self._model)
+        """Of a packed checkpoint what is in its files, of a float one what is loaded.
+
+        A kernel may repack to a wider type when it loads; files may hold another float type.
+        """
+        return stored_bytes(self._folder) if self._method else loaded_bytes(self._model)
 
     def close(self) -> None:
         """Drop the weights."""
         import gc
 
+        import torch
+
+        self.__dict__.pop("_scorer", None)
         del self._model
         gc.collect()
+        if self._machine.device == "cuda":
+            torch.cuda.empty_cache()
+
+    @cached_property
+    def _scorer(self) -> tuple[Any, Hidden]:
+        """The model that evaluation asks, and the checked way to its hidden states."""
+        model = self._model
+        if self._method == "gptq":
+            model = dense_model(self._folder, self._model.dtype, self._machine.device)
+            check_same(self._model, model, self._folder)
+        hidden = hidden_states(model)
+        apart = _apart(model, lambda tokens: hidden(tokens, *_everywhere(tokens)))
+        if not apart <= _tolerance(model):
+            raise PredictionError(
+                "scoring gives other logits than the model's own forward pass",
+                where=self._folder,
+                expected=f"within {_tolerance(model):.2%} of each other",
+                got=f"{apart:.2%} apart",
+                remedy="report it: this architecture differs from the Llama that it says it is",
+            )
+        return model, hidden
 
     def _load(self) -> Any:
         """A float checkpoint, or one that transformers itself knows how to unpack."""
         from transformers import AutoModelForCausalLM
 
-        chosen = self._folder / "runner.json"
-        dtype = json.loads(chosen.read_text())["dtype"] if chosen.exists() else _float_type()
-        return AutoModelForCausalLM.from_pretrained(
+        if self._method == "hqq":
+            return load_hqq(self._folder, self._machine.device)
+        dtype = self._chosen.get("dtype", _float_type(self._machine.device))
+        model, found = AutoModelForCausalLM.from_pretrained(
             self._folder,
             dtype="auto" if self._method else dtype,
+            # On a GPU "auto" spreads what does not fit over other devices and memory.
+            device_map="auto" if self._machine.device == "cuda" else None,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
+        if lacking := [*found["missing_keys"], *found["mismatched_keys"]]:
+            # transformers leaves such layers random, and only prints it.
+            raise ValueError(f"no weights for {len(lacking)} of its tensors, e.g. {lacking[0]}")
+        return model
 
     def _load_gptq(self) -> Any:
         from gptqmodel import GPTQModel
 
-        return GPTQModel.load(str(self._folder), device="cpu", trust_remote_code=False).model
+        device = self._machine.device
+        return GPTQModel.load(str(self._folder), device=device, trust_remote_code=False).model
 
-    def _check_shortcut(self) -> None:
+    def _check_head(self) -> None:
         """Make sure that `lm_head` is all that stands between hidden states and logits.
 
         Some families scale or cap their logits in `forward`; projecting target positions alone
         would leave that out, and nothing but perplexity would tell.
 
         Raises:
-            ValueError: the shortcut gives other logits than the model's own forward pass.
+            ValueError: the shortcut gives other logits than the model's own forward pass, or
+                these are no numbers.
         """
-        import torch
+        hidden = plain(self._model)
+        apart = _apart(self._model, lambda tokens: hidden(tokens, *_everywhere(tokens)))
+        if not apart <= _tolerance(self._model):  # NaN is a disagreement too
+            raise ValueError("its forward pass changes the logits after lm_head, or answers NaN")
 
-        tokens = torch.arange(8)[None] % self._model.config.vocab_size
-        with torch.inference_mode():
-            meant = self._model(input_ids=tokens, use_cache=False).logits[0].float()
-            hidden = self._model.model(input_ids=tokens, use_cache=False).last_hidden_state
-            said = self._model.lm_head(hidden)[0].float()
-        if not float((said - meant).norm()) <= _SHORTCUT_TOLERANCE * float(meant.norm()):
-            raise ValueError("its forward pass changes the logits after lm_head")
-
-    @staticmethod
-    def _score(model: Any, prompts: Sequence[Prompt]) -> list[dict[str, list[float]]]:
-        """Log-probabilities (nats) and ranks of each prompt's target tokens, and greedy choices.
-
-        Padding stands on the right, where causal attention hides it from every real token, so no
-        mask is needed. Only target positions are projected onto the vocabulary.
-        """
-        import torch
-
-        longest = max(len(prompt.tokens) for prompt in prompts)
-        tokens = torch.zeros(len(prompts), longest, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            tokens[row, : len(prompt.tokens)] = torch.tensor(prompt.tokens)
-        spots = [
-            (row, position)
-            for row, prompt in enumerate(prompts)
-            for position in range(prompt.target_start, len(prompt.tokens))
-        ]
-        rows, positions = (torch.tensor(axis) for axis in zip(*spots, strict=True))
-        with torch.inference_mode():
-            hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state
-            logits = model.lm_head(hidden[rows, positions - 1]).float()
-            targets = tokens[rows, positions][:, None]
-            said = logits.gather(1, targets)
-            logprobs = (said - logits.logsumexp(dim=1, keepdim=True))[:, 0].tolist()
-            # Ties go to the lower token id, as argmax has it.
-            ids = torch.arange(logits.shape[1])
-            ahead = (logits > said) | ((logits == said) & (ids < targets))
-            ranks = ahead.sum(dim=1).tolist()
-            greedy = logits.argmax(dim=1).tolist()
-        answers: list[dict[str, list[float]]] = [
-            {"logprobs": [], "ranks": [], "greedy": []} for _ in prompts
-        ]
-        for (row, _), logprob, rank, token in zip(spots, logprobs, ranks, greedy, strict=True):
-            answers[row]["logprobs"].append(logprob)
-            answers[row]["ranks"].append(rank)
-            answers[row]["greedy"].append(token)
-        return answers
+    def _check_tokens(self, prompts: list[Prompt]) -> None:
+        known = self._model.config.vocab_size
+        highest = max(max(prompt.tokens) for prompt in prompts)
+        if highest >= known:
+            raise PredictionError(
+                "the tokenizer is another model's",
+                where=self._folder,
+                expected=f"token ids below {known}, the rows of the embedding",
+                got=f"id {highest}",
+                remedy="put the model's own tokenizer files beside its weights",
+            )
 
 
-def _float_type() -> Any:
+_OUT_OF_MEMORY = "give it more memory, or study a smaller model"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a framework says, in one of its ways, that memory ran out."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate" in said
+
+
+def _apart(model: Any, hidden: Callable[[Any], Any]) -> float:
+    """Relative distance of the logits behind `hidden` to those of the model's forward pass."""
     import torch
 
+    # Of the whole vocabulary: the first ids are often special, and rounding grows wild on them.
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(model.config.vocab_size, (2, 24), generator=generator)
+    tokens = tokens.to(model.device)
+    with torch.inference_mode():
+        meant = model(input_ids=tokens, use_cache=False).logits.float().flatten(0, 1)
+        said = model.lm_head(hidden(tokens)).float()
+    return float((said - meant).norm() / meant.norm())
+
+
+def _everywhere(tokens: Any) -> tuple[Any, Any]:
+    """Rows and positions of every token."""
+    import torch
+
+    rows, positions = torch.ones_like(tokens).nonzero(as_tuple=True)
+    return rows, positions
+
+
+def _tolerance(model: Any) -> float:
+    return _TOLERANCE[str(model.dtype).removeprefix("torch.")]
+
+
+def _float_type(device: str) -> str:
+    import torch
+
+    if device == "cuda":
+        fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        return "bfloat16" if fast else "float16"
     # Private, but the only place where torch says it: without these, bfloat16 is emulated.
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
-    return torch.bfloat16 if fast else torch.float32
-
-
-def _batches(prompts: Sequence[Prompt]) -> Iterator[list[int]]:
-    """Indices of prompts of similar length, at most 2,048 tokens a batch, padding included."""
-    batch: list[int] = []
-    for index in sorted(range(len(prompts)), key=lambda i: len(prompts[i].tokens), reverse=True):
-        longest = len(prompts[batch[0]].tokens) if batch else len(prompts[index].tokens)
-        if batch and longest * (len(batch) + 1) > _TOKENS_AT_ONCE:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def _weights_bytes(folder: Path, loaded: Any) -> int:
-    """Bytes of the weights, each stored tensor once.
-
-    Of a packed checkpoint, what is in its files: a kernel may repack to a wider type when it
-    loads. Of a float one, what is loaded: the files may hold another float type.
-    """
-    if loaded is not None:
-        storages = {p.untyped_storage().data_ptr(): p.nbytes for p in loaded.parameters()}
-        return sum(storages.values())
-    from safetensors import safe_open
-
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - a handle, not a dict
-                total += tensors.get_tensor(name).nbytes
-    return total
+    return "bfloat16" if fast else "float32"

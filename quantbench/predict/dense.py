@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _TOLERANCE = 0.03
 
 
-def dense_model(folder: Path, dtype: Any) -> Any:
+def dense_model(folder: Path, dtype: Any, device: str = "cpu") -> Any:
     """The checkpoint in `folder` with each packed layer as `torch.nn.Linear` of `dtype`."""
     from gptqmodel import BACKEND, GPTQModel
 
     packed = GPTQModel.load(
-        str(folder), device="cpu", backend=BACKEND.GPTQ_TORCH, trust_remote_code=False
+        str(folder), device=device, backend=BACKEND.GPTQ_TORCH, trust_remote_code=False
     )
     return _unpacked(packed.model, dtype).eval()
 
@@ -47,7 +47,8 @@ def check_same(packed: Any, dense: Any, folder: Path) -> None:
     for name, layer in packed.named_modules():
         if not _is_packed(layer):
             continue
-        inputs = torch.randn(8, twins[name].in_features, generator=generator).to(packed.dtype)
+        inputs = torch.randn(8, twins[name].in_features, generator=generator)
+        inputs = inputs.to(packed.device, packed.dtype)
         with torch.inference_mode():
             said, meant = layer(inputs).float(), twins[name](inputs).float()
         compared += 1

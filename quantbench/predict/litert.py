@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from quantbench.settings import Machine
+
 
 class LiteRTRunner:
     """One `.tflite` file (`quantbench/litert.py` says how it is fed and read)."""
@@ -20,18 +22,19 @@ class LiteRTRunner:
     tools = ("ai-edge-litert",)
 
     @staticmethod
-    def variant() -> str:
+    def variant(machine: Machine) -> str:
         """One device, and every type is the artifact's own."""
+        del machine
         return "cpu"
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, machine: Machine) -> None:
         """Open the one `.tflite` file in `folder`.
 
         Raises:
             PredictionError: there is not one, or the interpreter cannot load it.
         """
-        self._threads = threads
-        self._model = LiteRTModel(model_file(folder), threads)
+        self._threads = machine.threads
+        self._model = LiteRTModel(model_file(folder), machine.threads)
 
     def predict(self, prepared: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """One inference: float input of the model's shape to float outputs by name.
@@ -51,6 +54,7 @@ class LiteRTRunner:
         """Threads, delegation, bytes of the model file."""
         return {
             "threads": self._threads,
+            "device": "cpu",
             **self._model.delegation(),
             "weights_bytes": self._model.path.stat().st_size,
             "kernel": "LiteRT",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
+
+from quantbench.quantize.checkpoints import copy_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +51,5 @@ class BitsAndBytesQuantizer:
             trust_remote_code=False,
         )
         model.save_pretrained(folder)
-        for path in float_model.glob("tokenizer*"):
-            shutil.copyfile(path, folder / path.name)
+        copy_tokenizer(float_model, folder)
         return {"compute": _COMPUTE[scheme.weights]}

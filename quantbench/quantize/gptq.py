@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING, Any
+
+from quantbench.quantize.checkpoints import copy_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,16 +31,16 @@ class GPTQQuantizer:
         """Quantize every linear layer of the decoder; embeddings and head stay as they are."""
         # Read by gptqmodel when it is imported: one worker a core, not its default of many.
         os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(os.cpu_count() or 1))
+        import torch
         from gptqmodel import GPTQModel, QuantizeConfig
 
         passages = [
             {"input_ids": list(p.tokens), "attention_mask": [1] * len(p.tokens)} for p in samples
         ]
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         config = QuantizeConfig(bits=scheme.bits, group_size=scheme.group_size)
-        model = GPTQModel.load(str(float_model), config, device="cpu")
+        model = GPTQModel.load(str(float_model), config, device=device)
         model.quantize(passages, batch_size=4)
         model.save(str(folder))
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            if not (folder / name).exists() and (float_model / name).exists():
-                shutil.copyfile(float_model / name, folder / name)
-        return {"calibration_passages": len(passages)}
+        copy_tokenizer(float_model, folder)
+        return {"calibration_passages": len(passages), "quantized_on": device}

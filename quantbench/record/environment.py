@@ -15,7 +15,17 @@ _PACKAGES = (
     *("quantbench", "pytest", "pytest-benchmark", "pytest-xdist", "numpy", "numba", "hotcoco"),
     *("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "litert-torch"),
     *("litert-converter", "scikit-learn", "pillow"),
-    *("torch", "transformers", "tokenizers", "gguf", "gptqmodel", "bitsandbytes"),
+    *(
+        "torch",
+        "scipy",
+        "torchao",
+        "hqq",
+        "transformers",
+        "tokenizers",
+        "gguf",
+        "gptqmodel",
+        "bitsandbytes",
+    ),
 )
 
 

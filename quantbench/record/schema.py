@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from quantbench.stats.familywise import holm
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from quantbench.artifacts import Artifact
     from quantbench.evaluation import Evaluation
-    from quantbench.stats.bootstrap import Estimate
+    from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def empty_record(case: Case) -> dict[str, Any]:
@@ -24,6 +26,7 @@ def empty_record(case: Case) -> dict[str, Any]:
         "model": case.model.name,
         "scheme": case.scheme.name,
         "task": case.model.task,
+        "device": case.device,
         "dataset": {"name": case.dataset.name, "n": None, "sha256": None},
         "artifact": None,
         "metrics": {},
@@ -31,8 +34,9 @@ def empty_record(case: Case) -> dict[str, Any]:
         "verdicts": [],
         "expected": case.expected,
         "latency": None,
-        "memory": {"weights_bytes": None, "peak_rss_bytes": None},
+        "memory": {"weights_bytes": None, "peak_rss_bytes": None, "peak_device_bytes": None},
         "energy": {"joules_per_sample": None, "provenance": "unavailable"},
+        "evidence": None,
         "timings_s": {"build": None, "predict": None, "summarise": None},
         "cache": {"artifact": None, "evidence": None},
         "runner": None,
@@ -65,16 +69,30 @@ def with_artifact(
 
 def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
     """Add metrics with intervals, verdicts, and what was measured while predicting."""
-    measured = evaluation.evidence.details
+    measured = evaluation.evidence.measured
+    n, joules, tokens = len(evaluation.rows), measured["joules"], measured["tokens"]
     return {
         **with_artifact(record, evaluation.artifact, measured["runner"]),
         "dataset": dict(evaluation.dataset),
-        "metrics": {name: as_json(evaluation.estimate(name)) for name in evaluation.replicates},
+        "metrics": {
+            **{name: as_json(evaluation.estimate(name)) for name in evaluation.replicates},
+            **(_evaluation_rate(tokens, measured["predict_s"], n) if tokens else {}),
+        },
+        "evidence": {
+            "keys": evaluation.evidence.keys,
+            "sha256": evaluation.evidence.sha256,
+            "protocol": evaluation.protocol,
+        },
         "explanation": dict(evaluation.explanation),
         "verdicts": [verdict_as_json(verdict, evaluation.case) for verdict in evaluation.verdicts],
         "memory": {
             "weights_bytes": measured["runner"]["weights_bytes"],
             "peak_rss_bytes": measured["peak_rss_bytes"],
+            "peak_device_bytes": measured["peak_device_bytes"],
+        },
+        "energy": {
+            "joules_per_sample": None if joules is None else joules / n,
+            "provenance": "unavailable" if joules is None else "measured",
         },
         "timings_s": {
             "build": evaluation.artifact.build_s,
@@ -109,15 +127,42 @@ def with_latency(
     }
     metrics = dict(record["metrics"])
     if tokens := len(getattr(sample, "tokens", ())):
-        metrics["tokens_per_s"] = {
-            "value": tokens / timing.median,
-            "low": tokens / timing.q3,
-            "high": tokens / timing.q1,
-            "confidence": 0.5,
-            "n": timing.rounds,
-            "method": f"prefill of one passage of {tokens} tokens; quartiles of the rounds",
-        }
+        how = f"prefill of one passage of {tokens} tokens"
+        metrics["prefill_tokens_per_s"] = _rate(tokens, timing, how)
     return {**record, "latency": latency, "metrics": metrics}
+
+
+def with_decoding(record: dict[str, Any], timing: Any, tokens: int) -> dict[str, Any]:
+    """Add what pytest-benchmark measured of saying `tokens` tokens, one after the other."""
+    rate = _rate(tokens, timing, f"decoding of {tokens} tokens after one passage")
+    return {**record, "metrics": {**record["metrics"], "decode_tokens_per_s": rate}}
+
+
+def _rate(tokens: int, timing: Any, how: str) -> dict[str, Any]:
+    return {
+        "value": tokens / timing.median,
+        "low": tokens / timing.q3,
+        "high": tokens / timing.q1,
+        "confidence": 0.5,
+        "n": timing.rounds,
+        "method": f"{how}, batch of 1; quartiles of the rounds",
+    }
+
+
+def _evaluation_rate(tokens: int, seconds: float, n: int) -> dict[str, Any]:
+    """The published study's figure: all tokens over the whole evaluation's time."""
+    rate = tokens / seconds if seconds else None
+    how = f"{tokens} tokens of {n} passages over the evaluation's time, tokenization included"
+    return {
+        "evaluation_tokens_per_s": {
+            "value": rate,
+            "low": rate,
+            "high": rate,
+            "confidence": 0.0,
+            "n": 1,
+            "method": how,
+        }
+    }
 
 
 def as_json(estimate: Estimate) -> dict[str, Any]:
@@ -137,15 +182,54 @@ def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
     return {
         "metric": verdict.gate.metric,
         "margin": verdict.gate.margin,
+        "relative": verdict.gate.relative,
+        "lower_is_better": verdict.gate.lower_is_better,
         "confidence": verdict.gate.confidence,
         "outcome": verdict.outcome,
         "difference": _finite(verdict.difference.value),
         "low": _finite(verdict.difference.low),
         "high": _finite(verdict.difference.high),
         "method": verdict.difference.method,
+        "n": verdict.difference.n,
+        "quantized": verdict.quantized,
+        "reference": verdict.reference,
+        "p_value": verdict.p_value,
+        "flips": list(verdict.flips) if verdict.flips else None,
+        "samples_to_decide": verdict.samples_to_decide,
+        "against": verdict.against,
         "expected": case.expected,
         "reason": case.reason,
     }
+
+
+def judged_together(records: Iterable[dict[str, Any]], alpha: float = 0.05) -> list[str]:
+    """Turn those passes of a run that do not hold together into inconclusive verdicts.
+
+    Holm's step-down over the p-values of all verdicts against a reference that leave anything to
+    chance, declared failures left out (they do not pass, whatever happens): the chance of even one
+    false pass in the run stays at `alpha`. A verdict asked at a higher confidence than that keeps
+    its own.
+
+    Returns:
+        The cases whose pass fell.
+    """
+    family = [
+        (record["case"], verdict)
+        for record in records
+        for verdict in record["verdicts"]
+        if verdict["expected"] == "pass"
+        and verdict["against"] == "reference"
+        and verdict["p_value"] is not None
+        and verdict["low"] != verdict["high"]
+    ]
+    fallen = []
+    adjusted = holm([verdict["p_value"] for _, verdict in family])
+    for (case, verdict), p_value in zip(family, adjusted, strict=True):
+        verdict["p_value_holm"] = p_value
+        if verdict["outcome"] == "pass" and p_value > alpha:
+            verdict["outcome"] = "inconclusive"
+            fallen.append(case)
+    return fallen
 
 
 def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,17 @@
-"""The three outcomes of a non-inferiority gate."""
+"""The three outcomes of a non-inferiority gate, and what would settle an open one."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from quantbench.stats.bootstrap import Estimate
+    from quantbench.stats.comparison import Comparison, Estimate
     from quantbench.study import Gate, Outcome
+
+Against = Literal["reference", "baseline"]
+POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,16 @@ class Verdict:
         case: name of the judged case.
         gate: what was asked.
         outcome: `pass`, `fail` or `inconclusive`.
-        difference: quantized - reference, with the interval that decided.
+        difference: quantized - reference, in the metric's unit or, of a relative gate, as a share
+            of the reference's value; with the interval that decided.
         quantized: the metric of the judged case.
-        reference: the metric of its reference.
+        reference: the metric of what it was judged against.
+        p_value: against "worse by the margin or more".
+        flips: samples that only the reference has right, and that only the judged case has, of a
+            metric that counts right answers; else None.
+        samples_to_decide: how many samples would decide with 80 % power if the difference and its
+            spread are what they seem; None where it is decided, or nothing can be said.
+        against: the float reference, or the last accepted baseline.
     """
 
     case: str
@@ -29,6 +40,10 @@ class Verdict:
     difference: Estimate
     quantized: float
     reference: float
+    p_value: float = 1.0
+    flips: tuple[int, int] | None = None
+    samples_to_decide: int | None = None
+    against: Against = "reference"
 
     def __bool__(self) -> bool:
         """Whether the case passed."""
@@ -36,11 +51,13 @@ class Verdict:
 
     def __repr__(self) -> str:
         """One line, for pytest's assertion message."""
-        d = self.difference
+        d, sign = self.difference, "%" if self.gate.relative else ""
+        scale = 100 if self.gate.relative else 1
+        bounds = f"[{scale * d.low:+.4g}, {scale * d.high:+.4g}]{sign}"
         return (
             f"<{self.outcome}: {self.gate.metric} {self.quantized:.4g} against "
-            f"{self.reference:.4g}, difference {d.value:+.4g} [{d.low:+.4g}, {d.high:+.4g}], "
-            f"margin {self.gate.margin:g}, n {d.n}>"
+            f"{self.reference:.4g} of the {self.against}, difference {scale * d.value:+.4g}{sign} "
+            f"{bounds}, margin {scale * self.gate.margin:g}{sign}, n {d.n}>"
         )
 
 
@@ -59,3 +76,23 @@ def outcome_of(difference: Estimate, gate: Gate) -> Outcome:
     if high < -gate.margin:
         return "fail"
     return "inconclusive"
+
+
+def samples_to_decide(comparison: Comparison, gate: Gate) -> int | None:
+    """Samples at which the gate decides with 80 % power, either way.
+
+    The normal approximation ((z_confidence + z_power) spread / distance to the margin)^2, and at
+    least what rules out a change of the margin's size that no sample has shown (the rule of
+    three). None where the difference lies on the margin.
+    """
+    from scipy.special import ndtri
+
+    gain = -comparison.value if gate.lower_is_better else comparison.value
+    distance = abs(gain + gate.margin)
+    if distance == 0 or not math.isfinite(comparison.spread):
+        return None
+    z = float(ndtri(gate.confidence) + ndtri(POWER))
+    needed = (z * comparison.spread / distance) ** 2
+    if gate.margin < 1:
+        needed = max(needed, math.log(1 - gate.confidence) / math.log1p(-gate.margin))
+    return math.ceil(needed) if needed < 1e9 else None  # noqa: PLR2004 - nobody has more

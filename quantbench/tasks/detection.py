@@ -128,6 +128,13 @@ class Detection:
         """Judged by the reference's detections, without labels (`metrics/agreement.py`)."""
         return agreement.summarise(rows, reference, self._detector.category_ids, weights)
 
+    def per_sample(
+        self, rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Mapping[str, NDArray[Any]]:
+        """Nothing: neither AP nor agreement is a mean over pictures."""
+        del rows, reference
+        return {}
+
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         """`lost_AP50`: what the missing precision is made of (`metrics/lost_precision.py`)."""
         return {"lost_AP50": lost_precision(rows, self._detector.category_ids)}

@@ -33,10 +33,10 @@ class Prompt:
 class LastWord:
     """Passages in, the target's log-probabilities and ranks out."""
 
-    version = 2
+    version = 3
     tools = ("tokenizers", "transformers")
-    lower_is_better = frozenset({"perplexity", "lost", "gained"})
-    signed = frozenset({"logprob_drift"})
+    lower_is_better = frozenset({"perplexity", "lost", "gained", "kl_divergence"})
+    signed = frozenset({"logprob", "logprob_drift"})
 
     def __init__(self, model: Model, float_model: Path) -> None:
         """Remember where the tokenizer is; it is read when the first passage is prepared."""
@@ -85,8 +85,8 @@ class LastWord:
             )
         return Prompt(tuple(encoded["input_ids"][: len(ends)]), start)
 
-    def evidence(self, sample: Passage, prediction: Mapping[str, Sequence[float]]) -> Row:
-        """Log-probability (nats), rank (0 is the greedy choice) and greedy choice of each token.
+    def evidence(self, sample: Passage, prediction: Mapping[str, Sequence[Any]]) -> Row:
+        """What the model said of each target token (`predict/scoring.py` names it).
 
         Raises:
             PredictionError: a log-probability is NaN or infinite.
@@ -103,14 +103,22 @@ class LastWord:
     def summarise(
         self, rows: Sequence[Row], weights: NDArray[Any]
     ) -> Mapping[str, NDArray[np.float64]]:
-        """accuracy, top1, top5, word_top5, perplexity (`metrics/language.py`)."""
+        """accuracy, top1, top5, logprob, perplexity, word_top5 (`metrics/language.py`)."""
         return language.summarise(rows, weights)
 
     def agree(
         self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
     ) -> Mapping[str, NDArray[np.float64]]:
-        """lost, gained, first_token_agreement, logprob_drift (`metrics/language.py`)."""
+        """lost, gained, first_token_agreement, logprob_drift, kl_divergence."""
         return language.agreement(rows, reference, weights)
+
+    def per_sample(
+        self, rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Mapping[str, NDArray[Any]]:
+        """All of them but perplexity and word_top5, which are no means over passages."""
+        if reference is None:
+            return language.per_passage(rows)
+        return language.agreement_per_passage(rows, reference)
 
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         """Nothing yet."""

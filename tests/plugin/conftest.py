@@ -82,12 +82,12 @@ class Runner:
     tools = ()
 
     @staticmethod
-    def variant():
+    def variant(machine):
         return "fake"
 
-    def __init__(self, folder, threads):
+    def __init__(self, folder, machine):
         self.model = json.loads((folder / "model.json").read_text())
-        self.threads = threads
+        self.threads = machine.threads
 
     def predict(self, prepared):
         if os.environ.get("FAKE_CRASH") == self.model["name"]:

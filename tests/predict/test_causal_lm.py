@@ -16,6 +16,7 @@ from quantbench.predict.causal_lm import CausalLMRunner
 from quantbench.predict.dense import check_same, dense_model
 from quantbench.quantize.bitsandbytes import BitsAndBytesQuantizer
 from quantbench.quantize.gptq import GPTQQuantizer
+from quantbench.settings import Machine
 from quantbench.study import Scheme
 from quantbench.tasks.last_word import LastWord, Prompt
 from tests.conftest import sentence
@@ -33,7 +34,7 @@ def prompts(tiny_checkpoint: Path) -> list[Prompt]:
 @pytest.fixture(scope="module")
 def runner(tiny_checkpoint: Path) -> CausalLMRunner:
     """In float32 whatever the CPU has, so that rounding cannot hide a mistake."""
-    opened = CausalLMRunner(tiny_checkpoint, threads=1)
+    opened = CausalLMRunner(tiny_checkpoint, Machine())
     opened._model.float()  # noqa: SLF001
     return opened
 
@@ -46,7 +47,7 @@ def plainly(folder: Path, prompt: Prompt) -> dict[str, list[float]]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    loaded = CausalLMRunner(folder, threads=1)._model.dtype  # noqa: SLF001
+    loaded = CausalLMRunner(folder, Machine())._model.dtype  # noqa: SLF001
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=loaded).to(torch.float32)
     tokens = torch.tensor([prompt.tokens])
     with torch.no_grad():
@@ -98,12 +99,12 @@ def test_tied_weights_are_counted_once(runner: CausalLMRunner) -> None:
 def test_a_folder_without_weights_is_explained(tmp_path: Path, tiny_checkpoint: Path) -> None:
     shutil.copy(tiny_checkpoint / "config.json", tmp_path)
     with pytest.raises(PredictionError, match="cannot load the language model"):
-        CausalLMRunner(tmp_path, threads=1)
+        CausalLMRunner(tmp_path, Machine())
 
 
 def test_an_empty_folder_is_explained(tmp_path: Path) -> None:
     with pytest.raises(PredictionError, match=r"checkpoint folder with config\.json"):
-        CausalLMRunner(tmp_path, threads=1)
+        CausalLMRunner(tmp_path, Machine())
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +123,8 @@ def test_a_gptq_checkpoint_is_packed_and_answers_nearly_the_same(
 ) -> None:
     config = json.loads((packed / "config.json").read_text())["quantization_config"]
     assert (config["bits"], config["group_size"]) == (4, 64)
-    opened = CausalLMRunner(packed, threads=1)
-    floats = CausalLMRunner(tiny_checkpoint, threads=1)
+    opened = CausalLMRunner(packed, Machine())
+    floats = CausalLMRunner(tiny_checkpoint, Machine())
     # Four bits and group overhead against sixteen; the tied embedding stays in float.
     assert opened.facts()["weights_bytes"] < 0.6 * floats.facts()["weights_bytes"]
     assert "14 x " in opened.facts()["kernel"]
@@ -146,8 +147,8 @@ def test_bitsandbytes_packs_and_answers_nearly_the_same(
     tmp_path: Path,
 ) -> None:
     BitsAndBytesQuantizer().build(tiny_checkpoint, Scheme.parse(name), [], tmp_path)
-    opened = CausalLMRunner(tmp_path, threads=1)
-    floats = CausalLMRunner(tiny_checkpoint, threads=1)
+    opened = CausalLMRunner(tmp_path, Machine())
+    floats = CausalLMRunner(tiny_checkpoint, Machine())
     assert f"14 x {kind}" in opened.facts()["kernel"]
     assert opened.facts()["evaluated_as"] == "stored"
     # Of the 16 bits of the float weights; the embedding keeps them.
@@ -165,7 +166,7 @@ def _two_bytes_each(runner: CausalLMRunner) -> int:
 
 @pytest.mark.slow
 def test_unpacked_weights_are_checked_against_the_packed_kernel(packed: Path) -> None:
-    opened = CausalLMRunner(packed, threads=1)
+    opened = CausalLMRunner(packed, Machine())
     dense = dense_model(packed, opened._model.dtype)  # noqa: SLF001
     check_same(opened._model, dense, packed)  # noqa: SLF001
     dense.model.layers[1].mlp.up_proj.weight.data[:, :64] += 0.01  # one group's zero point

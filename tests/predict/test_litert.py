@@ -13,6 +13,7 @@ from quantbench.errors import PredictionError
 from quantbench.litert import dequantize, quantize
 from quantbench.predict.litert import LiteRTRunner
 from quantbench.quantize.litert import LiteRTQuantizer
+from quantbench.settings import Machine
 from quantbench.study import Scheme
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def test_every_scheme_answers_like_the_framework(
     far: float,
 ) -> None:
     LiteRTQuantizer().build(saved_model, Scheme.parse(scheme), images, tmp_path)
-    runner = LiteRTRunner(tmp_path, threads=1)
+    runner = LiteRTRunner(tmp_path, Machine())
     for said, meant in zip(runner.predict_all(images), float_outputs, strict=True):
         assert set(said) == {"near", "far"}
         np.testing.assert_allclose(said["near"], meant["near"], atol=near)
@@ -123,7 +124,7 @@ def test_the_static_scheme_takes_integers_inside(
 def test_a_file_that_is_no_model_is_explained(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(b"not a flatbuffer")
     with pytest.raises(PredictionError, match="cannot load the model"):
-        LiteRTRunner(tmp_path, threads=1)
+        LiteRTRunner(tmp_path, Machine())
 
 
 def test_an_input_of_another_shape_is_explained(
@@ -131,4 +132,4 @@ def test_an_input_of_another_shape_is_explained(
 ) -> None:
     LiteRTQuantizer().build(saved_model, Scheme.parse("float32"), images, tmp_path)
     with pytest.raises(PredictionError, match=r"expected:\s+input \[1, 8, 8, 3\]|expected:"):
-        LiteRTRunner(tmp_path, threads=1).predict(np.zeros((1, 4, 4, 3), np.float32))
+        LiteRTRunner(tmp_path, Machine()).predict(np.zeros((1, 4, 4, 3), np.float32))

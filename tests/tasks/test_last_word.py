@@ -98,6 +98,7 @@ def test_every_passage_scores_as_in_lm_evaluation_harness(
     from lm_eval.models.huggingface import HFLM
 
     from quantbench.predict.causal_lm import CausalLMRunner
+    from quantbench.settings import Machine
 
     folder = tmp_path / "checkpoint"
     shutil.copytree(tiny_checkpoint, folder)
@@ -106,7 +107,7 @@ def test_every_passage_scores_as_in_lm_evaluation_harness(
     texts += ["the cat sat with the\ngloves", "the man and the \n\nrecorder"]
     task = LastWord(find_model("smollm2_135m_instruct"), folder)
     prompts = [task.prepare(Passage(str(i), text)) for i, text in enumerate(texts)]
-    ours = list(CausalLMRunner(folder, threads=1).predict_all(prompts))
+    ours = list(CausalLMRunner(folder, Machine()).predict_all(prompts))
     pairs = [(" ".join(text.split(" ")[:-1]), " " + text.split(" ")[-1]) for text in texts]
     asked = [
         Instance("loglikelihood", doc={}, arguments=pair, idx=i) for i, pair in enumerate(pairs)

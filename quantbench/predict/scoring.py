@@ -1,0 +1,122 @@
+"""Log-probabilities of target tokens under a causal language model, many prompts at once.
+
+Nothing is computed that no target needs: the last token of a prompt is never fed, padding stands
+on the right where causal attention hides it, and only target positions meet the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from quantbench.predict.llama import LlamaScorer, is_llama
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from quantbench.tasks.last_word import Prompt
+
+TOP = 64  # likeliest tokens kept of each target position
+_TOKENS_AT_ONCE = {
+    "cpu": 1024,
+    "cuda": 16384,
+}  # what a core's cache, or a GPU's units, are filled by
+Hidden = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
+Answer = dict[str, list[Any]]
+
+
+def hidden_states(model: Any) -> Hidden:
+    """The fastest right way to a model's last hidden states; `plain` where none is known."""
+    return LlamaScorer(model) if is_llama(model) else plain(model)
+
+
+def plain(model: Any) -> Hidden:
+    """Hidden states by transformers' own forward pass; arguments as `LlamaScorer`'s."""
+
+    def hidden(tokens: Tensor, rows: Tensor, positions: Tensor) -> Tensor:
+        states: Tensor = model.model(input_ids=tokens, use_cache=False).last_hidden_state
+        return states[rows, positions]
+
+    return hidden
+
+
+def score_all(model: Any, hidden: Hidden, prompts: Sequence[Prompt]) -> Iterator[Answer]:
+    """Score prompts in batches of similar length; the answers keep the given order."""
+    answers: dict[int, Answer] = {}
+    for batch in batches(prompts, _TOKENS_AT_ONCE.get(model.device.type, 1024)):
+        scored = _divided(model, hidden, [prompts[i] for i in batch])
+        answers.update(zip(batch, scored, strict=True))
+    yield from (answers[i] for i in range(len(prompts)))
+
+
+def batches(prompts: Sequence[Prompt], tokens_at_once: int) -> Iterator[list[int]]:
+    """Indices of prompts, longest first, at most so many tokens a batch, padding included."""
+    batch: list[int] = []
+    for index in sorted(range(len(prompts)), key=lambda i: len(prompts[i].tokens), reverse=True):
+        longest = len(prompts[batch[0]].tokens) if batch else len(prompts[index].tokens)
+        if batch and longest * (len(batch) + 1) > tokens_at_once:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _divided(model: Any, hidden: Hidden, prompts: Sequence[Prompt]) -> list[Answer]:
+    """Score a batch; in halves where the device has no memory for the whole."""
+    import torch
+
+    try:
+        return score(model, hidden, prompts)
+    except torch.OutOfMemoryError:
+        if len(prompts) == 1:
+            raise
+        half = len(prompts) // 2
+    torch.cuda.empty_cache()
+    return _divided(model, hidden, prompts[:half]) + _divided(model, hidden, prompts[half:])
+
+
+def score(model: Any, hidden: Hidden, prompts: Sequence[Prompt]) -> list[Answer]:
+    """Score one batch.
+
+    Returns:
+        For each prompt, an item a target token: `logprobs` (nats), `ranks` (0 is the greedy
+        choice; ties go to the lower token id, as argmax has it), `greedy` (token id), and of the
+        `TOP` likeliest tokens `top_ids` and `top_logprobs`, likeliest first.
+    """
+    import torch
+
+    longest = max(len(prompt.tokens) for prompt in prompts) - 1
+    tokens = torch.zeros(len(prompts), longest, dtype=torch.long)
+    spots = []
+    for row, prompt in enumerate(prompts):
+        tokens[row, : len(prompt.tokens) - 1] = torch.tensor(prompt.tokens[:-1])
+        spots += [
+            (row, place - 1, prompt.tokens[place])
+            for place in range(prompt.target_start, len(prompt.tokens))
+        ]
+    rows, positions, targets = (
+        torch.tensor(axis, device=model.device) for axis in zip(*spots, strict=True)
+    )
+    with torch.inference_mode():
+        logits = model.lm_head(hidden(tokens.to(model.device), rows, positions)).float()
+        said = logits.gather(1, targets[:, None])
+        total = logits.logsumexp(dim=1, keepdim=True)
+        ids = torch.arange(logits.shape[1], device=logits.device)
+        ahead = (logits > said) | ((logits == said) & (ids < targets[:, None]))
+        top = logits.topk(min(TOP, logits.shape[1]), dim=1)
+        columns = {
+            "logprobs": (said - total)[:, 0].tolist(),
+            "ranks": ahead.sum(dim=1).tolist(),
+            "greedy": logits.argmax(dim=1).tolist(),
+            "top_ids": top.indices.tolist(),
+            # Four decimals: what is left of a logit after bfloat16 is coarser by far.
+            "top_logprobs": (top.values - total).double().round(decimals=4).tolist(),
+        }
+    answers: list[Answer] = [{name: [] for name in columns} for _ in prompts]
+    for place, (row, _, _) in enumerate(spots):
+        for name, column in columns.items():
+            answers[row][name].append(column[place])
+    return answers

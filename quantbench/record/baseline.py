@@ -1,0 +1,136 @@
+"""The last accepted run, as a small file to commit: estimates and digests, sorted, no times."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import RecordError
+from quantbench.record.reading import estimate_of, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from quantbench.stats.comparison import Estimate
+
+_KEY = "quantbench_baseline"
+_VERSION = 1
+_TIMED = ("prefill_tokens_per_s", "decode_tokens_per_s", "evaluation_tokens_per_s")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was accepted of a case.
+
+    Attributes:
+        dataset: sha256 of the evaluated samples.
+        protocol: digest of how they became numbers.
+        evidence: keys of its rows in the store of the machine that accepted.
+        metrics: by name.
+    """
+
+    dataset: str
+    protocol: str
+    evidence: tuple[str, ...]
+    metrics: Mapping[str, Estimate]
+
+    def check(self, case: str, dataset: str, protocol: str) -> None:
+        """Make sure that a case is compared with its like.
+
+        Raises:
+            RecordError: it was accepted on other samples, or under another protocol.
+        """
+        for what, was, now in (
+            ("other samples", self.dataset, dataset),
+            ("another protocol", self.protocol, protocol),
+        ):
+            if was != now:
+                raise RecordError(
+                    f"{case} was accepted on {what}",
+                    expected=f"sha256 {was[:12]}",
+                    got=f"sha256 {now[:12]}",
+                    remedy="compare like with like (--quant-samples), or accept a run anew: "
+                    "quantbench accept out.json",
+                )
+
+
+def accepted(document: Mapping[str, Any], *, times: bool = False) -> dict[str, Any]:
+    """The baseline of a record document (`reading.read_document`).
+
+    Args:
+        document: of a run; cases without evidence or with an error are left out.
+        times: keep throughputs and latencies, which are this machine's.
+
+    Raises:
+        RecordError: no case has evidence.
+    """
+    cases = {}
+    for record in document["records"]:
+        if record["error"] or not record["evidence"]:
+            continue
+        kept = {
+            "artifact": record["artifact"]["sha256"],
+            "dataset": record["dataset"],
+            "evidence": record["evidence"]["keys"],
+            "metrics": {
+                name: metric
+                for name, metric in record["metrics"].items()
+                if times or name not in _TIMED
+            },
+            "protocol": record["evidence"]["protocol"],
+            "size_bytes": record["memory"]["weights_bytes"],
+        }
+        cases[record["case"]] = {**kept, "latency": record["latency"]} if times else kept
+    if not cases:
+        raise RecordError(
+            "nothing to accept: no case of this run was evaluated",
+            remedy="run the accuracy tests too, with this version of quantbench",
+        )
+    packages = document["environment"].get("packages", {})
+    return {_KEY: _VERSION, "packages": packages, "cases": cases}
+
+
+def write_baseline(baseline: Mapping[str, Any], path: Path) -> None:
+    """Write it as a file that differs only where something changed."""
+    path.write_text(json.dumps(baseline, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_baseline(path: Path) -> dict[str, Entry]:
+    """Entries by case.
+
+    Raises:
+        RecordError: it is no baseline, or a newer one.
+    """
+    found = read_json(path)
+    version = found.get(_KEY) if isinstance(found, dict) else None
+    if not isinstance(version, int):
+        raise RecordError(
+            "no baseline", where=path, expected="a file that `quantbench accept out.json` wrote"
+        )
+    if version > _VERSION:
+        raise RecordError(
+            "the baseline was written by a newer quantbench",
+            where=path,
+            expected=f"version {_VERSION} or older",
+            got=f"version {version}",
+            remedy="pip install --upgrade quantbench",
+        )
+    try:
+        return {
+            case: Entry(
+                entry["dataset"]["sha256"],
+                entry["protocol"],
+                tuple(entry["evidence"]),
+                {
+                    name: estimate_of(metric, f"{path}, {case}, {name}")
+                    for name, metric in entry["metrics"].items()
+                },
+            )
+            for case, entry in found["cases"].items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RecordError(
+            "a malformed baseline", where=path, got=f"{type(error).__name__}: {error}"
+        ) from error

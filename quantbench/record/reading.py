@@ -1,0 +1,125 @@
+"""Record files read back: checked, and brought to this version's form."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import RecordError
+from quantbench.record.schema import SCHEMA
+from quantbench.stats.comparison import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+_KEY = "quantbench"
+_NEEDED = dict.fromkeys(("case", "model", "scheme", "task"), str) | {
+    "dataset": dict,
+    "metrics": dict,
+    "verdicts": list,
+}
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file without NaN, whose objects have no key twice.
+
+    Raises:
+        RecordError: there is no such file, or it is something else.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordError(
+            "cannot read the file", where=path, expected="JSON, whole", got=error
+        ) from error
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The part of a `--benchmark-json` file that is quantbench's, in this version's form.
+
+    Raises:
+        RecordError: it is no such file, was written by a newer quantbench, or lacks what every
+            record has.
+    """
+    whole = read_json(path)
+    document = whole.get(_KEY) if isinstance(whole, dict) else None
+    if not isinstance(document, dict):
+        raise RecordError(
+            "no record file of quantbench",
+            where=path,
+            expected=f'a file of pytest --benchmark-json, with a key "{_KEY}"',
+        )
+    version = document.get("schema")
+    if not isinstance(version, int) or version < 1:
+        raise RecordError("a record file without a version", where=path, got=repr(version))
+    if version > SCHEMA:
+        raise RecordError(
+            "the record file was written by a newer quantbench",
+            where=path,
+            expected=f"schema {SCHEMA} or older",
+            got=f"schema {version}",
+            remedy="pip install --upgrade quantbench",
+        )
+    records = document.get("records")
+    if not isinstance(records, list):
+        raise RecordError("a record file without records", where=path)
+    for place, record in enumerate(records):
+        _check(record, f"{path}, record {place}")
+    for step in range(version, SCHEMA):
+        records = [_UPGRADES[step](record) for record in records]
+    return {"environment": {}, "skipped": [], **document, "schema": SCHEMA, "records": records}
+
+
+def _check(record: Any, where: str) -> None:
+    for name, kind in _NEEDED.items():
+        value = record.get(name) if isinstance(record, dict) else None
+        if not isinstance(value, kind):
+            raise RecordError(
+                f"a record's {name} is missing or malformed",
+                where=where,
+                expected=kind.__name__,
+                got=repr(value)[:80],
+            )
+
+
+def estimate_of(metric: Mapping[str, Any], where: str) -> Estimate:
+    """An estimate out of a record's metric.
+
+    Raises:
+        RecordError: it is malformed.
+    """
+    try:
+        numbers = [metric[name] for name in ("value", "low", "high")]
+        value, low, high = (math.nan if number is None else float(number) for number in numbers)
+        return Estimate(
+            value, low, high, float(metric["confidence"]), int(metric["n"]), str(metric["method"])
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise RecordError(
+            "a metric is malformed",
+            where=where,
+            expected="value, low, high, confidence, n, method",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def _second(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema 1 knew one tool less: no evidence keys, one kind of tokens/s, bare verdicts."""
+    metrics = dict(record["metrics"])
+    if "tokens_per_s" in metrics:
+        metrics["prefill_tokens_per_s"] = metrics.pop("tokens_per_s")
+    unknown = dict.fromkeys(
+        ("p_value", "flips", "samples_to_decide", "n", "quantized", "reference")
+    )
+    known = {"relative": False, "lower_is_better": False, "against": "reference"}
+    verdicts = [unknown | known | verdict for verdict in record["verdicts"]]
+    return {**record, "metrics": metrics, "verdicts": verdicts, "evidence": None}
+
+
+_UPGRADES: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _second}

@@ -1,0 +1,92 @@
+"""Paired differences judged again and again while they come in.
+
+Betting (Waudby-Smith and Ramdas, JRSS B 86, 2024): against "the mean is at most m", a gambler
+stakes a share of his capital on each difference being larger. If the claim holds his capital is
+not expected to grow, whatever he has seen, so the chance that it ever reaches 1 / alpha is at
+most alpha (Ville, 1939): one may look after every sample, and stop when one likes. Here the
+capital is spread over a grid of constant stakes, a mixture that needs no tuning; on differences
+of -1, 0 and 1 it depends on their counts alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from quantbench.stats.comparison import Comparison
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_STAKES = np.geomspace(0.002, 0.95, 24)  # shares of the largest stake that cannot ruin
+_STEPS = 40  # of a bisection over means in [-1, 1]
+
+
+@dataclass(frozen=True)
+class BettingDifference(Comparison):
+    """Mean of paired differences in [-1, 1], with bounds that hold at every sample size at once.
+
+    Assumes that the samples come in a random order, or are independent.
+
+    Attributes:
+        differences: quantized - reference in the order in which they were seen, [samples].
+    """
+
+    differences: NDArray[np.float64]
+    method: str = "betting confidence sequence, valid at every stop (Waudby-Smith and Ramdas)"
+
+    @property
+    def value(self) -> float:  # type: ignore[override]
+        """Their mean."""
+        return float(self.differences.mean())
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """How many were seen."""
+        return len(self.differences)
+
+    @cached_property
+    def spread(self) -> float:  # type: ignore[override]
+        """Their standard deviation."""
+        return float(self.differences.std())
+
+    def mirrored(self) -> BettingDifference:
+        """Of the negatives."""
+        return BettingDifference(-self.differences)
+
+    @cached_property
+    def _counts(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        values, counts = np.unique(self.differences, return_counts=True)
+        return values, counts
+
+    def capital(self, bound: float) -> float:
+        """What is left of 1 after betting against "the mean is at most `bound`", >= 0.
+
+        On average at most 1 if the claim holds, at every sample size and every stop.
+        """
+        values, counts = self._counts
+        # The most that a difference of -1 can take is the whole stake.
+        stakes = _STAKES / (1 + bound)
+        grown = counts @ np.log1p(np.outer(values - bound, stakes))
+        logarithm = float(np.logaddexp.reduce(grown) - np.log(len(stakes)))
+        return float(np.exp(min(logarithm, 700.0)))  # beyond that a float ends
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """The means that the bets against them have not refuted, from either side."""
+        return self._lower(alpha), -self.mirrored()._lower(alpha)  # noqa: SLF001 - its own kind
+
+    def _lower(self, alpha: float) -> float:
+        low, high = -1 + 1e-9, max(self.value, -1 + 2e-9)
+        if self.capital(low) < 1 / alpha:
+            return -1.0
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.capital(middle) >= 1 / alpha else (low, middle)
+        return low
+
+    def p_at_most(self, bound: float) -> float:
+        """One over the capital: a p-value whenever one stops (Vovk and Wang, 2021)."""
+        return min(1.0, 1 / max(self.capital(max(bound, -1 + 1e-9)), 1e-300))
