@@ -300,7 +300,12 @@ class Bench:
             replicates={},
             lower_is_better=task.lower_is_better,
             signed=task.signed,
-            dataset={"name": case.dataset.name, "n": whole, "sha256": self._digest(case)},
+            dataset={
+                "name": case.dataset.name,
+                "n": whole,
+                "sha256": self._digest(case),
+                **({"of": whole} if self.settings.sequential else {}),
+            },
             artifact=artifact,
             evidence=evidence,
             summarise_s=0.0,

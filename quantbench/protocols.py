@@ -168,8 +168,9 @@ class Task(Protocol):
     ) -> Mapping[str, NDArray[Any]]:
         """Metrics of agreement with the float model's rows, as `summarise`; names of their own."""
 
+    @staticmethod
     def per_sample(
-        self, rows: Sequence[Row], reference: Sequence[Row] | None = None
+        rows: Sequence[Row], reference: Sequence[Row] | None = None
     ) -> Mapping[str, NDArray[Any]]:
         """Of those metrics that are means over samples, each sample's part, [rows].
 

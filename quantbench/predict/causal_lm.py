@@ -105,7 +105,8 @@ class CausalLMRunner:
         start = first.logits[:, -1:].argmax(-1)
 
         def decode() -> None:
-            cache.crop(length)
+            if (said_before := cache.get_seq_length() - length) > 0:
+                cache.crop(-said_before)
             said = start
             with torch.inference_mode():
                 for _ in range(_DECODED_TOKENS):

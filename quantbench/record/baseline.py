@@ -92,9 +92,9 @@ def accepted(document: Mapping[str, Any], *, times: bool = False) -> dict[str, A
     return {_KEY: _VERSION, "packages": packages, "cases": cases}
 
 
-def write_baseline(baseline: Mapping[str, Any], path: Path) -> None:
-    """Write it as a file that differs only where something changed."""
-    path.write_text(json.dumps(baseline, indent=1, sort_keys=True, allow_nan=False) + "\n")
+def as_text(baseline: Mapping[str, Any]) -> str:
+    """As a file that differs only where something changed."""
+    return json.dumps(baseline, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def read_baseline(path: Path) -> dict[str, Entry]:

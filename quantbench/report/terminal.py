@@ -33,19 +33,36 @@ def summary(
         yield f"{model} on {dataset}" + (f", {n} samples" if n else "")
         # One metric for the whole table: its name stands once, over the column.
         metric = next((name for r in members if (name := _headline(r))), "metric")
-        header = ("scheme", "verdict", metric, "difference", "MB", "latency")
-        yield from _table([header, *(_row(record, metric) for record in members)])
+        flips = any(verdict["flips"] for record in members for verdict in record["verdicts"])
+        lost = ("lost/won",) if flips else ()
+        header = ("scheme", "verdict", metric, "difference", *lost, "MB", "latency")
+        rows = [_row(record, metric, flips=flips) for record in members]
+        yield from aligned([header, *rows], text=4)
         notes = {record["note"] for record in members if record["note"]}
         yield from (f"  note: {note}" for note in sorted(notes))
         for record in members:
             if record["error"]:
                 message = next(iter(record["error"]["message"].splitlines()), "(no message)")
                 yield f"  {record['scheme']}: {record['error']['type']}: {message}"
+        yield from _against_baseline(members)
         yield ""
     for reason, number in Counter((skipped or {}).values()).items():
         yield f"skipped {number} case{'s' * (number > 1)}: {' '.join(reason.split())}"
     if records and all(record["latency"] is None for record in records):
         yield "no latency was measured; to time, run alone (without -n and with benchmarks enabled)"
+
+
+def _against_baseline(members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How the cases stand to the last accepted run, and how that was compared."""
+    for record in members:
+        for verdict in record["verdicts"]:
+            if verdict["against"] == "baseline":
+                paired = not verdict["method"].startswith("independent")
+                how = "same samples, in pairs" if paired else "by intervals: its evidence is gone"
+                yield (
+                    f"  {record['scheme']} against the baseline: {verdict['outcome']}, "
+                    f"{_difference(verdict)} ({how})"
+                )
 
 
 def verdict_block(record: Mapping[str, Any]) -> str:
@@ -54,28 +71,84 @@ def verdict_block(record: Mapping[str, Any]) -> str:
 
 
 def _explained(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
-    metric = record["metrics"][verdict["metric"]]
-    lines = (
+    against, better = verdict["against"], "lower" if verdict["lower_is_better"] else "higher"
+    lines = [
         ("case", record["case"]),
         ("verdict", f"{verdict['outcome']} (declared: {verdict['expected']})"),
-        (verdict["metric"], f"{_interval(metric)} at {metric['confidence']:.0%}"),
-        ("difference", f"{_interval(verdict, 'difference', '+')} to the reference"),
-        ("margin", f"{verdict['margin']:g}, each bound at {verdict['confidence']:.0%}"),
-        ("samples", str(metric["n"])),
-        ("method", verdict["method"]),
-    )
+        ("metric", f"{verdict['metric']}, {better} is better"),
+        ("values", f"{_value(record, verdict)}, the {against}'s {_number(verdict['reference'])}"),
+        ("difference", f"{_difference(verdict)} to the {against}"),
+        ("margin", f"{_margin(verdict)}, each bound at {verdict['confidence']:.0%}"),
+    ]
+    if verdict["flips"]:
+        lost, gained = verdict["flips"]
+        lines.append(("flips", f"{lost} right before and wrong now, {gained} the other way"))
+    lines += [("samples", _samples(record, verdict)), ("method", verdict["method"])]
+    if verdict["outcome"] == "inconclusive":
+        lines.append(("to settle", _settled_by(verdict)))
     return "\n".join(f"{name + ':':<12}{text}" for name, text in lines)
+
+
+def _settled_by(verdict: Mapping[str, Any]) -> str:
+    """What would make an open verdict a pass or a failure."""
+    if verdict.get("p_value_holm") is not None:
+        return "beside the other cases of this run it is not certain enough: more samples"
+    n = verdict["samples_to_decide"]
+    if n is None:
+        return "the difference lies on the margin: another margin, or very many more samples"
+    gain = verdict["difference"] * (-1 if verdict["lower_is_better"] else 1)
+    outcome = "a pass" if gain > -verdict["margin"] else "a failure"
+    return f"about {n:,} samples (80 % power), which would make it {outcome}"
+
+
+def _samples(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    used, of = verdict["n"], record["dataset"].get("of")
+    return f"{used} of {of}, stopped when certain" if of and used and used < of else str(used)
+
+
+def _value(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    metric = record["metrics"].get(verdict["metric"])
+    if metric is None:  # a time or bytes
+        return _number(verdict["quantized"])
+    return f"{_interval(metric)} at {metric['confidence']:.0%}"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
+
+
+def _margin(verdict: Mapping[str, Any]) -> str:
+    return f"{verdict['margin']:.3g} of it" if verdict["relative"] else f"{verdict['margin']:g}"
+
+
+def _difference(verdict: Mapping[str, Any]) -> str:
+    """With its interval; an end that nothing bounds is open."""
+    if verdict["difference"] is None:
+        return "undefined"
+    scale, unit = (100, " %") if verdict["relative"] else (1, "")
+    places = 1 if verdict["relative"] else 3
+    low, high = (
+        "open" if verdict[end] is None else f"{scale * verdict[end]:+.{places}f}"
+        for end in ("low", "high")
+    )
+    return f"{scale * verdict['difference']:+.{places}f} [{low}, {high}]{unit}"
 
 
 def _headline(record: Mapping[str, Any]) -> str | None:
     """The judged metric, or the task's first where nothing was judged."""
-    if record["verdicts"]:
-        return str(record["verdicts"][-1]["metric"])
-    return next((name for name in record["metrics"] if name != "tokens_per_s"), None)
+    judged = _judged(record)
+    names = (name for name in record["metrics"] if not name.endswith("_per_s"))
+    return str(judged["metric"]) if judged else next(names, None)
 
 
-def _row(record: Mapping[str, Any], metric: str) -> tuple[str, ...]:
-    judged = record["verdicts"][-1] if record["verdicts"] else None
+def _judged(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The first verdict on quality; times and bytes have columns of their own."""
+    of_quality = (v for v in record["verdicts"] if v["metric"] in record["metrics"])
+    return next((v for v in of_quality if v["against"] == "reference"), None)
+
+
+def _row(record: Mapping[str, Any], metric: str, *, flips: bool) -> tuple[str, ...]:
+    judged = _judged(record)
     name = _headline(record)
     value = _interval(record["metrics"][name]) if name else "-"
     size = record["memory"]["weights_bytes"]
@@ -83,7 +156,8 @@ def _row(record: Mapping[str, Any], metric: str) -> tuple[str, ...]:
         record["scheme"],
         _verdict(record),
         value if name in {None, metric} else f"{name} {value}",
-        _interval(judged, "difference", "+") if judged else "-",
+        _difference(judged) if judged else "-",
+        *(["/".join(map(str, judged["flips"])) if judged and judged["flips"] else "-"] * flips),
         f"{size / 1e6:.1f}" if size else "-",
         _milliseconds(record["latency"]),
     )
@@ -99,11 +173,11 @@ def _verdict(record: Mapping[str, Any]) -> str:
     return "fail, declared" if worst == "fail" and record["expected"] == "fail" else worst
 
 
-def _interval(numbers: Mapping[str, Any], name: str = "value", sign: str = "") -> str:
-    if numbers[name] is None:
+def _interval(numbers: Mapping[str, Any]) -> str:
+    if numbers["value"] is None:
         return "undefined"
-    value, low, high = (numbers[key] for key in (name, "low", "high"))
-    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+    value, low, high = (numbers[key] for key in ("value", "low", "high"))
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _milliseconds(latency: Mapping[str, Any] | None) -> str:
@@ -112,12 +186,12 @@ def _milliseconds(latency: Mapping[str, Any] | None) -> str:
     return f"{latency['median_ns'] / 1e6:.2f} ms"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def aligned(rows: Sequence[Sequence[str]], text: int) -> Iterator[str]:
+    """Columns as wide as their widest cell: `text` of words to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    last = len(widths) - 1
     for row in rows:
         cells = (
-            cell.rjust(width) if i >= last - 1 else cell.ljust(width)
+            cell.ljust(width) if i < text else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield "  " + "  ".join(cells).rstrip()

@@ -128,8 +128,9 @@ class Detection:
         """Judged by the reference's detections, without labels (`metrics/agreement.py`)."""
         return agreement.summarise(rows, reference, self._detector.category_ids, weights)
 
+    @staticmethod
     def per_sample(
-        self, rows: Sequence[Row], reference: Sequence[Row] | None = None
+        rows: Sequence[Row], reference: Sequence[Row] | None = None
     ) -> Mapping[str, NDArray[Any]]:
         """Nothing: neither AP nor agreement is a mean over pictures."""
         del rows, reference

@@ -112,8 +112,9 @@ class LastWord:
         """lost, gained, first_token_agreement, logprob_drift, kl_divergence."""
         return language.agreement(rows, reference, weights)
 
+    @staticmethod
     def per_sample(
-        self, rows: Sequence[Row], reference: Sequence[Row] | None = None
+        rows: Sequence[Row], reference: Sequence[Row] | None = None
     ) -> Mapping[str, NDArray[Any]]:
         """All of them but perplexity and word_top5, which are no means over passages."""
         if reference is None:

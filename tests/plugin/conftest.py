@@ -96,7 +96,8 @@ class Runner:
         place = (prepared.number // 2 + 50 * (self.model["name"] == "close")) % 100
         wrong = place < self.model["wrong"]
         logprob = float("nan") if self.model["name"] == "nan" else -1.0
-        return {"logprobs": [logprob], "ranks": [int(wrong)], "greedy": [int(wrong)]}
+        return {"logprobs": [logprob], "ranks": [int(wrong)], "greedy": [int(wrong)],
+                "top_ids": [[0, 1]], "top_logprobs": [[-1.0, -1.0]]}
 
     def predict_all(self, prepared):
         return map(self.predict, prepared)
@@ -134,6 +135,12 @@ class Task:
 
     def agree(self, rows, reference, weights):
         return language.agreement(rows, reference, weights)
+
+    @staticmethod
+    def per_sample(rows, reference=None):
+        if reference is None:
+            return language.per_passage(rows)
+        return language.agreement_per_passage(rows, reference)
 
     def explain(self, rows):
         return {"samples": len(rows)}

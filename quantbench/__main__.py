@@ -1,0 +1,5 @@
+"""`python -m quantbench`."""
+
+from quantbench.cli import main
+
+main(prog_name="quantbench")

@@ -1,0 +1,89 @@
+"""`quantbench`: what is done with record files after a run. Data on stdout, talk on stderr.
+
+Exit status: 0 all is well, 1 a case is worse, 2 the input cannot be used.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quantbench.errors import QuantbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Explained(click.Group):
+    """Errors of quantbench's own tree are explained, not traced; their exit status is 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except QuantbenchError as error:
+            click.echo(f"quantbench: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Explained, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="quantbench", prog_name="quantbench")
+def main() -> None:
+    """Did quantization make the model worse, by how much, and is that certain?
+
+    The measuring is done by pytest: `pytest benchmarks --benchmark-json out.json`.
+    """
+
+
+@main.command(epilog="Example: quantbench accept out.json -o benchmarks/baselines/main.json")
+@click.argument("records", type=_FILE)
+@click.option("-o", "--output", type=_FILE, help="File to write; default: standard output.")
+@click.option("--times", is_flag=True, help="Keep latencies too: they are this machine's.")
+def accept(records: Path, output: Path | None, *, times: bool) -> None:
+    """Make RECORDS, a file of --benchmark-json, the baseline of --quant-baseline."""
+    from quantbench.record.baseline import accepted, as_text
+    from quantbench.record.reading import read_document
+
+    text = as_text(accepted(read_document(records), times=times))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise click.UsageError(f"cannot write {output}: {error}") from error
+    click.echo(f"accepted into {output}", err=True)
+
+
+@main.command(epilog="Example: quantbench compare main.json branch.json --format markdown")
+@click.argument("records", nargs=-1, type=_FILE, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "markdown", "csv", "json"]),
+    default="table",
+    show_default=True,
+)
+@click.option("--quant-cache", type=click.Path(path_type=Path), help="Store with the evidence.")
+def compare(records: tuple[Path, ...], form: str, quant_cache: Path | None) -> None:
+    """Compare the cases of two or more RECORDS files; the first is what the others are judged by.
+
+    A case is judged by the gate of its own study: paired on samples where the evidence of both
+    is in the store, else by intervals. Exit status 1 if one is worse.
+    """
+    from quantbench.record.comparing import compared
+    from quantbench.record.reading import read_document
+    from quantbench.report.tables import FORMATS
+
+    if len(records) < 2:  # noqa: PLR2004 - a comparison has two sides
+        raise click.UsageError("name two files or more")
+    first, *others = ((str(path), read_document(path)) for path in records)
+    rows = [row for other in others for row in compared(first, other, quant_cache)]
+    write: Callable[[list[dict[str, Any]]], str] = FORMATS[form]
+    click.echo(write(rows), nl=False)
+    if any(row["verdict"] == "fail" for row in rows):
+        sys.exit(1)

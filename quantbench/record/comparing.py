@@ -1,0 +1,158 @@
+"""Two runs of the same cases, case by case."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from quantbench.artifacts import Store, default_root
+from quantbench.errors import RecordError
+from quantbench.evidence import Evidence
+from quantbench.extensions import load
+from quantbench.record.reading import estimate_of
+from quantbench.stats.comparison import Comparison, Independent
+from quantbench.stats.gates import outcome_of
+from quantbench.stats.proportions import PairedProportions
+from quantbench.study import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from quantbench.artifacts import Artifact
+    from quantbench.protocols import Row
+
+Named = tuple[str, "Mapping[str, Any]"]
+_CONFIDENCE = 0.95
+
+
+def compared(before: Named, after: Named, cache: Path | None = None) -> list[dict[str, Any]]:
+    """A row a case that both have: metric, difference with interval, flips, ratios, verdict.
+
+    Args:
+        before: file name and document (`reading.read_document`).
+        after: the same of the run that is judged.
+        cache: root of the store where evidence may be; None for the platform's.
+
+    Raises:
+        RecordError: they share no case, or a shared case was evaluated on other data or under
+            another protocol.
+    """
+    were = {record["case"]: record for record in before[1]["records"]}
+    shared = [record for record in after[1]["records"] if record["case"] in were]
+    if not shared:
+        raise RecordError(
+            "the two runs share no case",
+            expected=", ".join(sorted(were)[:5]) or "a case",
+            got=", ".join(sorted(r["case"] for r in after[1]["records"])[:5]) or "none",
+            where=f"{before[0]}, {after[0]}",
+        )
+    store = Store(cache or default_root())
+    rows = [
+        {"file": after[0], **_row(were[record["case"]], record, store, after[0])}
+        for record in shared
+    ]
+    return sorted(rows, key=lambda row: (_ORDER.index(row["verdict"]), row["case"]))
+
+
+_ORDER = ("error", "fail", "inconclusive", "not judged", "pass")
+
+
+def _row(was: Mapping[str, Any], now: Mapping[str, Any], store: Store, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "case": now["case"],
+        "metric": None,
+        "before": None,
+        "after": None,
+        "difference": None,
+        "low": None,
+        "high": None,
+        "flips": None,
+        "size_ratio": _ratio(now["memory"]["weights_bytes"], was["memory"]["weights_bytes"]),
+        "time_ratio": _ratio(_time(now), _time(was)),
+        "paired": None,
+        "verdict": "error" if now["error"] and not was["error"] else "not judged",
+    }
+    judged = next((v for v in now["verdicts"] if v["metric"] in now["metrics"]), None)
+    if judged is None or judged["metric"] not in was["metrics"]:
+        return row
+    metric = judged["metric"]
+    _check_like(was, now)
+    gate = Gate(
+        metric,
+        judged["margin"],
+        judged.get("confidence", _CONFIDENCE),
+        judged["lower_is_better"],
+        judged["relative"],
+    )
+    one, other = (
+        estimate_of(record["metrics"][metric], f"{name}, {record['case']}, {metric}")
+        for record in (now, was)
+    )
+    if math.isnan(one.value) or math.isnan(other.value):
+        return row | {"metric": metric}
+    pair = None if gate.relative else _paired(now, was, metric, store)
+    comparison: Comparison = pair or Independent(one, other, relative=gate.relative)
+    difference = comparison.interval(2 * gate.confidence - 1)
+    return row | {
+        "metric": metric,
+        "before": other.value,
+        "after": one.value,
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "flips": [pair.losses, pair.gains] if pair else None,
+        "paired": pair is not None,
+        "verdict": outcome_of(difference, gate),
+    }
+
+
+def _check_like(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for what, key in (("other samples", "dataset"), ("another protocol", "evidence")):
+        digest = "sha256" if key == "dataset" else "protocol"
+        one, other = ((record[key] or {}).get(digest) for record in (now, was))
+        if one and other and one != other:
+            raise RecordError(
+                f"{now['case']} was evaluated on {what}"
+                if key == "dataset"
+                else f"{now['case']} was evaluated under {what}",
+                expected=f"sha256 {other[:12]}",
+                got=f"sha256 {one[:12]}",
+                remedy="compare runs with the same --quant-samples and versions of quantbench",
+            )
+
+
+def _paired(
+    now: Mapping[str, Any], was: Mapping[str, Any], metric: str, store: Store
+) -> PairedProportions | None:
+    """By right answers on each sample, where the evidence of both is stored."""
+    sides = [_rows(record, store) for record in (now, was)]
+    if sides[0] is None or sides[1] is None:
+        return None
+    if [row["id"] for row in sides[0]] != [row["id"] for row in sides[1]]:
+        return None
+    task = load("tasks", now["task"])
+    answers = [task.per_sample(rows).get(metric) for rows in sides]
+    if any(side is None or side.dtype != bool for side in answers):
+        return None
+    return PairedProportions.of(*answers)
+
+
+def _rows(record: Mapping[str, Any], store: Store) -> Sequence[Row] | None:
+    if not record["evidence"]:
+        return None
+    shards: list[Artifact] = []
+    for key in record["evidence"]["keys"]:
+        shard = store.find("evidence", key)
+        if shard is None:
+            return None
+        shards.append(shard)
+    return Evidence(tuple(shards)).rows
+
+
+def _time(record: Mapping[str, Any]) -> float | None:
+    return record["latency"]["median_ns"] if record["latency"] else None
+
+
+def _ratio(value: float | None, was: float | None) -> float | None:
+    return value / was if value and was else None

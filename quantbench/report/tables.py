@@ -1,0 +1,87 @@
+"""Rows of a comparison as text, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from quantbench.report.terminal import aligned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Rows = list[dict[str, Any]]
+_HEADER = ("case", "verdict", "metric", "before", "after", "difference", "lost/won", "size", "time")
+
+
+def as_table(rows: Rows) -> str:
+    """Aligned columns, worst first, then how the differences were found."""
+    lines = [*aligned([_HEADER, *map(_cells, rows)], text=3)]
+    return "\n".join([*lines, *_notes(rows)]) + "\n"
+
+
+def as_markdown(rows: Rows) -> str:
+    """A table of GitHub's Markdown; what could end a cell is escaped."""
+    lines = [_HEADER, tuple("---" for _ in _HEADER), *map(_cells, rows)]
+    text = "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
+    return "\n".join([text, "", *_notes(rows)]) + "\n"
+
+
+def as_csv(rows: Rows) -> str:
+    """All columns, numbers in full."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def as_json(rows: Rows) -> str:
+    """The rows."""
+    return json.dumps(rows, indent=1, allow_nan=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[Rows], str]] = {
+    "table": as_table,
+    "markdown": as_markdown,
+    "csv": as_csv,
+    "json": as_json,
+}
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    difference = "-"
+    if row["difference"] is not None:
+        difference = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+    return (
+        row["case"],
+        row["verdict"],
+        row["metric"] or "-",
+        _number(row["before"]),
+        _number(row["after"]),
+        difference,
+        "/".join(map(str, row["flips"])) if row["flips"] else "-",
+        _ratio(row["size_ratio"]),
+        _ratio(row["time_ratio"]),
+    )
+
+
+def _notes(rows: Rows) -> list[str]:
+    unpaired = sum(row["paired"] is False for row in rows)
+    if not unpaired:
+        return []
+    return [f"{unpaired} of {len(rows)} by intervals alone: their evidence is not in the store"]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"x{value:.2f}"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
