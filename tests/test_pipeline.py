@@ -14,6 +14,7 @@ from quantbench.artifacts import Artifact
 from quantbench.catalog.samples import Picture
 from quantbench.errors import DataError, UsageError
 from quantbench.evaluation import Evaluation
+from quantbench.evidence import Evidence
 from quantbench.pipeline import Bench
 from quantbench.settings import Settings
 from quantbench.stats.bootstrap import resampling_weights
@@ -30,7 +31,7 @@ def evaluation(right: list[int], first_id: int = 0, metric: str = "accuracy") ->
         lower_is_better=frozenset({"perplexity"}),
         dataset={"name": "toy", "n": len(right), "sha256": ""},
         artifact=artifact,
-        evidence=artifact,
+        evidence=Evidence((artifact,)),
         summarise_s=0.0,
     )
 

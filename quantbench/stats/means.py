@@ -13,7 +13,7 @@ from quantbench.stats.comparison import Comparison
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FEWEST = 10.0  # degrees of freedom below which nothing is claimed
+_FEWEST = 25.0  # degrees of freedom below which nothing is claimed
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PairedMeans(Comparison):
 
     Student's t, moved for skewness (Johnson, JASA 73, 1978), on as many degrees of freedom as the
     kurtosis leaves to the variance (Box, Biometrika 40, 1953): 2 n / (kurtosis - 1). Where these
-    are fewer than 10, a handful of samples carries the difference, and no bound is claimed: the
+    are fewer than 25, a handful of samples carries the difference, and no bound is claimed: the
     interval is infinite. Assumes independent samples.
 
     Attributes:

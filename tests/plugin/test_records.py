@@ -38,7 +38,7 @@ def test_every_case_is_recorded_with_what_was_measured(study: Study) -> None:
     assert verdict["outcome"] == verdict["expected"] == "pass"
     assert record["latency"]["median_ns"] > 0
     assert record["latency"]["rounds"] >= 2
-    per_second = record["metrics"]["tokens_per_s"]
+    per_second = record["metrics"]["prefill_tokens_per_s"]
     assert per_second["value"] == pytest.approx(3e9 / record["latency"]["median_ns"], rel=0.01)
     assert per_second["low"] <= per_second["value"] <= per_second["high"]
     assert record["cache"] == {"artifact": "built", "evidence": "computed"}
