@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from quantbench.metrics.matching import Matches
 
 _SIZES = tuple(AREAS)[1:]
+_RECALLS = {  # area range, and the detections of an image that take part
+    "AR1": ("all", 1),
+    "AR10": ("all", 10),
+    "AR": ("all", 100),
+    **{f"AR_{area}": (area, 100) for area in _SIZES},
+}
 
 
 def summarise(
@@ -43,20 +49,15 @@ def summarise(
         category each). Each float64 [replicates] in [0, 1], NaN where no category has a truth
         under the weights (pycocotools says -1 there).
     """
-    weights = np.ascontiguousarray(weights, dtype=np.float64)
     replicates = len(weights)
-    precision: dict[tuple[int, str], NDArray[np.float64]] = {}
-    recall: dict[str, list[NDArray[np.float64]]] = {area: [] for area in (*AREAS, "1", "10")}
-    for (category, area), matched in matches.items():
-        if not matched.positives.any():
-            continue
-        positives = weights @ matched.positives
-        positives[positives == 0] = np.nan  # no truth under these weights: no say in the mean
-        precision[category, area] = _precision(matched, weights, positives)
-        recall[area].append(_recall(matched, weights, positives, 100))
-        if area == "all":
-            recall["1"].append(_recall(matched, weights, positives, 1))
-            recall["10"].append(_recall(matched, weights, positives, 10))
+    by_image = np.ascontiguousarray(weights.T, dtype=np.float64)  # [images, replicates]
+    matches = {key: matched for key, matched in matches.items() if matched.positives.any()}
+    truths = np.array([matched.positives for matched in matches.values()])
+    totals = truths.reshape(-1, len(by_image)) @ by_image
+    totals[totals == 0] = np.nan  # no truth under these weights: no say in the mean
+    positives = dict(zip(matches, totals, strict=True))
+    precision = _precision(matches, by_image, positives)
+    recall = _recall(matches, by_image, positives)
     by_area = {area: [p for (_, a), p in precision.items() if a == area] for area in AREAS}
     by_threshold = {
         f"AP{round(100 * threshold)}": _mean([p[i : i + 1] for p in by_area["all"]], replicates)
@@ -65,9 +66,7 @@ def summarise(
     numbers = {"AP": _mean(by_area["all"], replicates)}
     numbers |= {name: by_threshold.pop(name) for name in ("AP50", "AP75")}
     numbers |= {f"AP_{area}": _mean(by_area[area], replicates) for area in _SIZES}
-    numbers |= {f"AR{limit}": _mean(recall[limit], replicates) for limit in ("1", "10")}
-    numbers["AR"] = _mean(recall["all"], replicates)
-    numbers |= {f"AR_{area}": _mean(recall[area], replicates) for area in _SIZES}
+    numbers |= {name: _mean(shares, replicates) for name, shares in recall.items()}
     numbers |= by_threshold
     numbers |= {
         f"AP_category_{category}": _mean([p], replicates)
@@ -102,37 +101,45 @@ def operating_point(
 
 
 def _precision(
-    matched: Matches, weights: NDArray[np.float64], positives: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """101-point interpolated AP, [10, replicates]; the cores share the replicates."""
+    matches: Mapping[tuple[int, str], Matches],
+    weights: NDArray[np.float64],
+    positives: Mapping[tuple[int, str], NDArray[np.float64]],
+) -> dict[tuple[int, str], NDArray[np.float64]]:
+    """101-point interpolated AP, [10, replicates] each; the cores share the matches."""
 
-    def part(rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    def of(key: tuple[int, str]) -> NDArray[np.float64]:
+        matched = matches[key]
         return np.asarray(
             interpolated_precision(
-                matched.image, matched.true, matched.counted, weights[rows], positives[rows]
+                matched.image, matched.true, matched.counted, weights, positives[key]
             )
         )
 
-    cores = min(usable_threads(os.environ), len(weights))
-    if cores == 1:
-        joined = part(np.arange(len(weights)))
-    else:
-        with ThreadPoolExecutor(cores) as pool:
-            parts = list(pool.map(part, np.array_split(np.arange(len(weights)), cores)))
-        joined = np.concatenate(parts, axis=1)
-    return np.asarray(joined + positives * 0)  # NaN where there is no truth
+    with ThreadPoolExecutor(usable_threads(os.environ)) as pool:
+        return dict(zip(matches, pool.map(of, matches), strict=True))
 
 
 def _recall(
-    matched: Matches, weights: NDArray[np.float64], positives: NDArray[np.float64], limit: int
-) -> NDArray[np.float64]:
-    """Share of truths found by the `limit` best detections of each image, [10, replicates]."""
-    near = matched.rank < limit
-    images = weights.shape[1]
-    counts = np.stack(
-        [np.bincount(matched.image[t & near], minlength=images) for t in matched.true]
-    )
-    return np.asarray(counts @ weights.T / positives)
+    matches: Mapping[tuple[int, str], Matches],
+    weights: NDArray[np.float64],
+    positives: Mapping[tuple[int, str], NDArray[np.float64]],
+) -> dict[str, list[NDArray[np.float64]]]:
+    """Share of truths found, by the number's name: of each category, [1, replicates].
+
+    Mean over the IoU thresholds, which share their truths. One product serves all the numbers.
+    """
+    keys = [
+        (name, key) for name, (area, _) in _RECALLS.items() for key in matches if key[1] == area
+    ]
+    found = np.zeros((len(keys), len(weights)))
+    for row, (name, key) in zip(found, keys, strict=True):
+        near = matches[key].rank < _RECALLS[name][1]
+        share = (matches[key].true & near).mean(axis=0)
+        row[:] = np.bincount(matches[key].image, share, len(weights))
+    shares: dict[str, list[NDArray[np.float64]]] = {name: [] for name in _RECALLS}
+    for total, (name, key) in zip(found @ weights, keys, strict=True):
+        shares[name].append(total[np.newaxis] / positives[key])
+    return shares
 
 
 def _mean(parts: Sequence[NDArray[np.float64]], replicates: int) -> NDArray[np.float64]:

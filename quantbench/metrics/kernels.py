@@ -10,11 +10,13 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LEVELS = np.linspace(0.0, 1.0, 101)
+_LEVELS, _STEP = 101, 0.01  # of recall: level k is k * _STEP, as numpy.linspace computes it
+_BLOCK = 64  # replicates: enough for long vectors, few enough for the cache
 _SPACING = np.spacing(1)  # COCOeval adds it to the denominator
 
 
-@numba.njit(cache=True, nogil=True)
+# Division as numpy's, here and below: a check for zero would keep a loop from being vectorised.
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def interpolated_precision(
     image: NDArray[np.int64],
     true: NDArray[np.bool_],
@@ -28,66 +30,135 @@ def interpolated_precision(
         image: row of `weights` that each detection takes its weight from, by falling score.
         true: true positives, [thresholds, detections].
         counted: true or false positives, [thresholds, detections].
-        weights: [replicates, images].
-        positives: weighted number of truths, [replicates]; NaN gives 0.
+        weights: [images, replicates].
+        positives: weighted number of truths, [replicates]; NaN gives NaN.
 
-    Time: thresholds x replicates x detections. Precision is looked at where recall moves only:
-    the interpolated precision of a recall level is the best one at or beyond it, and between two
-    true positives it falls.
+    Time: replicates x (detections + thresholds x those that are true somewhere). A block of
+    replicates takes each step together, in vector instructions. What is false at every threshold
+    is summed once. Precision is looked at where recall moves only: the interpolated precision of
+    a recall level is the best one at or beyond it, and between two true positives it falls.
     """
-    thresholds, detections = true.shape
-    replicates = weights.shape[0]
-    result = np.zeros((thresholds, replicates))
-    recall = np.empty(detections)
-    precision = np.empty(detections)
-    places, stops = _that_matter(true, counted)
-    for r in range(replicates):
-        for t in range(thresholds):
-            found = 0.0
-            seen = 0.0
-            steps = 0
-            for d in places[t, : stops[t]]:
-                weight = weights[r, image[d]]
-                seen += weight
-                if true[t, d] and weight > 0:
-                    found += weight
-                    recall[steps] = found / positives[r]
-                    precision[steps] = found / (seen + _SPACING)
-                    steps += 1
-            best = 0.0
-            total = 0.0
-            level = len(_LEVELS) - 1
-            for step in range(steps - 1, -1, -1):
-                best = max(best, precision[step])
-                before = recall[step - 1] if step > 0 else -1.0
-                while level >= 0 and _LEVELS[level] > before:
-                    if _LEVELS[level] <= recall[step]:
-                        total += best
-                    level -= 1
-            result[t, r] = total / len(_LEVELS)
+    replicates = weights.shape[1]
+    result = np.empty((len(true), replicates))
+    row, kind = _roles(true, counted)
+    width = min(_BLOCK, replicates)
+    weight = np.empty((kind.shape[1], width))
+    before = np.empty((kind.shape[1], width))
+    precision = np.empty((kind.shape[1], width))
+    levels = np.zeros((kind.shape[1] + 1, width))
+    for begin in range(0, replicates, width):
+        start = min(begin, replicates - width)  # the last block overlaps the one before
+        block = slice(start, start + width)
+        _gather(image, row, weights, start, weight, before)
+        for t in range(len(true)):
+            last = _climb(kind[t], weight, before, positives[block], precision, levels)
+            result[t, block] = _mean_precision(precision[last:], levels[last:], positives[block])
     return result
 
 
 @numba.njit(cache=True, nogil=True)
-def _that_matter(
+def _roles(
     true: NDArray[np.bool_], counted: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Detections that count, up to the last true positive: what comes after moves nothing.
+) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """What each detection is to the thresholds.
 
-    Their places [thresholds, detections], of which the first `stops` [thresholds] are filled.
+    Returns:
+        row: [detections], its number among those whose role differs, or -1 for what is false at
+            every threshold, or -2 for what is ignored at every threshold.
+        kind: of those whose role differs, [thresholds, n]: 1 true, -1 false, 0 ignored.
     """
     thresholds, detections = true.shape
-    places = np.empty((thresholds, detections), np.int64)
-    stops = np.zeros(thresholds, np.int64)
-    for t in range(thresholds):
-        n = 0
-        for d in range(detections):
-            if counted[t, d]:
-                places[t, n] = d
-                n += 1
-                if true[t, d]:
-                    stops[t] = n
-    return places, stops
+    row = np.empty(detections, np.int64)
+    kind = np.zeros((thresholds, detections), np.int8)
+    n = 0
+    for d in range(detections):
+        found, seen = 0, 0
+        for t in range(thresholds):
+            kind[t, n] = 1 if true[t, d] else -1 if counted[t, d] else 0
+            found += true[t, d]
+            seen += counted[t, d]
+        if seen == 0:
+            row[d] = -2
+        elif found == 0 and seen == thresholds:
+            row[d] = -1
+        else:
+            row[d] = n
+            n += 1
+    return row, kind[:, :n].copy()
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(
+    image: NDArray[np.int64],
+    row: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    start: int,
+    weight: NDArray[np.float64],
+    before: NDArray[np.float64],
+) -> None:
+    """Fill `weight` of the detections that have a row, and of all false ones `before` each."""
+    width = weight.shape[1]
+    false = np.zeros(width)
+    for d in range(len(image)):
+        added = weights[image[d], start : start + width]
+        k = row[d]
+        if k == -1:
+            for j in range(width):
+                false[j] += added[j]
+        elif k >= 0:
+            for j in range(width):
+                weight[k, j] = added[j]
+                before[k, j] = false[j]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _climb(
+    kind: NDArray[np.int8],
+    weight: NDArray[np.float64],
+    before: NDArray[np.float64],
+    positives: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    levels: NDArray[np.float64],
+) -> int:
+    """Fill `precision` and the recall `levels` reached (from the second row on) at each step.
+
+    A step is a true positive. Where its weight is zero, neither number exceeds the last step's,
+    so it changes nothing. Returns the number of steps.
+    """
+    width = len(positives)
+    found, false = np.zeros(width), np.zeros(width)
+    step = len(kind)
+    for k in range(len(kind)):
+        if kind[k] == 1:
+            step -= 1
+            for j in range(width):
+                found[j] += weight[k, j]
+                precision[step, j] = found[j] / (found[j] + false[j] + before[k, j] + _SPACING)
+                recall = found[j] / positives[j]
+                level = np.floor(recall * (_LEVELS - 1))  # one off at most: rounding
+                level = level + 1 if (level + 1) * _STEP <= recall else level
+                level = level - 1 if level * _STEP > recall else level
+                levels[step, j] = level + 1
+        elif kind[k] == -1:
+            for j in range(width):
+                false[j] += weight[k, j]
+    return step
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean_precision(
+    precision: NDArray[np.float64],
+    levels: NDArray[np.float64],
+    positives: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Over the recall levels, of the best at or beyond each: from the last step to the first."""
+    best = np.zeros(len(positives))
+    total = positives * 0  # NaN stays
+    for step in range(len(precision)):
+        for j in range(len(positives)):
+            best[j] = max(best[j], precision[step, j])
+            total[j] += best[j] * (levels[step, j] - levels[step + 1, j])
+    return total / _LEVELS
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from quantbench.hqq import load_hqq
 from quantbench.predict.dense import check_same, dense_model
 from quantbench.predict.devices import require_cuda
 from quantbench.predict.scoring import hidden_states, plain, score, score_all
-from quantbench.predict.weights import held_bits, kernels, loaded_bytes, stored_bytes
+from quantbench.predict.weights import held_bits, kernels, loaded_bytes, stored_bytes, stored_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -195,7 +195,12 @@ class CausalLMRunner:
         from gptqmodel import GPTQModel
 
         device = self._machine.device
-        return GPTQModel.load(str(self._folder), device=device, trust_remote_code=False).model
+        model = GPTQModel.load(str(self._folder), device=device, trust_remote_code=False).model
+        model.tie_weights()  # not done where the head is left out of the files
+        stored = stored_names(self._folder)
+        if lacking := [name for name, _ in model.named_parameters() if name not in stored]:
+            raise ValueError(f"no weights for {len(lacking)} of its tensors, e.g. {lacking[0]}")
+        return model
 
     def _check_head(self) -> None:
         """Make sure that `lm_head` is all that stands between hidden states and logits.

@@ -30,7 +30,12 @@ def is_llama(model: Any) -> bool:
         for module in block.children()
         if hasattr(module, "in_features")
     ]
-    return all(type(module) is nn.Linear and module.bias is None for module in linears)
+    return all(
+        type(module) is nn.Linear
+        and module.bias is None
+        and not hasattr(module.weight, "__tensor_flatten__")  # packed: it brings its arithmetic
+        for module in linears
+    )
 
 
 class LlamaScorer:

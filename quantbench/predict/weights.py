@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+_T = TypeVar("_T")
 
 
 def stored_bytes(folder: Path) -> int:
     """Bytes of every tensor in a checkpoint's files, each once."""
+    return sum(_tensors(folder, lambda tensor: int(tensor.nbytes)).values())
+
+
+def stored_names(folder: Path) -> set[str]:
+    """Names of the tensors in a checkpoint's files."""
+    return set(_tensors(folder, lambda _: None))
+
+
+def _tensors(folder: Path, read: Callable[[Any], _T]) -> dict[str, _T]:
     from safetensors import safe_open
 
-    total = 0
+    found = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - a handle, not a dict
-                total += tensors.get_tensor(name).nbytes
-    return total
+                found[name] = read(tensors.get_tensor(name))
+    return found
 
 
 def loaded_bytes(model: Any) -> int:
@@ -48,7 +60,9 @@ def held_bits(model: Any) -> dict[str, float]:
         kind = _kind(layer)
         if kind == "Linear":
             continue
-        tensors = (*layer.parameters(), *layer.buffers())
+        beside = getattr(layer, "meta", {})  # hqq keeps scales and zero points there
+        loose = [value for value in beside.values() if hasattr(value, "untyped_storage")]
+        tensors = (*layer.parameters(), *layer.buffers(), *loose)
         size[kind] += sum(_nbytes(tensor) for tensor in {id(t): t for t in tensors}.values())
         weights[kind] += layer.in_features * layer.out_features
     return {kind: round(8 * size[kind] / weights[kind], 2) for kind in sorted(size)}

@@ -6,8 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import log_softmax, rel_entr
 
-from quantbench.metrics.language import agreement, summarise
+from quantbench.metrics.language import agreement, divergence, summarise
 
 ROWS = [
     {"ranks": [0, 0], "logprobs": [-0.5, -1.0]},
@@ -20,12 +23,40 @@ ROWS = [
 def test_metrics_are_what_their_names_say() -> None:
     found = {name: values[0] for name, values in summarise(ROWS, np.ones((1, 4))).items()}
     assert found == {
+        "logprob": pytest.approx(-(1.5 + 4.25 + 3.0 + 6.0) / 4),
         "accuracy": 0.25,  # only the first passage has every token right
         "top1": 0.5,
         "top5": 0.75,
         "word_top5": 0.5,  # of the two targets of one token
         "perplexity": pytest.approx(math.exp((1.5 + 4.25 + 3.0 + 6.0) / 4)),
     }
+
+
+TOP = {"top_ids": [[3, 5]], "top_logprobs": [[-0.5, -1.5]]}
+
+
+def listed(logprobs: np.ndarray, most: int) -> tuple[list[int], list[float]]:
+    order = np.argsort(-logprobs)[:most]
+    return order.tolist(), logprobs[order].tolist()
+
+
+@given(st.integers(0, 10**6), st.integers(2, 60), st.floats(0.01, 5))
+def test_divergence_is_scipys_over_the_whole_vocabulary_and_never_more(
+    seed: int, most: int, apart: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    float_model = log_softmax(rng.normal(0, 2, 60))
+    quantized = log_softmax(float_model + rng.normal(0, apart, 60))
+    exact = rel_entr(np.exp(float_model), np.exp(quantized)).sum()
+    whole = divergence(*listed(quantized, 60), *listed(float_model, 60))
+    assert whole == pytest.approx(exact, abs=1e-9)
+    merged = divergence(*listed(quantized, most), *listed(float_model, most))
+    assert 0 <= merged <= exact + 1e-9
+
+
+def test_divergence_without_a_common_token_is_a_number() -> None:
+    assert divergence([1], [-0.1], [2], [-0.1]) == pytest.approx(0.0)
+    assert math.isfinite(divergence([1, 2], [-1e-9, -30.0], [2, 1], [-1e-9, -30.0]))
 
 
 def test_rank_five_does_not_count_for_top5() -> None:
@@ -43,16 +74,16 @@ def test_a_weight_is_a_repetition() -> None:
 
 def test_agreement_counts_flips_both_ways_and_choices_right_or_wrong() -> None:
     was = [
-        {"ranks": [0], "logprobs": [-1.0], "greedy": [7]},
-        {"ranks": [0], "logprobs": [-1.0], "greedy": [8]},
-        {"ranks": [2], "logprobs": [-5.0], "greedy": [9]},
-        {"ranks": [3], "logprobs": [-5.0], "greedy": [9]},
+        {"ranks": [0], "logprobs": [-1.0], "greedy": [7], **TOP},
+        {"ranks": [0], "logprobs": [-1.0], "greedy": [8], **TOP},
+        {"ranks": [2], "logprobs": [-5.0], "greedy": [9], **TOP},
+        {"ranks": [3], "logprobs": [-5.0], "greedy": [9], **TOP},
     ]
     rows = [
-        {"ranks": [0], "logprobs": [-1.5], "greedy": [7]},
-        {"ranks": [1], "logprobs": [-2.5], "greedy": [3]},
-        {"ranks": [0], "logprobs": [-4.0], "greedy": [1]},
-        {"ranks": [3], "logprobs": [-5.0], "greedy": [9]},
+        {"ranks": [0], "logprobs": [-1.5], "greedy": [7], **TOP},
+        {"ranks": [1], "logprobs": [-2.5], "greedy": [3], **TOP},
+        {"ranks": [0], "logprobs": [-4.0], "greedy": [1], **TOP},
+        {"ranks": [3], "logprobs": [-5.0], "greedy": [9], **TOP},
     ]
     found = {name: values[0] for name, values in agreement(rows, was, np.ones((1, 4))).items()}
     assert found == {
@@ -60,6 +91,7 @@ def test_agreement_counts_flips_both_ways_and_choices_right_or_wrong() -> None:
         "gained": 0.25,
         "first_token_agreement": 0.5,
         "logprob_drift": -0.25,
+        "kl_divergence": 0.0,
     }
     itself = agreement(was, was, np.array([[0.0, 3.0, 1.0, 2.0]]))
     assert itself["first_token_agreement"][0] == 1

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantbench.catalog.samples import Passage
 from quantbench.errors import PredictionError
+from quantbench.extensions import load
 from quantbench.predict.causal_lm import CausalLMRunner
 from quantbench.predict.dense import check_same, dense_model
 from quantbench.quantize.bitsandbytes import BitsAndBytesQuantizer
@@ -172,3 +174,111 @@ def test_unpacked_weights_are_checked_against_the_packed_kernel(packed: Path) ->
     dense.model.layers[1].mlp.up_proj.weight.data[:, :64] += 0.01  # one group's zero point
     with pytest.raises(PredictionError, match=r"(?s)disagree.*layers\.1\.mlp\.up_proj"):
         check_same(opened._model, dense, packed)  # noqa: SLF001
+
+
+@pytest.mark.parametrize("name", ["torchao_int8", "hqq_int4_g64"])
+def test_alternatives_pack_and_answer_nearly_the_same(
+    name: str, tiny_checkpoint: Path, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    scheme = Scheme.parse(name)
+    load("quantizers", scheme.quantizer)().build(tiny_checkpoint, scheme, [], tmp_path)
+    opened = CausalLMRunner(tmp_path, Machine())
+    floats = CausalLMRunner(tiny_checkpoint, Machine())
+    kind, bits = {"torchao": ("Int8Tensor", 8), "hqq": ("HQQLinear", 4)}[scheme.quantizer]
+    assert f"14 x {kind}" in opened.facts()["kernel"]
+    # A scale, and where there are groups a zero point, for so many weights.
+    assert bits < opened.facts()["kernel_bits_per_weight"][kind] < bits + 1
+    assert opened.facts()["weights_bytes"] < 0.75 * _two_bytes_each(floats)
+    answers: list[list[float]] = [
+        [answer["logprobs"][0] for answer in runner.predict_all(prompts)]
+        for runner in (opened, floats)
+    ]
+    assert answers[0] == pytest.approx(answers[1], abs=0.5)
+
+
+def test_a_checkpoint_that_lacks_layers_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """transformers fills them with random numbers and goes on."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(tiny_checkpoint, tmp_path, dirs_exist_ok=True)
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(PredictionError, match=r"no weights for 1 of its tensors.*up_proj"):
+        CausalLMRunner(tmp_path, Machine())
+
+
+def test_packed_weights_that_lack_layers_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    load("quantizers", "hqq")().build(tiny_checkpoint, Scheme.parse("hqq_int4_g64"), [], tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors["model.layers.0.mlp.up_proj.W_q"]
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(PredictionError, match="cannot load the language model"):
+        CausalLMRunner(tmp_path, Machine())
+
+
+def test_a_tokenizer_of_another_model_is_explained(runner: CausalLMRunner) -> None:
+    with pytest.raises(PredictionError, match=r"(?s)another model's.*below 400.*id 50000"):
+        list(runner.predict_all([Prompt((1, 50_000, 3), 1)]))
+
+
+def test_broken_weights_are_an_error_when_the_model_is_opened(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(tiny_checkpoint, tmp_path, dirs_exist_ok=True)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["model.layers.0.mlp.up_proj.weight"][:] = float("nan")
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(PredictionError, match="answers NaN"):
+        CausalLMRunner(tmp_path, Machine())
+
+
+def test_an_architecture_that_lies_about_itself_is_not_scored(
+    tiny_checkpoint: Path, prompts: list[Prompt]
+) -> None:
+    opened = CausalLMRunner(tiny_checkpoint, Machine())
+    for layer in opened._model.model.layers:  # noqa: SLF001
+        layer.mlp.act_fn = torch.nn.ReLU()  # the configuration still says silu
+    with pytest.raises(PredictionError, match="scoring gives other logits"):
+        list(opened.predict_all(prompts))
+
+
+def test_decoding_says_what_generation_says_however_often(
+    runner: CausalLMRunner, prompts: list[Prompt]
+) -> None:
+    tokens = torch.tensor([prompts[0].tokens])
+    said: list[int] = []
+    forward = runner._model.forward  # noqa: SLF001
+
+    def listening(*arguments: Any, **named: Any) -> Any:
+        said.append(int(named["input_ids"][0, -1]))
+        return forward(*arguments, **named)
+
+    decode = runner.decoder(prompts[0])
+    expected = runner._model.generate(  # noqa: SLF001
+        tokens, max_new_tokens=16, do_sample=False, eos_token_id=None, pad_token_id=0
+    )[0, tokens.shape[1] :]
+    runner._model.forward = listening  # noqa: SLF001
+    try:
+        for _ in range(2):
+            said.clear()
+            decode()
+            assert said == expected.tolist()
+    finally:
+        runner._model.forward = forward  # noqa: SLF001
+
+
+@pytest.mark.gpu
+def test_a_gpu_scores_as_the_processor_does(
+    tiny_checkpoint: Path, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_checkpoint, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "runner.json").write_text('{"dtype": "float32"}')
+    runners = [CausalLMRunner(tmp_path, Machine(1, device)) for device in ("cuda", "cpu")]
+    for one, other in zip(*(opened.predict_all(prompts) for opened in runners), strict=True):
+        assert one["ranks"] == other["ranks"]
+        assert one["logprobs"] == pytest.approx(other["logprobs"], abs=1e-3)
