@@ -190,11 +190,11 @@ def _check_pair(evaluation: Evaluation, reference: Evaluation) -> None:
 
 def _check_gate(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> None:
     """Refuse a gate that cannot be asked, before any work is done for it."""
-    values = evaluation.value(gate.metric), reference.value(gate.metric)
     if gate.metric == LATENCY and not gate.relative:
         raise UsageError(
             "a margin on latency is a share of the reference's", remedy='e.g. margin="10%"'
         )
+    values = evaluation.value(gate.metric), reference.value(gate.metric)
     if np.isnan(values).any():
         raise UsageError(
             f"{gate.metric} is undefined on these samples of {evaluation.dataset['name']}",

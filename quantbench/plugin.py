@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quantbench.errors import BuildError, OutOfReachError, PredictionError, UsageError
+from quantbench.errors import (
+    BuildError,
+    OutOfReachError,
+    PredictionError,
+    RecordError,
+    UsageError,
+)
 from quantbench.settings import OPTIONS, parse_settings
 from quantbench.study import Case, Scheme
 
@@ -58,7 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
             {name: config.getini(f"quant_{name}") for name in OPTIONS},
             os.environ,
         )
-    except UsageError as error:
+        if (baseline := config.stash[_SETTINGS].baseline) is not None:
+            from quantbench.record.baseline import read_baseline
+
+            read_baseline(baseline)
+    except (UsageError, RecordError) as error:
         raise pytest.UsageError(str(error)) from error
     if not hasattr(config, "workerinput"):  # xdist's workers send their reports here
         config.pluginmanager.register(_Recorder(config), "quantbench-recorder")

@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from quantbench.metrics.average_precision import operating_point, summarise
 from quantbench.metrics.lost_precision import lost_precision
 from quantbench.metrics.matching import AREAS, IOU_THRESHOLDS, match
+from quantbench.stats.bootstrap import resampling_weights
 
 CATEGORIES = (1, 2, 3)
 NAMES = (
@@ -103,7 +104,12 @@ def evaluated_by_pycocotools(rows: list[dict[str, Any]]) -> Any:
 def numbers(rows: list[dict[str, Any]], weights: list[float]) -> list[float]:
     summed = summarise(match(rows, CATEGORIES), np.array([weights], dtype=float))
     assert tuple(summed)[: len(NAMES)] == NAMES
-    return [-1.0 if np.isnan(summed[name][0]) else float(summed[name][0]) for name in NAMES]
+    return as_pycocotools_says(summed, 0)
+
+
+def as_pycocotools_says(summed: dict[str, Any], replicate: int) -> list[float]:
+    values = [float(summed[name][replicate]) for name in NAMES]
+    return [-1.0 if np.isnan(value) else value for value in values]
 
 
 @settings(max_examples=1000, deadline=None)
@@ -133,31 +139,33 @@ def test_a_weight_is_a_repetition(
         )
 
 
-def test_all_replicates_are_summed_up_alike() -> None:
+def scene(rng: np.random.Generator, extents: tuple[float, ...]) -> dict[str, Any]:
+    """Truths, one in five a crowd, each detected near and elsewhere; no two scores are equal."""
+    truths, detections = [], []
+    for extent in extents:
+        category = int(rng.choice(CATEGORIES, p=[0.6, 0.35, 0.05]))
+        box = np.array([*rng.uniform(0, 300, 2), extent, extent])
+        crowd = int(rng.random() < 0.2)
+        truths.append(truth(category, tuple(box)) | {"iscrowd": crowd})
+        for spread in (0.05, 0.15, 2.0):
+            moved = box + extent * np.append(rng.normal(0, spread, 2), rng.normal(0, 0.1, 2))
+            detections.append(said(rng.random(), category, tuple(moved)))
+    return image(truths, detections)
+
+
+def test_replicates_are_pycocotools_on_the_images_drawn() -> None:
+    """An image that is drawn k times stands k times in the data set, each under its own id."""
     rng = np.random.default_rng(0)
-    rows = [
-        {
-            "width": 100,
-            "height": 100,
-            "truths": [
-                {"bbox": [10, 10, 40, 40], "area": 1600, "category_id": 1 + i % 3, "iscrowd": 0}
-            ],
-            "detections": [
-                {
-                    "bbox": [10, 10, 40, 40 + 10 * rng.random()],
-                    "score": rng.random(),
-                    "category_id": 1 + int(rng.integers(3)),
-                }
-            ],
-        }
-        for i in range(30)
-    ]
-    weights = rng.integers(0, 3, (50, 30)).astype(float)
-    together = summarise(match(rows, CATEGORIES), weights)
-    for index in (0, 17, 49):
-        alone = summarise(match(rows, CATEGORIES), weights[index : index + 1])
-        for name in NAMES:
-            np.testing.assert_allclose(together[name][index], alone[name][0], rtol=1e-12)
+    rows = [scene(rng, tuple(rng.choice([20, 30, 60, 90], 4))) for _ in range(11)]
+    rows.append(scene(rng, (150.0, 200.0)))  # alone with large objects: some draws have none
+    weights = resampling_weights(len(rows), replicates=150)
+    summed = summarise(match(rows, CATEGORIES), weights)
+    assert np.isnan(summed["AP_large"]).any()
+    for replicate, counts in enumerate(weights):
+        drawn = [one for one, count in zip(rows, counts, strict=True) for _ in range(int(count))]
+        assert as_pycocotools_says(summed, replicate) == pytest.approx(
+            by_pycocotools(drawn), abs=1e-9
+        )
 
 
 def test_no_detection_at_all_is_zero_and_not_undefined() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -73,7 +75,9 @@ class Quantizer:
             raise FetchError("the fake registry is closed", remedy="open it")
         if scheme.name == "without_extra":
             import a_module_that_is_not_there
-        wrong = {"float": 20, "same": 20, "worse": 50, "close": 25, "nan": 20}[scheme.name]
+        wrong = {"float": 20, "worse": 50, "close": 25, "near": 23, "as_near": 23}.get(scheme.name, 20)
+        if scheme.name == "drifting":
+            wrong = int(open("drift.txt").read()) if os.path.exists("drift.txt") else 20
         (folder / "model.json").write_text(json.dumps({"wrong": wrong, "name": scheme.name}))
         return {}
 
@@ -92,6 +96,8 @@ class Runner:
     def predict(self, prepared):
         if os.environ.get("FAKE_CRASH") == self.model["name"]:
             os.kill(os.getpid(), 9)
+        if self.model["name"] == "slow":
+            time.sleep(0.002)
         # "close" errs on other samples than "float": as many flips each way, so little is certain.
         place = (prepared.number // 2 + 50 * (self.model["name"] == "close")) % 100
         wrong = place < self.model["wrong"]
@@ -229,6 +235,15 @@ class Study:
             "--benchmark-min-rounds=2",
         ]
         return self.pytester.runpytest_subprocess(*options, *arguments)
+
+    def drift(self, wrong: int) -> None:
+        """Let the scheme "drifting" be built anew, with so many errors in a hundred."""
+        (self.path / "drift.txt").write_text(str(wrong))
+        shutil.rmtree(self.path / "cache" / "artifact")
+
+    def command(self, *arguments: str) -> pytest.RunResult:
+        """Run `quantbench`."""
+        return self.pytester.run(sys.executable, "-m", "quantbench", *arguments)
 
     def builds(self) -> list[str]:
         """Names of the schemes that were built, in order."""
