@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantbench import Detector, Model, Scheme, cases, non_inferior
-from quantbench.artifacts import Artifact
+from quantbench import Case, Detector, Model, Passages, Scheme, cases, non_inferior
+from quantbench.artifacts import Artifact, Store
 from quantbench.catalog.samples import Picture
-from quantbench.errors import DataError, UsageError
+from quantbench.errors import AnchorError, DataError, UsageError
 from quantbench.evaluation import Evaluation
 from quantbench.evidence import Evidence
 from quantbench.pipeline import Bench
 from quantbench.settings import Settings
 from quantbench.stats.bootstrap import resampling_weights
+from quantbench.study import Anchor
+from tests.conftest import sentence
 
 
 def evaluation(right: list[int], first_id: int = 0, metric: str = "accuracy") -> Evaluation:
@@ -274,3 +278,100 @@ def test_a_scheme_of_ones_own_is_a_case(model: Model) -> None:
     (case,) = cases(replace(model, schemes=("float32", mine)), schemes=[mine])
     assert str(case) == "toy-mine-grey"
     assert str(case.reference) == "toy-float32-grey"
+
+
+class Rows(Store):
+    """Counts what is built, and can be told to die at a shard."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.built: list[str] = []
+        self.dies_at: int | None = None
+
+    def get(self, kind: str, ingredients: Any, build: Any) -> Artifact:
+        def counted(folder: Path) -> Any:
+            if kind == "evidence" and self.dies_at == self.built.count("evidence"):
+                raise KeyboardInterrupt
+            made = build(folder)
+            self.built.append(kind)
+            return made
+
+        return super().get(kind, ingredients, counted)
+
+
+def passages(tmp_path: Path, tiny_checkpoint: Path, **known: Any) -> tuple[Bench, Rows, Case]:
+    """600 passages and a bench whose store is watched."""
+    text = "".join(json.dumps({"text": f"{sentence(i, 20)} home again"}) + "\n" for i in range(700))
+    (tmp_path / "passages.jsonl").write_text(text)
+    data = Passages("mine", f"file:{tmp_path / 'passages.jsonl'}", default_n=600)
+    described = Model(
+        name="tiny",
+        source=f"file:{tiny_checkpoint}",
+        runner="causal_lm",
+        task="last_word",
+        reference="reference_float32",
+        schemes=("reference_float32", "reference_bfloat16"),
+        datasets=(data,),
+        **known,
+    )
+    bench = Bench(Settings(cache=tmp_path / "cache"))
+    bench._store = Rows(tmp_path / "cache")  # noqa: SLF001
+    return bench, bench._store, cases(described)[0]  # noqa: SLF001
+
+
+def test_a_killed_evaluation_goes_on_where_it_was(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    bench, store, case = passages(tmp_path, tiny_checkpoint)
+    store.dies_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        bench.evaluate(case)
+    bench.close()
+    again, resumed, case = passages(tmp_path, tiny_checkpoint)
+    evaluation = again.evaluate(case)
+    assert resumed.built.count("evidence") == 1
+    assert len(evaluation.rows) == 600
+    assert [row["id"] for row in evaluation.rows] == [f"mine-{i:05d}" for i in range(600)]
+    shutil.rmtree(tmp_path / "cache" / "evidence")
+    fresh, _, case = passages(tmp_path, tiny_checkpoint)
+    assert fresh.evaluate(case).rows == evaluation.rows
+
+
+def test_more_samples_use_the_shards_that_are_there(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    bench, _, case = passages(tmp_path, tiny_checkpoint)
+    bench.settings = replace(bench.settings, samples=512)
+    bench.evaluate(case)
+    more, store, case = passages(tmp_path, tiny_checkpoint)
+    more.evaluate(case)
+    assert store.built.count("evidence") == 1
+
+
+def test_a_reference_that_misses_its_known_score_stops_what_is_judged_by_it(
+    tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    anchor = Anchor("accuracy", 0.5, 0.01, "mine", 600, "nobody")
+    bench, _, case = passages(tmp_path, tiny_checkpoint, anchor=anchor)
+    value = bench.evaluate(case).value("accuracy")
+    with pytest.raises(AnchorError, match=r"(?s)known score.*0\.5 \+- 0\.01, nobody"):
+        bench.reference(case)
+    met = Anchor("accuracy", value, 0.01, "mine", 600, "this test")
+    bench, _, case = passages(tmp_path, tiny_checkpoint, anchor=met)
+    bench.reference(case)
+    bench, _, case = passages(tmp_path, tiny_checkpoint, anchor=anchor)
+    bench.settings = replace(bench.settings, samples=300)
+    bench.reference(case)  # on fewer samples an anchor says nothing
+
+
+def test_two_models_are_open_only_while_a_test_holds_one(
+    tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    bench, _, case = passages(tmp_path, tiny_checkpoint)
+    other = replace(case, scheme=Scheme.parse("reference_bfloat16"))
+    sample = bench.sample(case)
+    with bench.warmed(case, sample) as held:
+        bench.evaluate(other)
+        held.predict(sample)  # still open
+        assert bench._open is not None  # noqa: SLF001
+        assert bench._open[1] is held  # noqa: SLF001
+    bench.close()
+    bench.evaluate(case)
+    assert bench._open is not None  # noqa: SLF001
+    assert bench._open[0] == case  # noqa: SLF001

@@ -117,7 +117,8 @@ def main() -> None:
     compared = hotcoco_comparison(described, results, changed_results)
     theirs = time.perf_counter() - started
     print(f"hotcoco    {theirs:7.2f} s")  # noqa: T201
-    print_numbers(*runs[0], compared)
+    reference, quantized = runs[0]
+    print_numbers(reference, quantized, compared)
     print(f"ratio: {theirs / max(times):.2f}")  # noqa: T201
 
 

@@ -59,7 +59,7 @@ class HuggingFace:
         if snapshot is None or not all(any(snapshot.glob(file)) for file in self.files):
             try:
                 snapshot = Path(snapshot_download(**wanted))
-            except (OSError, HFValidationError) as error:  # all of the client's errors
+            except Exception as error:  # the client raises its own, and its HTTP library's
                 raise _unreachable(pin, "the Hugging Face Hub", error) from error
         _copy(snapshot, self.files, pin, folder)
 
@@ -116,9 +116,13 @@ def _copy(source: Path, files: tuple[str, ...], pin: str, folder: Path) -> None:
 
 def _unreachable(pin: str, hub: str, error: Exception) -> FetchError:
     said = " ".join(str(error).split())
+    gated = type(error).__name__ == "GatedRepoError"
     return FetchError(
         f"could not fetch {pin} from {hub}",
         got=f"{type(error).__name__}: {said[:500]}",
-        remedy="check the connection, the name and, for gated models, the login of the hub's own "
-        "client; files that are in its cache are taken from there",
+        remedy="accept its licence on the model's page, then log in (hf auth login, or a token in "
+        "HF_TOKEN)"
+        if gated
+        else "check the connection, the name and the login of the hub's own client; files that "
+        "are in its cache are taken from there",
     )

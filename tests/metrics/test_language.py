@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, rel_entr
 
 from quantbench.metrics.language import agreement, divergence, summarise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ROWS = [
     {"ranks": [0, 0], "logprobs": [-0.5, -1.0]},
@@ -35,7 +39,7 @@ def test_metrics_are_what_their_names_say() -> None:
 TOP = {"top_ids": [[3, 5]], "top_logprobs": [[-0.5, -1.5]]}
 
 
-def listed(logprobs: np.ndarray, most: int) -> tuple[list[int], list[float]]:
+def listed(logprobs: NDArray[np.float64], most: int) -> tuple[list[int], list[float]]:
     order = np.argsort(-logprobs)[:most]
     return order.tolist(), logprobs[order].tolist()
 

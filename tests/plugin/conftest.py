@@ -75,7 +75,8 @@ class Quantizer:
             raise FetchError("the fake registry is closed", remedy="open it")
         if scheme.name == "without_extra":
             import a_module_that_is_not_there
-        wrong = {"float": 20, "worse": 50, "close": 25, "near": 23, "as_near": 23}.get(scheme.name, 20)
+        known = {"worse": 50, "close": 25, "near": 23, "as_near": 23}
+        wrong = known.get(scheme.name, 20)
         if scheme.name == "drifting":
             wrong = int(open("drift.txt").read()) if os.path.exists("drift.txt") else 20
         (folder / "model.json").write_text(json.dumps({"wrong": wrong, "name": scheme.name}))

@@ -25,6 +25,8 @@ from quantbench.tasks.last_word import Prompt
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 INT4 = Scheme.parse("autogptq_int4_g64")
 PROMPTS = [Prompt(tuple(range(20 + i, 60 + i)), 30) for i in range(8)]
 
@@ -79,7 +81,7 @@ def fake_interpreter(folder: Path, body: str) -> str:
     return str(path)
 
 
-def packed_by_the_format(weight: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+def packed_by_the_format(weight: NDArray[Any]) -> tuple[dict[str, Any], NDArray[Any]]:
     """One layer as auto-gptq 0.7.1 stores it at 4 bits and groups of 64, and what it stands for.
 
     `qweight` holds eight inputs a word, `qzeros` eight outputs a word and one less than the zero
@@ -118,7 +120,8 @@ def test_a_checkpoint_in_its_format_answers_as_the_weights_it_stands_for(
     for folder in (packed, meant):
         shutil.copytree(tiny_checkpoint, folder)
     plain = load_file(tiny_checkpoint / "model.safetensors")
-    stored, dense = {}, {}
+    stored: dict[str, Any] = {}
+    dense: dict[str, Any] = {}
     for name, weight in plain.items():
         if "_proj." in name:
             tensors, dense[name] = packed_by_the_format(weight)

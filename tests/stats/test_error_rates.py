@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,7 +20,11 @@ from quantbench.stats.times import TimeRatio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from quantbench.stats.comparison import Comparison
+
+    Values = NDArray[np.float64]
 
 STUDIES = 2000
 ALPHA = 0.05
@@ -34,7 +38,7 @@ def most(rate: float, studies: int = STUDIES) -> float:
     return float(rate + 3 * (rate * (1 - rate) / studies) ** 0.5)
 
 
-def flips_at_the_margin(n: int, flips: float, all_lost: bool) -> tuple[np.ndarray, float]:  # noqa: FBT001
+def flips_at_the_margin(n: int, flips: float, all_lost: bool) -> tuple[NDArray[Any], float]:  # noqa: FBT001
     """Counts of losses and gains [studies, 2] whose true difference is -margin."""
     margin = flips if all_lost else flips / 2
     rng = np.random.default_rng([n, int(1000 * flips), all_lost])
@@ -74,7 +78,7 @@ def bootstrap_wrong(losses: int, gains: int, n: int, margin: float) -> tuple[boo
 SEEDS = itertools.count()
 
 
-def differences(losses: int, gains: int, n: int) -> np.ndarray:
+def differences(losses: int, gains: int, n: int) -> Values:
     found = np.zeros(n)
     found[:losses], found[losses : losses + gains] = -1, 1
     return found
@@ -143,7 +147,7 @@ def test_looking_after_every_sample_does_not_raise_the_error(flips: float) -> No
     assert wrong / STUDIES <= most(ALPHA)
 
 
-def highest_capital(drawn: np.ndarray, bound: float) -> float:
+def highest_capital(drawn: Values, bound: float) -> float:
     """Over all stops; changes at flips only are enough to look at."""
     from quantbench.stats.sequential import _STAKES
 
@@ -156,20 +160,20 @@ def highest_capital(drawn: np.ndarray, bound: float) -> float:
     return float(np.exp(paths.max()))
 
 
-def simulated_rows(n: int, loss: float, seed: int) -> tuple[list[dict[str, object]], ...]:
+def simulated_rows(n: int, loss: float, seed: int) -> tuple[list[Any], list[Any]]:
     """Evidence of a reference and a quantized detector on n images of one category.
 
     Every image has two objects. The reference finds each with probability .8 and tells a lie in
     every second image; the quantized model drops a share of what the reference says.
     """
     rng = np.random.default_rng(seed)
-    truths = [
+    truths: list[dict[str, Any]] = [
         {"bbox": [x, 10.0, 20.0, 20.0], "area": 400.0, "category_id": 1, "iscrowd": 0}
         for x in (10.0, 60.0)
     ]
     reference, quantized = [], []
     for image in range(n):
-        said = [
+        said: list[dict[str, Any]] = [
             {"bbox": truth["bbox"], "score": rng.beta(4, 2), "category_id": 1}
             for truth in truths
             if rng.random() < 0.8
@@ -183,7 +187,7 @@ def simulated_rows(n: int, loss: float, seed: int) -> tuple[list[dict[str, objec
     return reference, quantized
 
 
-def ap_difference(n: int, loss: float, seed: int, weights: np.ndarray) -> np.ndarray:
+def ap_difference(n: int, loss: float, seed: int, weights: Values) -> Values:
     """Quantized less reference under each row of weights."""
     reference, quantized = (
         summarise(match(rows, [1], areas={"all": AREAS["all"]}), weights)["AP"]
