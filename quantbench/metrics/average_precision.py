@@ -50,7 +50,8 @@ def summarise(
         under the weights (pycocotools says -1 there).
     """
     replicates = len(weights)
-    by_image = np.ascontiguousarray(weights.T, dtype=np.float64)  # [images, replicates]
+    # [images, replicates]; a copy: for read-only arrays numba would compile once more.
+    by_image = np.array(weights.T, dtype=np.float64, order="C")
     matches = {key: matched for key, matched in matches.items() if matched.positives.any()}
     truths = np.array([matched.positives for matched in matches.values()])
     totals = truths.reshape(-1, len(by_image)) @ by_image
@@ -134,11 +135,11 @@ def _recall(
     found = np.zeros((len(keys), len(weights)))
     for row, (name, key) in zip(found, keys, strict=True):
         near = matches[key].rank < _RECALLS[name][1]
-        share = (matches[key].true & near).mean(axis=0)
-        row[:] = np.bincount(matches[key].image, share, len(weights))
+        times = (matches[key].true & near).sum(axis=0)
+        row[:] = np.bincount(matches[key].image, times, len(weights))
     shares: dict[str, list[NDArray[np.float64]]] = {name: [] for name in _RECALLS}
     for total, (name, key) in zip(found @ weights, keys, strict=True):
-        shares[name].append(total[np.newaxis] / positives[key])
+        shares[name].append(total[np.newaxis] / (len(IOU_THRESHOLDS) * positives[key]))
     return shares
 
 

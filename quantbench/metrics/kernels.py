@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LEVELS, _STEP = 101, 0.01  # of recall: level k is k * _STEP, as numpy.linspace computes it
+_LEVELS, _GAP = 101, 0.01  # of recall: level k is k * _GAP, as numpy.linspace computes it
 _BLOCK = 64  # replicates: enough for long vectors, few enough for the cache
 _SPACING = np.spacing(1)  # COCOeval adds it to the denominator
 
@@ -33,10 +33,11 @@ def interpolated_precision(
         weights: [images, replicates].
         positives: weighted number of truths, [replicates]; NaN gives NaN.
 
-    Time: replicates x (detections + thresholds x those that are true somewhere). A block of
-    replicates takes each step together, in vector instructions. What is false at every threshold
-    is summed once. Precision is looked at where recall moves only: the interpolated precision of
-    a recall level is the best one at or beyond it, and between two true positives it falls.
+    Time: replicates x (detections + thresholds x those that are true at some threshold). A block
+    of replicates takes each step together, in vector instructions. What is false at every
+    threshold is summed once. Precision is looked at where recall moves only: the interpolated
+    precision of a recall level is the best one at or beyond it, and between two true positives it
+    falls.
     """
     replicates = weights.shape[1]
     result = np.empty((len(true), replicates))
@@ -96,7 +97,7 @@ def _gather(
     weight: NDArray[np.float64],
     before: NDArray[np.float64],
 ) -> None:
-    """Fill `weight` of the detections that have a row, and of all false ones `before` each."""
+    """Fill, for detections with a row, their `weight` and that of those false `before` them."""
     width = weight.shape[1]
     false = np.zeros(width)
     for d in range(len(image)):
@@ -120,29 +121,29 @@ def _climb(
     precision: NDArray[np.float64],
     levels: NDArray[np.float64],
 ) -> int:
-    """Fill `precision` and the recall `levels` reached (from the second row on) at each step.
+    """Fill `precision` and the number of recall `levels` reached at each true positive.
 
-    A step is a true positive. Where its weight is zero, neither number exceeds the last step's,
-    so it changes nothing. Returns the number of steps.
+    From the end: the last one's row comes first, and is returned. A true positive whose weight is
+    zero exceeds the one before it in neither, so it changes nothing.
     """
     width = len(positives)
     found, false = np.zeros(width), np.zeros(width)
-    step = len(kind)
+    row = len(kind)
     for k in range(len(kind)):
         if kind[k] == 1:
-            step -= 1
+            row -= 1
             for j in range(width):
                 found[j] += weight[k, j]
-                precision[step, j] = found[j] / (found[j] + false[j] + before[k, j] + _SPACING)
+                precision[row, j] = found[j] / (found[j] + false[j] + before[k, j] + _SPACING)
                 recall = found[j] / positives[j]
                 level = np.floor(recall * (_LEVELS - 1))  # one off at most: rounding
-                level = level + 1 if (level + 1) * _STEP <= recall else level
-                level = level - 1 if level * _STEP > recall else level
-                levels[step, j] = level + 1
+                level = level + 1 if (level + 1) * _GAP <= recall else level
+                level = level - 1 if level * _GAP > recall else level
+                levels[row, j] = level + 1
         elif kind[k] == -1:
             for j in range(width):
                 false[j] += weight[k, j]
-    return step
+    return row
 
 
 @numba.njit(cache=True, nogil=True)
@@ -151,13 +152,17 @@ def _mean_precision(
     levels: NDArray[np.float64],
     positives: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Over the recall levels, of the best at or beyond each: from the last step to the first."""
+    """Over the recall levels, of the best at or beyond each.
+
+    Rows stand from the last true positive to the first: a loop over falling rows would not be
+    vectorised.
+    """
     best = np.zeros(len(positives))
     total = positives * 0  # NaN stays
-    for step in range(len(precision)):
+    for row in range(len(precision)):
         for j in range(len(positives)):
-            best[j] = max(best[j], precision[step, j])
-            total[j] += best[j] * (levels[step, j] - levels[step + 1, j])
+            best[j] = max(best[j], precision[row, j])
+            total[j] += best[j] * (levels[row, j] - levels[row + 1, j])
     return total / _LEVELS
 
 

@@ -3,7 +3,7 @@
 transformers' own is written to be read, trained and generated with. For scoring, this one fuses
 the projections that share an input, normalises without a round trip through float32 tensors,
 attends without a mask tensor of its own, and leaves the last layer's mixing to the positions that
-are asked for. `CausalLMRunner` compares the two on every model it opens.
+are asked for. `CausalLMRunner` compares the two on every model that it scores.
 
 Architecture: Touvron et al., "LLaMA" (2023); rotary positions by Su et al. (2021); grouped queries
 by Ainslie et al. (2023).
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    _Layer = tuple[Any, Tensor, Tensor]  # with its fused projections
 
 
 def is_llama(model: Any) -> bool:
@@ -72,17 +74,57 @@ class LlamaScorer:
         stream = self._model.embed_tokens(tokens)
         places = _range(tokens, seq)[None]
         cosine, sine = (part[:, :, None] for part in self._model.rotary_emb(stream, places))
-        asked = rows * seq + positions
         stream = stream.view(batch * seq, -1)
-        for layer, qkv, gate_up in self._layers:
-            mixed = self._attend(layer, _norm(layer.input_layernorm, stream) @ qkv.T, cosine, sine)
-            if layer is self._model.layers[-1]:  # from here on, no position looks at another
-                mixed, stream = mixed[asked], stream[asked]
-            stream = stream + layer.self_attn.o_proj(mixed)
-            stream += layer.mlp.down_proj(
-                _gated(_norm(layer.post_attention_layernorm, stream) @ gate_up.T)
-            )
+        for each in self._layers[:-1]:
+            stream = self._layer(each, stream, cosine, sine, None)
+        stream = self._layer(self._layers[-1], stream, cosine, sine, rows * seq + positions)
         return _norm(self._model.norm, stream)
+
+    def apart(self, tokens: Tensor) -> float:
+        """How far a layer's output is from transformers' on the same input, at the worst layer.
+
+        Relative distance. Layer by layer, because through a whole network of few bits rounding
+        grows until two right answers have little in common.
+        """
+        import torch
+
+        inputs: list[Tensor] = []
+        outputs: list[Tensor] = []
+
+        def listen(_: Any, given: Any, named: Any, made: Any) -> None:
+            inputs.append(given[0] if given else named["hidden_states"])
+            outputs.append(made[0] if isinstance(made, tuple) else made)
+
+        hooks = [
+            layer.register_forward_hook(listen, with_kwargs=True) for layer in self._model.layers
+        ]
+        with torch.inference_mode():
+            try:
+                self._model(input_ids=tokens, use_cache=False)
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            places = _range(tokens, tokens.shape[1])[None]
+            turns = self._model.rotary_emb(inputs[0], places)
+            cosine, sine = (part[:, :, None] for part in turns)
+            distances = []
+            for each, given, made in zip(self._layers, inputs, outputs, strict=True):
+                meant = made.flatten(0, 1).float()
+                said = self._layer(each, given.flatten(0, 1), cosine, sine, None).float()
+                distances.append(float((said - meant).norm() / meant.norm()))
+        return max(distances, key=lambda distance: (distance != distance, distance))  # noqa: PLR0124 - NaN is the worst
+
+    def _layer(
+        self, each: _Layer, stream: Tensor, cosine: Tensor, sine: Tensor, asked: Tensor | None
+    ) -> Tensor:
+        """One decoder layer; after its attention only the `asked` positions go on."""
+        layer, qkv, gate_up = each
+        mixed = self._attend(layer, _norm(layer.input_layernorm, stream) @ qkv.T, cosine, sine)
+        if asked is not None:
+            mixed, stream = mixed[asked], stream[asked]
+        stream = stream + layer.self_attn.o_proj(mixed)
+        gated = _gated(_norm(layer.post_attention_layernorm, stream) @ gate_up.T)
+        return stream + layer.mlp.down_proj(gated)
 
     def _attend(self, layer: Any, projected: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         """Causal attention of the fused projections, [batch * seq, (heads + 2 shared) * width]."""

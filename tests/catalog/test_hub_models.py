@@ -21,55 +21,49 @@ COMMIT = "c" * 40
 FILES = "#file=config.json&file=*.safetensors&file=tokenizer*"
 
 
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def answer(folder: Path, path: str, *, logged_in: bool) -> Answer:
+    """`tests/tiny` is the folder, with code beside it; `meta-llama/...` is behind a licence."""
+    if "meta-llama" in path:
+        return 403 if logged_in else 401, {"X-Error-Code": "GatedRepo"}, b""
+    names = sorted(file.name for file in folder.iterdir())
+    if path.startswith("/api/models/tests/tiny/tree"):
+        sizes = [(name, (folder / name).stat().st_size) for name in names] + [("run_me.py", 3)]
+        files = [{"type": "file", "path": n, "size": s, "oid": "0" * 40} for n, s in sizes]
+        return 200, {"Content-Type": "application/json"}, json.dumps(files).encode()
+    if path.startswith("/api/models/tests/tiny"):
+        siblings = [{"rfilename": name} for name in [*names, "run_me.py"]]
+        about = {"id": "tests/tiny", "sha": COMMIT, "siblings": siblings}
+        return 200, {"Content-Type": "application/json"}, json.dumps(about).encode()
+    name = path.rpartition("/")[2].partition("?")[0]
+    if "/resolve/" not in path or name not in names:
+        return 404, {}, b""
+    body = (folder / name).read_bytes()
+    etag = f'"{hashlib.sha256(body).hexdigest()}"'
+    return 200, {"ETag": etag, "X-Repo-Commit": COMMIT}, body
+
+
 @pytest.fixture
 def endpoint(tiny_checkpoint: Path) -> Iterator[str]:
-    """Serves `tests/tiny` out of the tiny checkpoint; `meta-llama/...` is behind a licence."""
+    """A hub on the loopback interface."""
 
     class Hub(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
-            self.answer(send_body=False)
+            self.reply()
 
         def do_GET(self) -> None:
-            self.answer(send_body=True)
+            self.wfile.write(self.reply())
 
-        def answer(self, *, send_body: bool) -> None:
-            if "meta-llama" in self.path:
-                self.send_response(403 if self.headers.get("authorization") else 401)
-                self.send_header("X-Error-Code", "GatedRepo")
-                self.send_header("X-Error-Message", "Access to this model is restricted.")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            if self.path.startswith("/api/models/tests/tiny"):
-                names = sorted(path.name for path in tiny_checkpoint.iterdir())
-                listing = {
-                    "id": "tests/tiny",
-                    "modelId": "tests/tiny",
-                    "sha": COMMIT,
-                    "private": False,
-                    "tags": [],
-                    "downloads": 0,
-                    "likes": 0,
-                    "siblings": [{"rfilename": name} for name in [*names, "run_me.py"]],
-                }
-                body = json.dumps(listing).encode()
-                self.reply(body, {"Content-Type": "application/json"}, send_body=send_body)
-                return
-            name = self.path.rpartition("/")[2].partition("?")[0]
-            if "/resolve/" not in self.path or not (tiny_checkpoint / name).is_file():
-                self.send_error(404)
-                return
-            body = (tiny_checkpoint / name).read_bytes()
-            etag = f'"{hashlib.sha256(body).hexdigest()}"'
-            self.reply(body, {"ETag": etag, "X-Repo-Commit": COMMIT}, send_body=send_body)
-
-        def reply(self, body: bytes, headers: dict[str, str], *, send_body: bool) -> None:
-            self.send_response(200)
+        def reply(self) -> bytes:
+            logged_in = bool(self.headers.get("authorization"))
+            status, headers, body = answer(tiny_checkpoint, self.path, logged_in=logged_in)
+            self.send_response(status)
             for header, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(header, value)
             self.end_headers()
-            if send_body:
-                self.wfile.write(body)
+            return body
 
         def log_message(self, *arguments: object) -> None:
             del arguments

@@ -243,7 +243,7 @@ def test_an_architecture_that_lies_about_itself_is_not_scored(
     opened = CausalLMRunner(tiny_checkpoint, Machine())
     for layer in opened._model.model.layers:  # noqa: SLF001
         layer.mlp.act_fn = torch.nn.ReLU()  # the configuration still says silu
-    with pytest.raises(PredictionError, match="scoring gives other logits"):
+    with pytest.raises(PredictionError, match="scoring computes other layers"):
         list(opened.predict_all(prompts))
 
 
