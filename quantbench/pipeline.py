@@ -35,6 +35,7 @@ from quantbench.extensions import load, missing_extra
 from quantbench.metrics.energy import energy
 from quantbench.metrics.footprint import peak_memory
 from quantbench.overlap import ahead
+from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory
 from quantbench.record.baseline import read_baseline
 from quantbench.record.schema import empty_record, with_artifact, with_evaluation
 from quantbench.settings import Machine
@@ -593,7 +594,9 @@ def _explained(what: str, kind: type[QuantbenchError]) -> Iterator[None]:
         raise kind(
             f"{what} failed",
             got=f"{type(error).__name__}: {error}",
-            remedy="the traceback above this error is the tool's own",
+            remedy=MORE_MEMORY
+            if is_out_of_memory(error)
+            else "the traceback above this error is the tool's own",
         ) from error
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from quantbench.errors import PredictionError
 from quantbench.hqq import load_hqq
 from quantbench.predict.dense import check_same, dense_model
-from quantbench.predict.devices import require_cuda
+from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory, require_cuda
 from quantbench.predict.llama import LlamaScorer
 from quantbench.predict.scoring import hidden_states, plain, score, score_all
 from quantbench.predict.weights import held_bits, kernels, loaded_bytes, stored_bytes, stored_names
@@ -71,7 +71,7 @@ class CausalLMRunner:
                 where=folder,
                 expected="a checkpoint folder with config.json and safetensors",
                 got=f"{type(error).__name__}: {error}",
-                remedy=_OUT_OF_MEMORY if is_out_of_memory(error) else None,
+                remedy=MORE_MEMORY if is_out_of_memory(error) else None,
             ) from error
 
     def predict(self, prepared: Prompt) -> Answer:
@@ -230,15 +230,6 @@ class CausalLMRunner:
                 got=f"id {highest}",
                 remedy="put the model's own tokenizer files beside its weights",
             )
-
-
-_OUT_OF_MEMORY = "give it more memory, or study a smaller model"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a framework says, in one of its ways, that memory ran out."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate" in said
 
 
 def _apart(model: Any, hidden: Callable[[Any], Any]) -> float:

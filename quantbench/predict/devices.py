@@ -1,8 +1,16 @@
-"""Which accelerators this machine has."""
+"""Which accelerators this machine has, and when their memory is not enough."""
 
 from __future__ import annotations
 
 from quantbench.errors import MissingDeviceError
+
+MORE_MEMORY = "memory ran out: close other programs, or study a smaller model or batch"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a framework says, in one of its ways, that memory ran out."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate" in said
 
 
 def require_cuda() -> None:

@@ -97,6 +97,8 @@ class Runner:
     def predict(self, prepared):
         if os.environ.get("FAKE_CRASH") == self.model["name"]:
             os.kill(os.getpid(), 9)
+        if self.model["name"] == "huge":
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
         if self.model["name"] == "slow":
             time.sleep(0.002)
         # "close" errs on other samples than "float": as many flips each way, so little is certain.

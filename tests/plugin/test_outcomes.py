@@ -164,3 +164,11 @@ def test_a_declared_error_that_does_not_happen_is_red(study: Study) -> None:
 def test_a_declared_error_is_no_excuse_for_a_failed_gate(study: Study) -> None:
     study.write("worse", known_errors={"worse": "it could not be built once"})
     study.run().assert_outcomes(passed=2, failed=2)
+
+
+def test_memory_that_runs_out_is_explained(study: Study) -> None:
+    study.write("huge")
+    result = study.run("-k", "huge and accuracy")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*PredictionError: evaluating fake-huge-numbers, samples 0 to 256 of 400 failed*"])
+    result.stdout.fnmatch_lines(["*next: *memory ran out*"])
