@@ -18,19 +18,24 @@ if TYPE_CHECKING:
     from quantbench.protocols import Runner
 
 TWO_BITS = {"gptq_int2_g64": "two bits a weight destroy 135 million parameters"}
+THREE_BITS = {"gptq_int3_g64": "three bits a weight cost two thirds of the right answers"}
 CASES = [
     *cases("smollm2_135m_instruct", datasets=["kjv"], known_failures=TWO_BITS),
     *cases(
         "smollm2_135m_instruct",
         schemes=LANGUAGE_SCHEMES,
         datasets=["lambada"],
-        known_failures=TWO_BITS,
+        known_failures=TWO_BITS | THREE_BITS,
     ),
 ]
 # The same on a GPU, where there is one.
 ON_CUDA = cases("smollm2_135m_instruct", known_failures=TWO_BITS, device="cuda")
-# What a width may cost, in accuracy: four bits are chosen knowing that they lose something.
-MARGINS = {32: 0.03, 8: 0.03, 4: 0.10, 3: 0.10, 2: 0.10}
+# What a width may cost, in accuracy: four bits are chosen knowing that they lose something. On
+# LAMBADA, which is harder, more; these are what its 1,000 passages can decide.
+MARGINS = {
+    "kjv": {32: 0.03, 8: 0.03, 4: 0.10, 2: 0.10},
+    "lambada": {32: 0.03, 8: 0.05, 4: 0.12, 3: 0.12, 2: 0.12},
+}
 
 
 @pytest.mark.parametrize("case", [*CASES, *ON_CUDA], ids=str)
@@ -42,5 +47,5 @@ class TestSmolLM2:
         benchmark.pedantic(decoding, rounds=5)
 
     def test_last_word(self, case: Case, evaluation: Evaluation, reference: Evaluation) -> None:
-        margin = MARGINS[case.scheme.bits]
+        margin = MARGINS[case.dataset.name][case.scheme.bits]
         assert non_inferior(evaluation, reference, metric="accuracy", margin=margin)

@@ -74,6 +74,7 @@ class Bench:
         self._peaks: dict[Case, int | None] = {}
         self._evaluations: dict[Case, Evaluation] = {}
         self._compared: set[Case] = set()
+        self._outgrown: set[Case] = set()  # their metrics of agreement are of fewer rows
         self._failures: dict[Case, QuantbenchError] = {}
         self._times: dict[Case, NDArray[np.float64]] = {}
         self._lent = False
@@ -282,7 +283,11 @@ class Bench:
         """What this process knows of the case so far."""
         record = empty_record(case)
         if case in self._evaluations:
-            record = with_evaluation(record, self._evaluations[case])
+            evaluation = self._evaluations[case]
+            if case in self._outgrown:  # judged, so its reference has as many rows
+                self._agree(evaluation, self._evaluations[case.reference])
+                self._outgrown.discard(case)
+            record = with_evaluation(record, evaluation)
         elif case in self._artifacts:
             record = with_artifact(record, self._artifacts[case], self._facts.get(case))
         if record["memory"]["peak_rss_bytes"] is None:  # not evaluated, or not as it is stored
@@ -330,7 +335,8 @@ class Bench:
         evaluation.evidence = grown
         evaluation.rows = grown.rows
         self._sum_up(evaluation)
-        self._compared.discard(evaluation.case)
+        if evaluation.case in self._compared:
+            self._outgrown.add(evaluation.case)
         return True
 
     def _sum_up(self, evaluation: Evaluation) -> None:

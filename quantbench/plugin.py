@@ -322,9 +322,9 @@ class _Recorder:
                 timing["extra_info"] |= {"metrics": values, "artifact": record["artifact"]}
         self._written = True
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Judge the passes of the run together, then write what must be written."""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Judge the passes of the run together, before anybody writes them down."""
         from quantbench.record.schema import judged_together
 
         settings = self._config.stash[_SETTINGS]
@@ -332,6 +332,7 @@ class _Recorder:
             self._fallen = judged_together(list(self._records.values()))
             if self._fallen and not settings.inconclusive_passes and session.exitstatus == 0:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        yield
         self._write_untimed()
 
     def _write_untimed(self) -> None:

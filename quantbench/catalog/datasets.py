@@ -231,6 +231,7 @@ DATASETS: dict[str, Dataset] = {
             "#sha256=4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226",
             calibration_source=_LAMBADA_DEVELOPMENT,
             read_calibration=read_lines,
+            default_n=1000,
         ),
         Passages(
             name="lambada_plain",

@@ -34,8 +34,7 @@ def summary(
         # One metric for the whole table: its name stands once, over the column.
         metric = next((name for r in members if (name := _headline(r))), "metric")
         flips = any(verdict["flips"] for record in members for verdict in record["verdicts"])
-        lost = ("lost/won",) if flips else ()
-        header = ("scheme", "verdict", metric, "difference", *lost, "MB", "latency")
+        header = ("scheme", "verdict", metric, "difference", *["flips"] * flips, "MB", "latency")
         rows = [_row(record, metric, flips=flips) for record in members]
         yield from aligned([header, *rows], text=4)
         notes = {record["note"] for record in members if record["note"]}

@@ -170,5 +170,7 @@ def test_memory_that_runs_out_is_explained(study: Study) -> None:
     study.write("huge")
     result = study.run("-k", "huge and accuracy")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*PredictionError: evaluating fake-huge-numbers, samples 0 to 256 of 400 failed*"])
+    result.stdout.fnmatch_lines(
+        ["*PredictionError: evaluating fake-huge-numbers, samples 0 to 256 of 400 failed*"]
+    )
     result.stdout.fnmatch_lines(["*next: *memory ran out*"])

@@ -91,6 +91,8 @@ def test_a_certain_verdict_stops_early_and_the_record_says_so(study: Study) -> N
     assert 64 <= used["same"] < 400
     assert found["worse"]["dataset"]["of"] == 400
     assert len(found["worse"]["evidence"]["keys"]) == 1
+    for record in found.values():
+        assert record["metrics"]["lost"]["n"] == record["dataset"]["n"]
     result.stdout.fnmatch_lines(["samples: *64 of 400, stopped when certain"])
     again = study.run("-k", "accuracy", "--quant-sequential", "on")
     again.assert_outcomes(passed=2, failed=1)
