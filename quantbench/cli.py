@@ -48,7 +48,12 @@ def accept(records: Path, output: Path | None, *, times: bool) -> None:
     from quantbench.record.baseline import accepted, as_text
     from quantbench.record.reading import read_document
 
-    text = as_text(accepted(read_document(records), times=times))
+    document = read_document(records)
+    baseline = accepted(document, times=times)
+    text = as_text(baseline)
+    for record in document["records"]:
+        if record["case"] not in baseline["cases"]:
+            click.echo(f"left out, for it has no evidence: {record['case']}", err=True)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -68,14 +73,19 @@ def accept(records: Path, output: Path | None, *, times: bool) -> None:
     default="table",
     show_default=True,
 )
-@click.option("--quant-cache", type=click.Path(path_type=Path), help="Store with the evidence.")
+@click.option(
+    "--quant-cache",
+    type=click.Path(path_type=Path),
+    envvar="QUANTBENCH_CACHE",
+    help="Store with the evidence.",
+)
 def compare(records: tuple[Path, ...], form: str, quant_cache: Path | None) -> None:
     """Compare the cases of two or more RECORDS files; the first is what the others are judged by.
 
     A case is judged by the gate of its own study: paired on samples where the evidence of both
-    is in the store, else by intervals. Exit status 1 if one is worse.
+    is in the store, else by intervals. Exit status 1 if one is worse, broken or gone.
     """
-    from quantbench.record.comparing import compared
+    from quantbench.record.comparing import WORSE, compared
     from quantbench.record.reading import read_document
     from quantbench.report.tables import FORMATS
 
@@ -85,5 +95,5 @@ def compare(records: tuple[Path, ...], form: str, quant_cache: Path | None) -> N
     rows = [row for other in others for row in compared(first, other, quant_cache)]
     write: Callable[[list[dict[str, Any]]], str] = FORMATS[form]
     click.echo(write(rows), nl=False)
-    if any(row["verdict"] == "fail" for row in rows):
+    if any(row["verdict"] in WORSE for row in rows):
         sys.exit(1)

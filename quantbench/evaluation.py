@@ -56,8 +56,8 @@ class Evaluation:
         times_s: seconds of the rounds that pytest-benchmark timed in this run, if it did.
         protocol: digest of how samples became rows, and rows numbers.
         accepted: what the baseline accepted of this case, if one was given.
-        grow: of a sequential evaluation, takes in the next block of samples and says whether there
-            was one; None otherwise.
+        grow: of a sequential evaluation, takes in the next block of samples, after its reference
+            has, and says whether there was one; None otherwise.
         verdicts: filled by `non_inferior`.
     """
 
@@ -162,7 +162,7 @@ def non_inferior(
     gate = Gate.parse(metric, margin, confidence, lower_is_better=lower)
     _check_pair(evaluation, reference)
     _check_gate(evaluation, reference, gate)
-    if evaluation.grow is not None and evaluation.case != reference.case:
+    if evaluation.grow is not None and evaluation is not reference:
         verdict = _judged_early(evaluation, reference, gate)
     else:
         verdict = _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
@@ -201,12 +201,7 @@ def _check_gate(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> No
             expected="samples that define it (AP of large objects needs large objects)",
             remedy="gate on another metric, or evaluate more samples",
         )
-    if gate.relative and (values[1] <= 0 or gate.metric in reference.signed):
-        raise UsageError(
-            f"{gate.metric} has no scale that a share could be taken of",
-            got=f"{values[1]:.4g} of {reference.case}",
-            remedy="give the margin in the metric's own unit",
-        )
+    _check_scale(values[1], gate, reference.case, signed=gate.metric in reference.signed)
     floor_is_zero = not gate.lower_is_better and gate.metric not in reference.signed
     most = 1.0 if gate.relative else values[1]
     if floor_is_zero and most <= gate.margin:
@@ -216,6 +211,15 @@ def _check_gate(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> No
             where=f"{reference.case}: {gate.metric} {values[1]:.4g}, margin {gate.margin:g}",
             remedy="give the margin in the metric's own unit (AP and accuracy lie in [0, 1]), "
             "and look at the reference: it may be fed or decoded wrongly",
+        )
+
+
+def _check_scale(value: float, gate: Gate, case: Case, *, signed: bool = False) -> None:
+    if gate.relative and (value <= 0 or signed):
+        raise UsageError(
+            f"{gate.metric} has no scale that a share could be taken of",
+            got=f"{value:.4g} of {case}",
+            remedy="give the margin in the metric's own unit",
         )
 
 
@@ -229,7 +233,8 @@ def _compared(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Comp
     mine, its = evaluation.per_sample.get(metric), reference.per_sample.get(metric)
     if mine is not None and its is not None and not gate.relative:
         counted = mine.dtype == bool
-        return PairedProportions.of(mine, its) if counted else PairedMeans(mine - its)
+        scale = float(np.ptp(np.concatenate([mine, its]))) if not counted else 1.0
+        return PairedProportions.of(mine, its) if counted else PairedMeans(mine - its, scale)
     values, was_values = evaluation.replicates[metric], reference.replicates[metric]
     if gate.relative:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -266,6 +271,7 @@ def _judged(
         flips=_flips(evaluation, reference, gate.metric),
         samples_to_decide=samples_to_decide(comparison, gate) if undecided else None,
         against=against,
+        exact=isinstance(comparison, Known),
     )
 
 
@@ -274,36 +280,34 @@ def _flips(evaluation: Evaluation, reference: Evaluation, metric: str) -> tuple[
     if mine is None or its is None or mine.dtype != bool:
         return None
     pair = PairedProportions.of(mine, its[: len(mine)])
-    return pair.losses, pair.gains
+    # Of a share that should be small, such as `lost`, more is the loss.
+    turned = metric in evaluation.lower_is_better
+    return (pair.gains, pair.losses) if turned else (pair.losses, pair.gains)
 
 
 def _judged_early(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Verdict:
     """Take in block after block until the bounds, which hold at every stop, decide.
 
-    Raises:
-        UsageError: the metric is no mean of right answers: no bound is known that allows looks.
+    What is no share of right answers (AP) has no such bounds: all samples are taken in, and it is
+    judged once.
     """
     while True:
         mine, its = (e.per_sample.get(gate.metric) for e in (evaluation, reference))
         if mine is None or its is None or mine.dtype != bool or gate.relative:
-            raise UsageError(
-                f"{gate.metric} cannot be judged while its samples come in",
-                expected="an absolute margin on a share of right answers (accuracy, top1, top5)",
-                remedy="leave --quant-sequential out for this study",
-            )
+            while evaluation.grow is not None and evaluation.grow():
+                pass
+            return _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
         comparison = BettingDifference(mine.astype(float) - its[: len(mine)].astype(float))
         verdict = _judged(evaluation, reference, gate, comparison)
         if verdict.outcome != "inconclusive" or evaluation.grow is None or not evaluation.grow():
             return verdict
-        while len(reference.rows) < len(evaluation.rows):
-            if reference.grow is None or not reference.grow():
-                raise DataError(f"{reference.case} has fewer samples than {evaluation.case}")
 
 
 def _judged_again(evaluation: Evaluation, accepted: Accepted, gate: Gate) -> Verdict:
     """Against what was accepted: in pairs where its evidence is stored, else by intervals."""
     was_evaluated = accepted.evaluation
     if was_evaluated is not None and gate.metric in was_evaluated.replicates:
+        _check_scale(was_evaluated.value(gate.metric), gate, evaluation.case)
         comparison = _compared(evaluation, was_evaluated, gate)
         return _judged(evaluation, was_evaluated, gate, comparison, "baseline")
     if gate.metric not in accepted.metrics:
@@ -313,16 +317,20 @@ def _judged_again(evaluation: Evaluation, accepted: Accepted, gate: Gate) -> Ver
             remedy="accept a run anew: quantbench accept out.json",
         )
     was = accepted.metrics[gate.metric]
+    _check_scale(was.value, gate, evaluation.case)
     comparison = Independent(evaluation.estimate(gate.metric), was, relative=gate.relative)
     difference = comparison.interval(2 * gate.confidence - 1)
     oriented = comparison.mirrored() if gate.lower_is_better else comparison
+    outcome = outcome_of(difference, gate)
+    undecided = outcome == "inconclusive"
     return Verdict(
         case=str(evaluation.case),
         gate=gate,
-        outcome=outcome_of(difference, gate),
+        outcome=outcome,
         difference=difference,
         quantized=evaluation.value(gate.metric),
         reference=was.value,
         p_value=oriented.p_at_most(-gate.margin),
+        samples_to_decide=samples_to_decide(comparison, gate) if undecided else None,
         against="baseline",
     )

@@ -65,12 +65,12 @@ class Evidence:
 
 
 def blocks(n: int, *, growing: bool = False) -> list[range]:
-    """How n samples are cut: into shards, or, to be looked at in between, into growing ones."""
+    """How n samples are cut: into shards, or so that each look has twice the last one's."""
     found, start, size = [], 0, _FIRST_LOOK if growing else SHARD
     while start < n:
         found.append(range(start, min(start + size, n)))
         start += size
-        size = min(2 * start, SHARD) if growing else size
+        size = start if growing else size
     return found
 
 

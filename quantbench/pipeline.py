@@ -37,7 +37,13 @@ from quantbench.metrics.footprint import peak_memory
 from quantbench.overlap import ahead
 from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory
 from quantbench.record.baseline import read_baseline
-from quantbench.record.schema import empty_record, with_artifact, with_evaluation
+from quantbench.record.schema import (
+    Cost,
+    empty_record,
+    with_artifact,
+    with_cost,
+    with_evaluation,
+)
 from quantbench.settings import Machine
 from quantbench.stats.bootstrap import REPLICATES, SEED, resampling_weights
 
@@ -71,10 +77,9 @@ class Bench:
         self._digests: dict[Dataset, str] = {}
         self._artifacts: dict[Case, Artifact] = {}
         self._facts: dict[Case, Mapping[str, Any]] = {}
-        self._peaks: dict[Case, int | None] = {}
+        self._warmed_up: dict[Case, Cost] = {}
         self._evaluations: dict[Case, Evaluation] = {}
         self._compared: set[Case] = set()
-        self._outgrown: set[Case] = set()  # their metrics of agreement are of fewer rows
         self._failures: dict[Case, QuantbenchError] = {}
         self._times: dict[Case, NDArray[np.float64]] = {}
         self._lent = False
@@ -150,10 +155,15 @@ class Bench:
         Inside the block it stays open, whatever else is asked for.
         """
         runner = self.runner(case)
-        with peak_memory() as memory, _explained(f"running {case}", PredictionError):
+        with (
+            peak_memory(case.device) as memory,
+            energy(case.device) as drawn,
+            _explained(f"running {case}", PredictionError),
+        ):
             for _ in range(_WARM_UP_CALLS):
                 runner.predict(prepared)
-        self._peaks[case] = memory.peak_rss_bytes
+        joules = None if drawn.joules is None else drawn.joules / _WARM_UP_CALLS
+        self._warmed_up[case] = Cost(memory.peak_rss_bytes, memory.peak_device_bytes, joules)
         self._lent = True
         try:
             yield runner
@@ -283,15 +293,13 @@ class Bench:
         """What this process knows of the case so far."""
         record = empty_record(case)
         if case in self._evaluations:
-            evaluation = self._evaluations[case]
-            if case in self._outgrown:  # judged, so its reference has as many rows
-                self._agree(evaluation, self._evaluations[case.reference])
-                self._outgrown.discard(case)
-            record = with_evaluation(record, evaluation)
+            record = with_evaluation(record, self._evaluations[case])
+            if self.settings.baseline is not None and self._evaluations[case].accepted is None:
+                record["baseline"] = "not in it"
         elif case in self._artifacts:
             record = with_artifact(record, self._artifacts[case], self._facts.get(case))
-        if record["memory"]["peak_rss_bytes"] is None:  # not evaluated, or not as it is stored
-            record["memory"]["peak_rss_bytes"] = self._peaks.get(case)
+        if case in self._warmed_up:  # stands in where nothing was evaluated as it is stored
+            record = with_cost(record, self._warmed_up[case])
         return record
 
     def _evaluate(self, case: Case) -> Evaluation:
@@ -328,6 +336,12 @@ class Bench:
         return evaluation
 
     def _grow(self, evaluation: Evaluation) -> bool:
+        """The next block; of the reference first, so that it always has as many rows."""
+        case = evaluation.case
+        reference = self._evaluations[case.reference] if case in self._compared else evaluation
+        while reference is not evaluation and len(reference.rows) <= len(evaluation.rows):
+            if not self._grow(reference):
+                return False
         looks = len(evaluation.evidence.shards) + 1
         grown = self.evidence(evaluation.case, looks)
         if len(grown.shards) < looks:
@@ -335,8 +349,8 @@ class Bench:
         evaluation.evidence = grown
         evaluation.rows = grown.rows
         self._sum_up(evaluation)
-        if evaluation.case in self._compared:
-            self._outgrown.add(evaluation.case)
+        if case in self._compared:
+            self._agree(evaluation, reference)
         return True
 
     def _sum_up(self, evaluation: Evaluation) -> None:
@@ -403,7 +417,7 @@ class Bench:
         Raises:
             RecordError: it was accepted on other data or under another protocol.
         """
-        if self.settings.baseline is None or self.settings.sequential:
+        if self.settings.baseline is None:
             return None
         case = evaluation.case
         entry = read_baseline(self.settings.baseline).get(str(case))
@@ -515,7 +529,8 @@ class Bench:
         """Of all evaluated samples, hashed once for all cases of a data set."""
         if case.dataset not in self._digests:
             samples = self.samples(case, "evaluation")
-            listed = [[sample.id, sample.fingerprint] for sample in samples]
+            # Sorted: a sequential run sees the same samples in another order.
+            listed = sorted([sample.id, sample.fingerprint] for sample in samples)
             self._digests[case.dataset] = digest_of(listed)
         return self._digests[case.dataset]
 

@@ -43,6 +43,7 @@ _FALLEN = (
     "its pass is not certain enough beside the others of this run (Holm), so the run is red; "
     "evaluate more samples, or judge each by itself with --quant-familywise none"
 )
+_UNDECIDED = "assert <inconclusive: "  # how pytest words the failing assertion on a verdict
 _ATTRIBUTE = "quantbench"  # of a test report: its case's record, as JSON
 
 
@@ -270,8 +271,8 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{case} is declared to fail, but {said}"
         del report.wasxfail
-    undecided = "inconclusive" in outcomes and set(outcomes) <= {"pass", "inconclusive"}
-    if report.failed and undecided and not raised and settings.inconclusive_passes:
+    undecided = call.when == "call" and call.excinfo and _UNDECIDED in str(call.excinfo.value)
+    if report.failed and undecided and settings.inconclusive_passes:
         report.outcome, report.longrepr = "passed", None
     if report.failed and record["verdicts"]:
         report.sections.append(("quantbench", verdict_block(record)))

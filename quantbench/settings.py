@@ -106,6 +106,11 @@ def parse_settings(
     baseline = Path(given["baseline"]).expanduser() if given["baseline"] else None
     if baseline is not None and not baseline.is_file():
         raise UsageError("--quant-baseline names no file", got=baseline.absolute())
+    if baseline is not None and chosen["sequential"] == "on":
+        raise UsageError(
+            "--quant-baseline and --quant-sequential do not go together",
+            expected="a baseline to be compared on all samples",
+        )
     return Settings(
         baseline=baseline,
         inconclusive_passes=chosen["inconclusive"] == "pass",

@@ -16,6 +16,10 @@ from quantbench.record.schema import document, empty_record
 if TYPE_CHECKING:
     from pathlib import Path
 
+BARE = (
+    '{"case": "a", "model": "a", "scheme": "a", "task": "a", "dataset": {}, "metrics": {}, '
+    '"verdicts": [{}]}'
+)
 CASES = cases("smollm2_135m_instruct", datasets=["kjv"])
 
 
@@ -116,6 +120,37 @@ def test_runs_that_are_not_alike_are_refused(runs: tuple[Path, Path], tmp_path: 
     assert quantbench("compare", runs[0]).returncode == 2
 
 
+def test_what_broke_or_vanished_is_worse(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    error = {"stage": "setup", "type": "BuildError", "message": "no kernel"}
+    broken = written(tmp_path / "c.json", record(0, 0.58), record(1, 0.57, error=error))
+    said = quantbench("compare", runs[0], broken, "--format", "json")
+    assert said.returncode == 1
+    assert [row["verdict"] for row in json.loads(said.stdout)] == ["error", "pass"]
+    fewer = written(tmp_path / "d.json", record(0, 0.58))
+    said = quantbench("compare", runs[0], fewer, "--format", "json")
+    assert said.returncode == 1
+    assert [row["verdict"] for row in json.loads(said.stdout)] == ["missing", "pass"]
+
+
+def test_every_gate_is_compared(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    def two_gates(name: str, top5: float) -> Path:
+        made = record(1, 0.57)
+        made["metrics"]["top5"] = made["metrics"]["accuracy"] | {
+            "value": top5,
+            "low": top5 - 0.02,
+            "high": top5 + 0.02,
+        }
+        made["verdicts"].append(made["verdicts"][0] | {"metric": "top5"})
+        return written(tmp_path / name, made)
+
+    said = quantbench(
+        "compare", two_gates("e.json", 0.8), two_gates("f.json", 0.6), "--format", "json"
+    )
+    assert said.returncode == 1
+    found = {row["metric"]: row["verdict"] for row in json.loads(said.stdout)}
+    assert found == {"accuracy": "pass", "top5": "fail"}
+
+
 def test_accept_writes_a_small_sorted_file_without_times(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -152,6 +187,8 @@ def test_a_run_without_evidence_cannot_be_accepted(tmp_path: Path) -> None:
         ('{"quantbench": {"schema": 2}}', "without records"),
         ('{"quantbench": {"schema": 2, "records": [1]}}', "record 0"),
         ('{"quantbench": {"schema": 2, "records": [{"case": "a"}]}}', "model is missing"),
+        ('{"quantbench": {}, "quantbench": {}}', "a key twice"),
+        (f'{{"quantbench": {{"schema": 2, "records": [{BARE}]}}}}', "malformed"),
     ],
 )
 def test_a_file_that_is_no_record_is_explained(

@@ -34,12 +34,12 @@ class CausalLMRunner:
     the processor multiplies it, else in float32.
     """
 
-    tools = ("torch", "transformers", "gptqmodel")
+    tools = ("torch", "transformers", "gptqmodel", "bitsandbytes", "hqq", "torchao")
 
     @staticmethod
     def variant(machine: Machine) -> str:
         """The device, the float type that it multiplies fast, and the version of the scoring."""
-        return f"{machine.device} {_float_type(machine.device)} 2"
+        return f"{machine.device} {_float_type(machine.device)} 3"
 
     def __init__(self, folder: Path, machine: Machine) -> None:
         """Load the model.
@@ -239,7 +239,7 @@ def _apart(model: Any, hidden: Callable[[Any], Any]) -> float:
     tokens = _probe(model)
     with torch.inference_mode():
         meant = model(input_ids=tokens, use_cache=False).logits.float().flatten(0, 1)
-        said = model.lm_head(hidden(tokens)).float()
+        said = model.get_output_embeddings()(hidden(tokens)).float()
     return float((said - meant).norm() / meant.norm())
 
 

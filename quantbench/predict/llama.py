@@ -23,6 +23,8 @@ def is_llama(model: Any) -> bool:
     """Whether `LlamaScorer` computes what this model computes: plain float layers, no biases."""
     from torch import nn
 
+    if len({parameter.device for parameter in model.parameters()}) != 1:
+        return False  # spread over devices, or not loaded yet: transformers knows its ways
     if getattr(model.config, "model_type", None) != "llama" or model.config.hidden_act != "silu":
         return False
     linears = [

@@ -36,7 +36,7 @@ def plain(model: Any) -> Hidden:
     """Hidden states by transformers' own forward pass; arguments as `LlamaScorer`'s."""
 
     def hidden(tokens: Tensor, rows: Tensor, positions: Tensor) -> Tensor:
-        states: Tensor = model.model(input_ids=tokens, use_cache=False).last_hidden_state
+        states: Tensor = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
         return states[rows, positions]
 
     return hidden
@@ -101,7 +101,8 @@ def score(model: Any, hidden: Hidden, prompts: Sequence[Prompt]) -> list[Answer]
         torch.tensor(axis, device=model.device) for axis in zip(*spots, strict=True)
     )
     with torch.inference_mode():
-        logits = model.lm_head(hidden(tokens.to(model.device), rows, positions)).float()
+        states = hidden(tokens.to(model.device), rows, positions)
+        logits = model.get_output_embeddings()(states).float()
         said = logits.gather(1, targets[:, None])
         total = logits.logsumexp(dim=1, keepdim=True)
         ids = torch.arange(logits.shape[1], device=logits.device)
@@ -112,8 +113,8 @@ def score(model: Any, hidden: Hidden, prompts: Sequence[Prompt]) -> list[Answer]
             "ranks": ahead.sum(dim=1).tolist(),
             "greedy": logits.argmax(dim=1).tolist(),
             "top_ids": top.indices.tolist(),
-            # Four decimals: what is left of a logit after bfloat16 is coarser by far.
-            "top_logprobs": (top.values - total).double().round(decimals=4).tolist(),
+            # Six decimals: what float32 has.
+            "top_logprobs": (top.values - total).double().round(decimals=6).tolist(),
         }
     answers: list[Answer] = [{name: [] for name in columns} for _ in prompts]
     for place, (row, _, _) in enumerate(spots):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,8 +14,11 @@ _T = TypeVar("_T")
 
 
 def stored_bytes(folder: Path) -> int:
-    """Bytes of every tensor in a checkpoint's files, each once."""
-    return sum(_tensors(folder, lambda tensor: int(tensor.nbytes)).values())
+    """Bytes of every tensor in a checkpoint's files, each once; a tied head not at all."""
+    sizes = _tensors(folder, lambda tensor: int(tensor.nbytes))
+    if json.loads((folder / "config.json").read_text()).get("tie_word_embeddings"):
+        sizes.pop("lm_head.weight", None)  # auto-gptq stores it again
+    return sum(sizes.values())
 
 
 def stored_names(folder: Path) -> set[str]:
@@ -35,11 +39,8 @@ def _tensors(folder: Path, read: Callable[[Any], _T]) -> dict[str, _T]:
 
 def loaded_bytes(model: Any) -> int:
     """Bytes of a float model's parameters as they are loaded, tied ones once."""
-    storages = {}
-    for parameter in model.parameters():
-        storage = parameter.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
-    return sum(storages.values())
+    # By identity: `parameters()` names a tied one once, and views of one tensor share no bytes.
+    return sum(parameter.nbytes for parameter in model.parameters())
 
 
 def kernels(model: Any) -> str:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from quantbench.protocols import Row
 
 Named = tuple[str, "Mapping[str, Any]"]
-_CONFIDENCE = 0.95
 
 
 def compared(before: Named, after: Named, cache: Path | None = None) -> list[dict[str, Any]]:
@@ -39,62 +38,72 @@ def compared(before: Named, after: Named, cache: Path | None = None) -> list[dic
             another protocol.
     """
     were = {record["case"]: record for record in before[1]["records"]}
-    shared = [record for record in after[1]["records"] if record["case"] in were]
-    if not shared:
+    now = {record["case"]: record for record in after[1]["records"]}
+    if not set(were) & set(now):
         raise RecordError(
             "the two runs share no case",
             expected=", ".join(sorted(were)[:5]) or "a case",
-            got=", ".join(sorted(r["case"] for r in after[1]["records"])[:5]) or "none",
+            got=", ".join(sorted(now)[:5]) or "none",
             where=f"{before[0]}, {after[0]}",
         )
     store = Store(cache or default_root())
     rows = [
-        {"file": after[0], **_row(were[record["case"]], record, store, after[0])}
-        for record in shared
+        {"file": after[0], **row}
+        for case, was in were.items()
+        for row in (_rows_of(was, now[case], store, after[0]) if case in now else [_missing(was)])
     ]
     return sorted(rows, key=lambda row: (_ORDER.index(row["verdict"]), row["case"]))
 
 
-_ORDER = ("error", "fail", "inconclusive", "not judged", "pass")
+_ORDER = ("error", "missing", "fail", "inconclusive", "not judged", "pass")
+WORSE = frozenset({"error", "missing", "fail"})
 
 
-def _row(was: Mapping[str, Any], now: Mapping[str, Any], store: Store, name: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "case": now["case"],
-        "metric": None,
-        "before": None,
-        "after": None,
-        "difference": None,
-        "low": None,
-        "high": None,
-        "flips": None,
+def _missing(was: Mapping[str, Any]) -> dict[str, Any]:
+    """A case that the later run does not have: nothing says that it is still as good."""
+    return {**_nothing(was["case"]), "verdict": "missing"}
+
+
+def _nothing(case: str) -> dict[str, Any]:
+    names = ("metric", "before", "after", "difference", "low", "high", "flips")
+    more = ("size_ratio", "time_ratio", "paired")
+    return {"case": case, **dict.fromkeys((*names, *more)), "verdict": "not judged"}
+
+
+def _rows_of(
+    was: Mapping[str, Any], now: Mapping[str, Any], store: Store, name: str
+) -> list[dict[str, Any]]:
+    """One a gate on quality; one without where the case has none."""
+    row = _nothing(now["case"]) | {
         "size_ratio": _ratio(now["memory"]["weights_bytes"], was["memory"]["weights_bytes"]),
         "time_ratio": _ratio(_time(now), _time(was)),
-        "paired": None,
-        "verdict": "error" if now["error"] and not was["error"] else "not judged",
     }
-    judged = next((v for v in now["verdicts"] if v["metric"] in now["metrics"]), None)
-    if judged is None or judged["metric"] not in was["metrics"]:
-        return row
-    metric = judged["metric"]
-    _check_like(was, now)
-    gate = Gate(
-        metric,
-        judged["margin"],
-        judged.get("confidence", _CONFIDENCE),
-        judged["lower_is_better"],
-        judged["relative"],
-    )
+    if now["error"] and not was["error"]:
+        return [{**row, "verdict": "error"}]
+    judged = {v["metric"]: v for v in now["verdicts"] if v["metric"] in now["metrics"]}
+    known = [v for metric, v in judged.items() if metric in was["metrics"]]
+    if known:
+        _check_like(was, now)
+    return [{**row, **_judged(was, now, v, store, name)} for v in known] or [row]
+
+
+def _judged(
+    was: Mapping[str, Any], now: Mapping[str, Any], by: Mapping[str, Any], store: Store, name: str
+) -> dict[str, Any]:
+    """By the gate of the later run."""
+    metric = by["metric"]
+    gate = Gate(metric, by["margin"], by["confidence"], by["lower_is_better"], by["relative"])
     one, other = (
         estimate_of(record["metrics"][metric], f"{name}, {record['case']}, {metric}")
         for record in (now, was)
     )
-    if math.isnan(one.value) or math.isnan(other.value):
-        return row | {"metric": metric}
+    undefined = math.isnan(one.value) or math.isnan(other.value)
+    if undefined or (gate.relative and other.value <= 0):
+        return {"metric": metric}
     pair = None if gate.relative else _paired(now, was, metric, store)
     comparison: Comparison = pair or Independent(one, other, relative=gate.relative)
     difference = comparison.interval(2 * gate.confidence - 1)
-    return row | {
+    return {
         "metric": metric,
         "before": other.value,
         "after": one.value,
@@ -112,10 +121,9 @@ def _check_like(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         digest = "sha256" if key == "dataset" else "protocol"
         one, other = ((record[key] or {}).get(digest) for record in (now, was))
         if one and other and one != other:
+            preposition = "on" if key == "dataset" else "under"
             raise RecordError(
-                f"{now['case']} was evaluated on {what}"
-                if key == "dataset"
-                else f"{now['case']} was evaluated under {what}",
+                f"{now['case']} was evaluated {preposition} {what}",
                 expected=f"sha256 {other[:12]}",
                 got=f"sha256 {one[:12]}",
                 remedy="compare runs with the same --quant-samples and versions of quantbench",

@@ -22,6 +22,9 @@ _NEEDED = dict.fromkeys(("case", "model", "scheme", "task"), str) | {
 }
 
 
+_JUDGED = {"metric", "margin", "confidence", "outcome"}
+
+
 def read_json(path: Path) -> Any:
     """A JSON file without NaN, whose objects have no key twice.
 
@@ -32,8 +35,15 @@ def read_json(path: Path) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("an object has a key twice")
+        return found
+
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(
             "cannot read the file", where=path, expected="JSON, whole", got=error
@@ -73,7 +83,15 @@ def read_document(path: Path) -> dict[str, Any]:
         _check(record, f"{path}, record {place}")
     for step in range(version, SCHEMA):
         records = [_UPGRADES[step](record) for record in records]
+    records = [{**_UNKNOWN, **record} for record in records]
     return {"environment": {}, "skipped": [], **document, "schema": SCHEMA, "records": records}
+
+
+# What a record may leave out, because nothing is known of it.
+_UNKNOWN = {
+    **dict.fromkeys(("artifact", "latency", "error", "evidence", "runner", "baseline")),
+    "memory": {"weights_bytes": None},
+}
 
 
 def _check(record: Any, where: str) -> None:
@@ -85,6 +103,12 @@ def _check(record: Any, where: str) -> None:
                 where=where,
                 expected=kind.__name__,
                 got=repr(value)[:80],
+            )
+    for verdict in record["verdicts"]:
+        lacking = _JUDGED - set(verdict) if isinstance(verdict, dict) else _JUDGED
+        if lacking:
+            raise RecordError(
+                "a verdict is malformed", where=where, expected=", ".join(sorted(lacking))
             )
 
 

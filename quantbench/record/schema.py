@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.stats.familywise import holm
@@ -37,6 +38,7 @@ def empty_record(case: Case) -> dict[str, Any]:
         "memory": {"weights_bytes": None, "peak_rss_bytes": None, "peak_device_bytes": None},
         "energy": {"joules_per_sample": None, "provenance": "unavailable"},
         "evidence": None,
+        "baseline": None,
         "timings_s": {"build": None, "predict": None, "summarise": None},
         "cache": {"artifact": None, "evidence": None},
         "runner": None,
@@ -71,12 +73,14 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
     """Add metrics with intervals, verdicts, and what was measured while predicting."""
     measured = evaluation.evidence.measured
     n, joules, tokens = len(evaluation.rows), measured["joules"], measured["tokens"]
+    # The speed of unpacked weights is not the artifact's.
+    as_stored = measured["runner"].get("evaluated_as", "stored") == "stored"
     return {
         **with_artifact(record, evaluation.artifact, measured["runner"]),
         "dataset": dict(evaluation.dataset),
         "metrics": {
             **{name: as_json(evaluation.estimate(name)) for name in evaluation.replicates},
-            **(_evaluation_rate(tokens, measured["predict_s"], n) if tokens else {}),
+            **(_evaluation_rate(tokens, measured["predict_s"], n) if as_stored and tokens else {}),
         },
         "evidence": {
             "keys": evaluation.evidence.keys,
@@ -104,6 +108,28 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
             "evidence": "computed" if evaluation.evidence.cache == "built" else "hit",
         },
     }
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of single predictions of the artifact as it is stored; None where nothing counts it."""
+
+    peak_rss_bytes: int | None
+    peak_device_bytes: int | None
+    joules: float | None
+
+
+def with_cost(record: dict[str, Any], cost: Cost) -> dict[str, Any]:
+    """Fill in what the evaluation could not say of memory and energy."""
+    known = {name: value for name, value in record["memory"].items() if value is not None}
+    peaks = {
+        "peak_rss_bytes": cost.peak_rss_bytes,
+        "peak_device_bytes": cost.peak_device_bytes,
+    }
+    filled = {**record, "memory": {**record["memory"], **peaks, **known}}
+    if record["energy"]["joules_per_sample"] is None and cost.joules is not None:
+        filled["energy"] = {"joules_per_sample": cost.joules, "provenance": "measured"}
+    return filled
 
 
 def with_latency(
@@ -191,8 +217,9 @@ def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
         "high": _finite(verdict.difference.high),
         "method": verdict.difference.method,
         "n": verdict.difference.n,
-        "quantized": verdict.quantized,
-        "reference": verdict.reference,
+        "quantized": _finite(verdict.quantized),
+        "reference": _finite(verdict.reference),
+        "exact": verdict.exact,
         "p_value": verdict.p_value,
         "flips": list(verdict.flips) if verdict.flips else None,
         "samples_to_decide": verdict.samples_to_decide,
@@ -220,7 +247,7 @@ def judged_together(records: Iterable[dict[str, Any]], alpha: float = 0.05) -> l
         if verdict["expected"] == "pass"
         and verdict["against"] == "reference"
         and verdict["p_value"] is not None
-        and verdict["low"] != verdict["high"]
+        and not verdict["exact"]
     ]
     fallen = []
     adjusted = holm([verdict["p_value"] for _, verdict in family])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Rows = list[dict[str, Any]]
-_HEADER = ("case", "verdict", "metric", "before", "after", "difference", "lost/won", "size", "time")
+_HEADER = ("case", "verdict", "metric", "before", "after", "difference", "flips", "size", "time")
 
 
 def as_table(rows: Rows) -> str:

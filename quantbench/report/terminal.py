@@ -29,8 +29,7 @@ def summary(
 
     for (model, dataset), group in groupby(sorted(records, key=study), key=study):
         members = sorted(group, key=lambda r: (_SEVERITY.index(_verdict(r)), r["scheme"]))
-        n = next((r["dataset"]["n"] for r in members if r["dataset"]["n"]), None)
-        yield f"{model} on {dataset}" + (f", {n} samples" if n else "")
+        yield f"{model} on {dataset}{_sizes(members)}"
         # One metric for the whole table: its name stands once, over the column.
         metric = next((name for r in members if (name := _headline(r))), "metric")
         flips = any(verdict["flips"] for record in members for verdict in record["verdicts"])
@@ -54,14 +53,24 @@ def summary(
 def _against_baseline(members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """How the cases stand to the last accepted run, and how that was compared."""
     for record in members:
+        if record.get("baseline"):
+            yield f"  {record['scheme']} against the baseline: {record['baseline']}"
         for verdict in record["verdicts"]:
             if verdict["against"] == "baseline":
                 paired = not verdict["method"].startswith("independent")
-                how = "same samples, in pairs" if paired else "by intervals: its evidence is gone"
+                how = "same samples, in pairs" if paired else "by intervals, not in pairs"
                 yield (
                     f"  {record['scheme']} against the baseline: {verdict['outcome']}, "
                     f"{_difference(verdict)} ({how})"
                 )
+
+
+def _sizes(members: Sequence[Mapping[str, Any]]) -> str:
+    """How many samples; of a sequential run cases differ."""
+    found = sorted({r["dataset"]["n"] for r in members if r["dataset"]["n"]})
+    if not found:
+        return ""
+    return f", {found[0]} samples" if len(found) == 1 else f", {found[0]} to {found[-1]} samples"
 
 
 def verdict_block(record: Mapping[str, Any]) -> str:

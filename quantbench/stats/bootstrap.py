@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REPLICATES = 1000
 SEED = 0
+_SEEN = 10  # draws beyond a quantile, below which it is not read off them
 _FEW = 20.0  # degrees of freedom below which a handful of samples carries the difference
 
 
@@ -80,7 +81,12 @@ class PairedBootstrap(Comparison):
 
     replicates: NDArray[np.float64]
     n: int
-    method: str = field(default="paired bootstrap, BCa", init=False)
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        """With the bootstrap's own estimate of the difference's bias."""
+        bias = float(np.mean(self._defined) - self.value) if self._defined.size else 0.0
+        return f"paired bootstrap, BCa, {self._defined.size} draws, bias {bias:+.1g}"
 
     @property
     def value(self) -> float:  # type: ignore[override]
@@ -131,9 +137,15 @@ class PairedBootstrap(Comparison):
             return self.value - unseen, self.value + unseen
         ends = []
         for tail in (alpha, 1 - alpha):
-            z = bias + float(ndtri(tail))
-            moved = float(ndtr(bias + z / max(1 - acceleration * z, 0.1)))
-            end = float(np.quantile(self._defined, moved))
-            stretch = float(stdtrit(max(freedom, 1.0), 0.975)) / 1.959964
-            ends.append(self.value + stretch * (end - self.value))
+            z = float(ndtri(tail))
+            moved = float(ndtr(bias + (bias + z) / max(1 - acceleration * (bias + z), 0.1)))
+            away = float(np.quantile(self._defined, moved)) - self.value
+            if alpha < _SEEN / len(self._defined):  # beyond what the draws can show
+                away = z * max(abs(away) / abs(z), self.spread / self.n**0.5)
+            stretch = float(stdtrit(max(freedom, 1.0), tail)) / z if z else 1.0
+            ends.append(self.value + stretch * away)
         return min(ends[0], self.value) - unseen, max(ends[1], self.value) + unseen
+
+    def p_at_most(self, bound: float) -> float:
+        """At least one over the draws: they can show no less."""
+        return max(super().p_at_most(bound), 1 / (len(self._defined) + 1))

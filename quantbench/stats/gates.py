@@ -32,6 +32,7 @@ class Verdict:
         samples_to_decide: how many samples would decide with 80 % power if the difference and its
             spread are what they seem; None where it is decided, or nothing can be said.
         against: the float reference, or the last accepted baseline.
+        exact: nothing in it is left to chance.
     """
 
     case: str
@@ -44,6 +45,7 @@ class Verdict:
     flips: tuple[int, int] | None = None
     samples_to_decide: int | None = None
     against: Against = "reference"
+    exact: bool = False
 
     def __bool__(self) -> bool:
         """Whether the case passed."""
@@ -87,6 +89,8 @@ def samples_to_decide(comparison: Comparison, gate: Gate) -> int | None:
     """
     from scipy.special import ndtri
 
+    if not all(map(math.isfinite, comparison.bounds(1 - gate.confidence))):
+        return None
     gain = -comparison.value if gate.lower_is_better else comparison.value
     distance = abs(gain + gate.margin)
     if distance == 0 or not math.isfinite(comparison.spread):

@@ -23,13 +23,17 @@ class PairedMeans(Comparison):
     Student's t, moved for skewness (Johnson, JASA 73, 1978), on as many degrees of freedom as the
     kurtosis leaves to the variance (Box, Biometrika 40, 1953): 2 n / (kurtosis - 1). Where these
     are fewer than 25, a handful of samples carries the difference, and no bound is claimed: the
-    interval is infinite. Assumes independent samples.
+    interval is infinite. Where nothing changed at all, what n samples do not show may still hit a
+    share of 1 - alpha^(1/n) of all, each by `scale`. Assumes independent samples.
 
     Attributes:
         differences: quantized - reference, [samples].
+        scale: the most that one sample is taken to change, where none did: the metric's range
+            over the samples.
     """
 
     differences: NDArray[np.float64]
+    scale: float = float("inf")
     method: str = "paired means, skewness-adjusted t (Johnson), Box's degrees of freedom"
 
     @property
@@ -49,7 +53,7 @@ class PairedMeans(Comparison):
 
     def mirrored(self) -> PairedMeans:
         """Of the negatives."""
-        return PairedMeans(-self.differences)
+        return PairedMeans(-self.differences, self.scale)
 
     @cached_property
     def _shape(self) -> tuple[float, float]:
@@ -65,6 +69,9 @@ class PairedMeans(Comparison):
         """One-sided bounds; infinite where too few samples carry the difference."""
         from scipy.special import stdtrit
 
+        if not self.differences.any() and np.isfinite(self.scale):
+            unseen = float(1 - alpha ** (1 / self.n)) * self.scale
+            return -unseen, unseen
         skewness, freedom = self._shape
         if freedom < _FEWEST:
             return -np.inf, np.inf

@@ -31,6 +31,18 @@ def test_an_undecided_verdict_says_what_would_settle_it(study: Study) -> None:
     )
 
 
+def test_another_failure_is_not_left_green_with_it(study: Study) -> None:
+    study.write("close")
+    path = study.path / "test_fake.py"
+    path.write_text(
+        path.read_text()
+        + "\n    def test_other(self, quantized):\n        assert False\n"
+        + "\n    def test_more(self, evaluation):\n        assert len(evaluation.rows) < 3\n"
+    )
+    result = study.run("-k", "close", "--quant-samples", "200", "--quant-inconclusive", "pass")
+    result.assert_outcomes(passed=2, failed=2)
+
+
 def test_an_undecided_verdict_can_be_left_green(study: Study) -> None:
     study.write("close", "worse")
     options = ("-k", "accuracy", "--quant-samples", "200", "--benchmark-json", "out.json")
@@ -99,14 +111,19 @@ def test_a_certain_verdict_stops_early_and_the_record_says_so(study: Study) -> N
     assert study.builds() == ["float", "worse", "same"]
 
 
-def test_what_cannot_be_looked_at_in_between_is_refused(study: Study) -> None:
+@pytest.mark.parametrize(("gate", "used"), [("perplexity", 400), ("lost", 64)])
+def test_what_has_no_such_bounds_is_judged_once_on_all(study: Study, gate: str, used: int) -> None:
     study.write("same")
     path = study.path / "test_fake.py"
     path.write_text(
-        path.read_text().replace('metric="accuracy", margin=0.05', 'metric="perplexity", margin=2')
+        path.read_text().replace('metric="accuracy", margin=0.05', f'metric="{gate}", margin=.9')
     )
-    result = study.run("-k", "accuracy and same", "--quant-sequential", "on")
-    result.stdout.fnmatch_lines(["*perplexity cannot be judged while its samples come in*"])
+    study.run(
+        *("-k", "accuracy and same", "--quant-sequential", "on", "--benchmark-json", "out.json")
+    ).assert_outcomes(passed=1)
+    record = records(study)["same"]
+    assert record["dataset"]["n"] == used
+    assert record["metrics"]["lost"]["n"] == used
 
 
 LATENCY = """
@@ -182,7 +199,17 @@ def test_without_the_accepted_evidence_intervals_are_compared(study: Study) -> N
         entry["evidence"] = ["0" * 64]
     (study.path / "baseline.json").write_text(json.dumps(baseline))
     result = study.run("-k", "accuracy", "--quant-baseline", "baseline.json")
-    result.stdout.fnmatch_lines(["*against the baseline: *(by intervals: its evidence is gone)"])
+    result.stdout.fnmatch_lines(["*against the baseline: *(by intervals, not in pairs)"])
+
+
+def test_a_case_that_the_baseline_lacks_is_named(study: Study) -> None:
+    study.write("drifting")
+    accepted(study)
+    study.write("drifting", "same")
+    result = study.run("-k", "accuracy", "--quant-baseline", "baseline.json")
+    result.stdout.fnmatch_lines(["*same against the baseline: not in it"])
+    both = ("--quant-baseline", "baseline.json", "--quant-sequential", "on")
+    assert study.run(*both).ret == 4
 
 
 def test_a_baseline_of_other_samples_is_refused(study: Study) -> None:

@@ -23,6 +23,9 @@ def judged(index: int, outcome: str, **known: Any) -> dict[str, Any]:
         "high": 0.0,
         "method": "m",
         "expected": "pass",
+        "against": "reference",
+        "flips": [123, 45],
+        "relative": False,
     }
     record = empty_record(CASES[index]) | {"metrics": {"accuracy": metric}, "verdicts": [verdict]}
     record["memory"] = {"weights_bytes": 168_400_000, "peak_rss_bytes": None}

@@ -64,6 +64,13 @@ def test_without_any_change_the_bound_is_the_rule_of_three() -> None:
     assert high == pytest.approx(3 / 150, rel=0.02)
 
 
+def test_a_p_value_is_never_less_than_the_draws_can_show() -> None:
+    sample = np.random.default_rng(0).normal(0, 0.1, 100)
+    pair = PairedBootstrap(resampling_weights(100) @ sample / 100, 100)
+    assert pair.p_at_most(-5.0) == pytest.approx(1 / 1001)
+    assert pair.bounds(1e-4)[0] < pair.bounds(0.01)[0], "beyond the draws, still wider"
+
+
 def test_mirrored_is_the_same_the_other_way_round() -> None:
     sample = np.random.default_rng(0).normal(0.1, 1, 100)
     one = PairedBootstrap(resampling_weights(100) @ sample / 100, 100)

@@ -119,19 +119,21 @@ def test_means_of_skewed_differences_hold_too(n: int) -> None:
     samples = -rng.gamma(1.0, 1.0, size=(STUDIES, n))
     bounds = np.array([PairedMeans(sample).bounds(ALPHA) for sample in samples])
     assert (bounds[:, 0] > truth).mean() <= most(ALPHA)
-    assert (bounds[:, 1] < truth).mean() <= most(ALPHA) + 0.01  # the short tail, at n = 50
+    short_tail = 0.01 if n == SIZES[0] else 0.0  # README, Limits
+    assert (bounds[:, 1] < truth).mean() <= most(ALPHA) + short_tail
 
 
-@pytest.mark.parametrize("n", [20, 200])
+@pytest.mark.parametrize("n", [5, 20, 200])
 def test_ratios_of_times_hold_with_outliers(n: int) -> None:
     """A tenth slower, on a machine that hiccups in one round of twenty."""
     rng = np.random.default_rng(n)
-    wrong = 0
+    found = []
     for _ in range(STUDIES):
         sides = rng.lognormal(0, 0.05, (2, n)) * np.where(rng.random((2, n)) < 0.05, 8, 1)
-        low, high = TimeRatio(1.1 * sides[0], sides[1]).bounds(ALPHA)
-        wrong += not low <= 0.1 <= high
-    assert wrong / STUDIES <= most(2 * ALPHA)
+        ratio = TimeRatio(1.1 * sides[0], sides[1])
+        tails = ratio.p_at_most(0.1), ratio.mirrored().p_at_most(-0.1)
+        found.append([p <= ALPHA for p in tails])
+    assert (np.mean(found, axis=0) <= most(ALPHA)).all()
 
 
 @pytest.mark.parametrize("flips", FLIP_RATES)

@@ -31,6 +31,11 @@ def test_a_handful_of_changed_samples_bounds_nothing() -> None:
     assert PairedMeans(np.zeros(1000)).bounds(0.05) == (-np.inf, np.inf)
 
 
+def test_answers_that_did_not_change_leave_the_rule_of_three() -> None:
+    low, high = PairedMeans(np.zeros(1000), scale=20.0).bounds(0.05)
+    assert -low == high == pytest.approx(20 * 3 / 1000, rel=0.01)
+
+
 def test_skewness_moves_the_interval_to_the_long_tail() -> None:
     sample = -np.random.default_rng(1).exponential(size=400)
     low, high = PairedMeans(sample).bounds(0.05)
@@ -48,12 +53,31 @@ def test_the_interval_of_times_is_that_of_the_rank_test() -> None:
             slow / (1 + bound),
             fast,
             alternative=alternative,
-            method="asymptotic",
-            use_continuity=False,
         ).pvalue
         assert p == pytest.approx(0.05, abs=0.003)
     assert low < ratio.value < high
     assert ratio.mirrored().bounds(0.05) == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_too_few_rounds_leave_the_bounds_open(n: int) -> None:
+    rounds = np.array([1.0 + 0.01 * i for i in range(n)])
+    low, high = TimeRatio(2 * rounds, rounds).bounds(0.01)
+    assert (low, high) == (-np.inf, np.inf)
+    assert TimeRatio(2 * rounds, rounds).p_at_most(0.0) >= 1 / math.comb(2 * n, n) - 1e-12
+
+
+def test_p_values_of_times_are_the_rank_tests() -> None:
+    rng = np.random.default_rng(4)
+    slow, fast = rng.lognormal(0.05, 0.1, 12), rng.lognormal(0, 0.1, 10)
+    for bound in (-0.1, 0.0, 0.04, 0.2):
+        expected = stats.mannwhitneyu(slow / (1 + bound), fast, alternative="greater").pvalue
+        assert TimeRatio(slow, fast).p_at_most(bound) == pytest.approx(expected)
+        low, _ = TimeRatio(slow, fast).bounds(0.05)
+        assert (low > bound) == (expected <= 0.05)
+    mirrored = TimeRatio(slow, fast).mirrored()
+    expected = stats.mannwhitneyu(slow / 1.3, fast, alternative="less").pvalue
+    assert mirrored.p_at_most(-0.3) == pytest.approx(expected)
 
 
 def test_one_slow_round_does_not_move_a_ratio() -> None:
