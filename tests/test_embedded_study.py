@@ -34,8 +34,9 @@ def test_the_float_detector_is_good_and_has_something_to_lose(bench: Bench) -> N
 def test_half_precision_changes_next_to_nothing(bench: Bench) -> None:
     reference, half = (bench.evaluate(case) for case in cases("digits_centernet")[:2])
     assert half.artifact.size_bytes < 0.7 * reference.artifact.size_bytes
-    verdict = non_inferior(half, reference, "AP", margin=0.005)
+    verdict = non_inferior(half, reference, "AP", margin=0.015)  # 300 scenes bound no less
     assert verdict, verdict
+    assert abs(verdict.difference.value) < 0.002
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.stats.familywise import holm
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
     from quantbench.artifacts import Artifact
     from quantbench.evaluation import Evaluation
+    from quantbench.metrics.footprint import Cost
     from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case
@@ -108,15 +108,6 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
             "evidence": "computed" if evaluation.evidence.cache == "built" else "hit",
         },
     }
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of single predictions of the artifact as it is stored; None where nothing counts it."""
-
-    peak_rss_bytes: int | None
-    peak_device_bytes: int | None
-    joules: float | None
 
 
 def with_cost(record: dict[str, Any], cost: Cost) -> dict[str, Any]:

@@ -1,0 +1,422 @@
+"""The first half of the path: from a case to its evidence, through the store.
+
+    source -> float model -> artifact -> runner -> evidence
+
+Each arrow is one method of `Workshop`, in this order; each result but the runner is kept in the
+store, so any step can be taken up by another process or another day.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from quantbench.artifacts import REFUSED, Artifact, Store, default_root
+from quantbench.catalog.sources import File, parse_source
+from quantbench.digests import digest_of
+from quantbench.errors import (
+    BuildError,
+    DataError,
+    PredictionError,
+    QuantbenchError,
+    UsageError,
+)
+from quantbench.evidence import ROWS, Evidence, blocks
+from quantbench.extensions import load, missing_extra
+from quantbench.metrics.energy import energy
+from quantbench.metrics.footprint import Cost, peak_memory
+from quantbench.overlap import ahead
+from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory
+from quantbench.settings import Machine
+from quantbench.stats.bootstrap import SEED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from quantbench.protocols import Dataset, Runner, Task
+    from quantbench.settings import Settings
+    from quantbench.study import Case, Detector, Model
+
+_T = TypeVar("_T")
+_WARM_UP_CALLS = 3
+_PROBES = 3  # samples that an artifact is checked with, where none calibrate it
+
+
+class Workshop:
+    """Makes what is judged; one instance a process."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
+        """Remember the settings; nothing is done yet. `say` is told what takes long."""
+        self.settings = settings
+        self._say = say
+        self._store = Store(settings.cache or default_root())
+        self._open: tuple[Case, Runner] | None = None
+        self._lent = False
+        self._samples: dict[tuple[Dataset, str], Sequence[Any]] = {}
+        self._digests: dict[Dataset, str] = {}
+        self._artifacts: dict[Case, Artifact] = {}
+        self._facts: dict[Case, Mapping[str, Any]] = {}
+        self._warmed_up: dict[Case, Cost] = {}
+        self._failures: dict[Case, QuantbenchError] = {}
+
+    def source(self, text: str) -> Artifact:
+        """The files of a source, fetched and verified."""
+        source = parse_source(text, self.settings.data)
+        fetch = self._guarded(f"fetching {text.partition('#')[0]}", source.fetch)
+        return self._store.get("source", source.ingredients(), fetch)
+
+    def float_model(self, model: Model) -> Artifact:
+        """What quantizers start from: the source's files, imported if they are foreign."""
+        source = self.source(model.source)
+        if model.importer is None:
+            return source
+        importer = load("importers", model.importer)()
+        ingredients = {
+            "source": source.sha256,
+            "importer": model.importer,
+            "version": importer.version,
+            "detector": _imported_as(model.detector),
+            "tools": _versions(importer.tools),
+        }
+        return self._store.get(
+            "float_model",
+            ingredients,
+            self._guarded(
+                f"importing {model.name}", lambda folder: importer.build(model, source.path, folder)
+            ),
+        )
+
+    def artifact(self, case: Case) -> Artifact:
+        """The quantized model, built and verified."""
+        return self._once(case, self._artifacts, self._artifact)
+
+    def _artifact(self, case: Case) -> Artifact:
+        float_model = self.float_model(case.model)
+        quantizer = load("quantizers", case.scheme.quantizer)()
+        calibration = self._calibration(case) if case.scheme.calibrated else []
+        self._check_disjoint(case, calibration)
+        ingredients = {
+            # Of files as they came the content, of imported ones what they were made from: a
+            # second import may differ in its last bits.
+            "float_model": float_model.key if case.model.importer else float_model.sha256,
+            "scheme": asdict(case.scheme),
+            "version": quantizer.version,
+            "calibration": [sample.fingerprint for sample in calibration],
+            "tools": _versions(quantizer.tools),
+        }
+        if calibration:  # what the quantizer sees is the samples as the task prepares them
+            ingredients["protocol"] = self._protocol(case)
+
+        def build(folder: Path) -> Mapping[str, Any]:
+            task = self.task(case)
+            probes = calibration or self.samples(case, "evaluation")[:_PROBES]
+            prepared = [task.prepare(sample) for sample in probes]
+            return dict(quantizer.build(float_model.path, case.scheme, prepared, folder))
+
+        return self._store.get("artifact", ingredients, self._guarded(f"building {case}", build))
+
+    def runner(self, case: Case) -> Runner:
+        """The opened artifact, kept open until another case asks for its own."""
+        if self._open is None or self._open[0] != case:
+            self.close()
+            self._open = case, self._opened(case)
+            self._facts[case] = self._open[1].facts()
+        return self._open[1]
+
+    @contextmanager
+    def warmed(self, case: Case, prepared: Any) -> Iterator[Runner]:
+        """The runner after a few predictions, whose peak memory is kept for the record.
+
+        Inside the block it stays open, whatever else is asked for.
+        """
+        runner = self.runner(case)
+        with (
+            peak_memory(case.device) as memory,
+            energy(case.device) as drawn,
+            _explained(f"running {case}", PredictionError),
+        ):
+            for _ in range(_WARM_UP_CALLS):
+                runner.predict(prepared)
+        joules = None if drawn.joules is None else drawn.joules / _WARM_UP_CALLS
+        self._warmed_up[case] = Cost(memory.peak_rss_bytes, memory.peak_device_bytes, joules)
+        self._lent = True
+        try:
+            yield runner
+        finally:
+            self._lent = False
+
+    def _opened(self, case: Case) -> Runner:
+        artifact = self.artifact(case)
+        opener = load("runners", case.model.runner)
+        with _explained(f"opening {case}", PredictionError):
+            opened: Runner = opener(artifact.path, self._machine(case))
+        return opened
+
+    def _machine(self, case: Case) -> Machine:
+        return Machine(self.settings.threads, case.device)
+
+    @contextmanager
+    def _borrowed(self, case: Case) -> Iterator[Callable[[], Runner]]:
+        """Opens the case's runner when it is first needed.
+
+        Two models are open at once only where a test holds one while another case is evaluated.
+        """
+        if not self._lent or (self._open is not None and self._open[0] == case):
+            yield lambda: self.runner(case)
+            return
+        with ExitStack() as opened:
+            yield cache(lambda: opened.enter_context(closing(self._opened(case))))
+
+    def evidence(self, case: Case, looks: int | None = None) -> Evidence:
+        """Rows for every evaluated sample, or those of the first so many blocks.
+
+        Predicted once for this artifact, shard by shard: what a killed run had finished stands.
+        """
+        artifact = self.artifact(case)
+        samples = self.samples(case, "evaluation")
+        runner_type = load("runners", case.model.runner)
+        runner = [
+            case.model.runner,
+            runner_type.variant(self._machine(case)),
+            _versions(runner_type.tools),
+        ]
+        shards = []
+        with self._borrowed(case) as opened:
+            cut = blocks(len(samples), growing=self.settings.sequential)[:looks]
+            for block in cut:
+                part = [samples[i] for i in block]
+                ingredients = {
+                    "artifact": artifact.sha256,
+                    "samples": [[sample.id, sample.fingerprint] for sample in part],
+                    "protocol": self._protocol(case),
+                    "runner": runner,
+                }
+                place = f", samples {block.start} to {block.stop} of {len(samples)}"
+                predict = partial(self._predicted, case, part, opened)
+                what = f"evaluating {case}{place if len(cut) > 1 else ''}"
+                guarded = self._guarded(what, predict, PredictionError)
+                shards.append(self._store.get("evidence", ingredients, guarded))
+        return Evidence(tuple(shards))
+
+    def _predicted(
+        self, case: Case, samples: Sequence[Any], opened: Callable[[], Runner], folder: Path
+    ) -> Mapping[str, Any]:
+        """Write the rows of these samples."""
+        task, runner = self.task(case), opened()
+        tokens = 0
+
+        def prepare(sample: Any) -> Any:
+            nonlocal tokens
+            prepared = task.prepare(sample)
+            tokens += len(getattr(prepared, "tokens", ()))
+            return prepared
+
+        with (
+            peak_memory(case.device) as memory,
+            energy(case.device) as drawn,
+            (folder / ROWS).open("w") as file,
+        ):
+            facts = dict(runner.facts())
+            started = time.perf_counter()
+            # Streamed: a data set's images need not fit in memory. While one sample is
+            # predicted, the next is prepared and the last one's answer is read.
+            with closing(ahead(prepare, ((sample,) for sample in samples))) as prepared:
+                answered = zip(samples, runner.predict_all(prepared), strict=True)
+                with closing(ahead(task.evidence, answered)) as rows:
+                    for row in rows:
+                        file.write(json.dumps(row, allow_nan=False) + "\n")
+            predict_s = time.perf_counter() - started
+        # What was not evaluated as it is stored says nothing about its memory or its energy.
+        as_stored = facts.get("evaluated_as", "stored") == "stored"
+        return {
+            "predict_s": round(predict_s, 3),
+            "tokens": tokens,
+            "peak_rss_bytes": memory.peak_rss_bytes if as_stored else None,
+            "peak_device_bytes": memory.peak_device_bytes if as_stored else None,
+            "joules": drawn.joules if as_stored else None,
+            "runner": facts,
+        }
+
+    def task(self, case: Case) -> Task:
+        """The case's task, on the model's own tokenizer or detector."""
+        made: Task = load("tasks", case.model.task)(case.model, self.float_model(case.model).path)
+        return made
+
+    def _protocol(self, case: Case) -> dict[str, Any]:
+        """How samples become inputs, and predictions rows: part of every key they touch."""
+        task = load("tasks", case.model.task)
+        return {
+            "task": case.model.task,
+            "version": task.version,
+            "tools": _versions(task.tools),
+            "model": task.identity(case.model),
+        }
+
+    def samples(self, case: Case, split: str) -> Sequence[Any]:
+        """The case's samples of a split; the last data set's are kept in memory.
+
+        Raises:
+            DataError: there are none.
+        """
+        dataset = case.dataset
+        if (dataset, split) not in self._samples:
+            if any(known != dataset for known, _ in self._samples):
+                self._samples.clear()
+            wanted = self.settings.samples
+            n = dataset.default_n if wanted is None else wanted or None
+            n = dataset.calibration_n if split == "calibration" else n
+            found = self._read(dataset, split, n)
+            if self.settings.sequential and split == "evaluation":
+                # Samples of a data set may come in any order: a stop must not depend on it.
+                found = [found[i] for i in np.random.default_rng(SEED).permutation(len(found))]
+            self._samples[dataset, split] = found
+        return self._samples[dataset, split]
+
+    def _read(self, dataset: Dataset, split: str, n: int | None) -> Sequence[Any]:
+        sources = {"evaluation": dataset.source}
+        if split == "calibration":
+            sources["calibration"] = dataset.calibration_source
+        files = {purpose: self._located(text) for purpose, text in sources.items() if text}
+        found = dataset.samples(files, split, n)
+        if not found:
+            raise DataError(f"{dataset.name} has no {split} samples")
+        return found
+
+    def _calibration(self, case: Case) -> Sequence[Any]:
+        """The samples that the scheme's seed draws.
+
+        Raises:
+            UsageError: the data set has no others to draw from.
+        """
+        first = self.samples(case, "calibration")
+        if case.scheme.seed == 0:
+            return first
+        every = self._read(case.dataset, "calibration", None)
+        if len(every) <= len(first):
+            raise UsageError(
+                f"{case.scheme.name} asks for another draw of calibration samples",
+                where=case.dataset.name,
+                expected=f"more than {len(first)} samples to draw from",
+                got=len(every),
+            )
+        drawn = np.random.default_rng(case.scheme.seed).permutation(len(every))[: len(first)]
+        return [every[i] for i in drawn]
+
+    def _digest(self, case: Case) -> str:
+        """Of all evaluated samples, hashed once for all cases of a data set."""
+        if case.dataset not in self._digests:
+            samples = self.samples(case, "evaluation")
+            # Sorted: a sequential run sees the same samples in another order.
+            listed = sorted([sample.id, sample.fingerprint] for sample in samples)
+            self._digests[case.dataset] = digest_of(listed)
+        return self._digests[case.dataset]
+
+    def sample(self, case: Case) -> Any:
+        """The first evaluation sample, prepared for the model."""
+        first = self.samples(case, "evaluation")[0]
+        with _explained(f"preparing {first.id} for {case}", DataError):
+            return self.task(case).prepare(first)
+
+    def close(self) -> None:
+        """Close the open runner."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+    def _located(self, text: str) -> Path:
+        """A data set's file or folder; what is on this disk already is read where it is."""
+        source = parse_source(text, self.settings.data)
+        if isinstance(source, File):
+            source.check()
+            return source.path
+        return self.source(text).path
+
+    def _check_disjoint(self, case: Case, calibration: Sequence[Any]) -> None:
+        if not calibration:
+            return
+        evaluated = {sample.digest: sample.id for sample in self.samples(case, "evaluation")}
+        shared = [sample.id for sample in calibration if sample.digest in evaluated]
+        if shared:
+            raise DataError(
+                f"{case} would be calibrated on samples that it is evaluated on",
+                where=case.dataset.name,
+                expected="no shared content",
+                got=f"{len(shared)} shared, first {shared[0]}",
+                remedy="take calibration samples from another split",
+            )
+
+    def _once(self, case: Case, done: dict[Case, _T], work: Callable[[Case], _T]) -> _T:
+        """Do the work for a case once; a failure is raised again without repeating it."""
+        if case in self._failures:
+            raise self._failures[case]
+        if case not in done:
+            try:
+                done[case] = work(case)
+            except QuantbenchError as error:
+                self._failures[case] = error
+                raise
+        return done[case]
+
+    def _guarded(
+        self,
+        what: str,
+        build: Callable[[Path], Mapping[str, Any] | None],
+        kind: type[QuantbenchError] = BuildError,
+    ) -> Callable[[Path], Mapping[str, Any] | None]:
+        def guarded(folder: Path) -> Mapping[str, Any] | None:
+            self._say(what)
+            with _explained(what, kind):
+                return build(folder)
+
+        return guarded
+
+
+_IMPORTED = ("size", "layout", "value_range", "mean", "std", "outputs")
+
+
+def _imported_as(detector: Detector | None) -> dict[str, Any] | None:
+    """What importers read of a detector's description."""
+    if detector is None:
+        return None
+    return {name: value for name, value in asdict(detector).items() if name in _IMPORTED}
+
+
+@contextmanager
+def _explained(what: str, kind: type[QuantbenchError]) -> Iterator[None]:
+    """Put what a dependency raises into quantbench's words.
+
+    What the operating system refuses while something is written is the store's to explain.
+    """
+    try:
+        yield
+    except QuantbenchError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in REFUSED:
+            raise
+        if isinstance(error, ModuleNotFoundError) and (lack := missing_extra(error.name)):
+            raise lack from error
+        raise kind(
+            f"{what} failed",
+            got=f"{type(error).__name__}: {error}",
+            remedy=MORE_MEMORY
+            if is_out_of_memory(error)
+            else "the traceback above this error is the tool's own",
+        ) from error
+
+
+def _versions(tools: Sequence[str]) -> dict[str, str]:
+    try:
+        return {tool: version(tool) for tool in tools}
+    except PackageNotFoundError as error:
+        if lack := missing_extra(error.name):
+            raise lack from error
+        raise
