@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from quantbench.errors import QuantbenchError
     from quantbench.evaluation import Evaluation, non_inferior
     from quantbench.stats.gates import Verdict
-    from quantbench.study import Case, Detector, Model, Scheme
+    from quantbench.study import Anchor, Case, Detector, Model, Scheme
 
 _HOMES = {
+    "Anchor": "quantbench.study",
     "Case": "quantbench.study",
     "CocoImages": "quantbench.catalog.datasets",
     "Detector": "quantbench.study",
@@ -32,6 +33,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Anchor",
     "Case",
     "CocoImages",
     "Detector",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROWS = "rows.jsonl"
 SHARD = 256  # samples: what a killed evaluation may lose
-_FIRST_LOOK = 64
+_FIRST_LOOK = 100
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ stakes a share of his capital on each difference being larger. If the claim hold
 not expected to grow, whatever he has seen, so the chance that it ever reaches 1 / alpha is at
 most alpha (Ville, 1939): one may look after every sample, and stop when one likes. Here the
 capital is spread over a grid of constant stakes, a mixture that needs no tuning; on differences
-of -1, 0 and 1 it depends on their counts alone.
+of -1, 0 and 1 it depends on their counts alone. What he had at his best counts.
 """
 
 from __future__ import annotations
@@ -58,21 +58,26 @@ class BettingDifference(Comparison):
         return BettingDifference(-self.differences)
 
     @cached_property
-    def _counts(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        values, counts = np.unique(self.differences, return_counts=True)
-        return values, counts
+    def _counts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The values, and how often each was seen after every change, [changes, values]."""
+        values, kinds = np.unique(self.differences, return_inverse=True)
+        seen = np.cumsum(kinds[:, None] == np.arange(len(values)), axis=0, dtype=np.float64)
+        # Where nothing changed for a while, only the last of these samples can be the highest.
+        changed = np.append(self.differences[1:] != self.differences[:-1], True)
+        return values, seen[changed]
 
     def capital(self, bound: float) -> float:
-        """What is left of 1 after betting against "the mean is at most `bound`", >= 0.
+        """The most that 1 ever grew to by betting against "the mean is at most `bound`", >= 1 / n.
 
-        On average at most 1 if the claim holds, at every sample size and every stop.
+        The chance that it reaches 1 / alpha if the claim holds is at most alpha, however many
+        samples are looked at: so the highest may stand for all, and bounds never widen again.
         """
-        values, counts = self._counts
+        values, seen = self._counts
         # The most that a difference of -1 can take is the whole stake.
         stakes = _STAKES / (1 + bound)
-        grown = counts @ np.log1p(np.outer(values - bound, stakes))
-        logarithm = float(np.logaddexp.reduce(grown) - np.log(len(stakes)))
-        return float(np.exp(min(logarithm, 700.0)))  # beyond that a float ends
+        grown = seen @ np.log1p(np.outer(values - bound, stakes))
+        highest = float(np.logaddexp.reduce(grown, axis=1).max() - np.log(len(stakes)))
+        return float(np.exp(min(highest, 700.0)))  # beyond that a float ends
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """The means that the bets against them have not refuted, from either side."""
