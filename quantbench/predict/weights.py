@@ -50,8 +50,9 @@ def kernels(model: Any) -> str:
 
 
 def held_bits(model: Any) -> dict[str, float]:
-    """Bits that each kind of packed layer holds for one weight in memory, scales included.
+    """Bits that each kind of packed layer holds for one weight in memory.
 
+    Scales are included, but for those of bitsandbytes, which are no tensors of the layer.
     A kernel that repacks says so here: an artifact of 4 bits that is held in 9 runs, and weighs,
     like one of 8.
     """
