@@ -99,7 +99,7 @@ class Scheme:
         raise UsageError(
             f"unknown scheme {name!r}",
             expected=", ".join(
-                [*chain(*_NAMED.values()), "{gptq,autogptq,hqq}_int{2,3,4,8}_g{group size}"]
+                [*chain(*_NAMED.values()), "gptq_int{2,3,4,8}_g{group size} (autogptq_, hqq_)"]
             )
             + "; with _s1, _s2, ... for other draws of calibration samples",
         )
