@@ -39,7 +39,7 @@ class CausalLMRunner:
     @staticmethod
     def variant(machine: Machine) -> str:
         """The device, the float type that it multiplies fast, and the version of the scoring."""
-        return f"{machine.device} {_float_type(machine.device)} 3"
+        return f"{machine.device} {_float_type(machine.device)} 4"
 
     def __init__(self, folder: Path, machine: Machine) -> None:
         """Load the model.

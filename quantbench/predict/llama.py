@@ -11,12 +11,24 @@ by Ainslie et al. (2023).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-    _Layer = tuple[Any, Tensor, Tensor]  # with its fused projections
+_PACKED_AT_MOST = 2**30  # bytes of decoder weights that may be held once more
+
+
+class _Layer(NamedTuple):
+    """A decoder layer with its products: from [tokens, inputs] to [tokens, outputs]."""
+
+    layer: Any
+    qkv: Callable[[Tensor], Tensor]
+    out: Callable[[Tensor], Tensor]
+    gate_up: Callable[[Tensor], Tensor]
+    down: Callable[[Tensor], Tensor]
 
 
 def is_llama(model: Any) -> bool:
@@ -46,7 +58,8 @@ class LlamaScorer:
     """Hidden states of asked positions, by a model's own weights.
 
     Projections that share an input become one matrix each; the model's layers keep views of it,
-    so that no weight is held twice.
+    so that no weight is held twice. Of a small model in bfloat16 on a processor the matrices are
+    laid out once more as oneDNN multiplies them, an eighth of the time saved.
     """
 
     def __init__(self, model: Any) -> None:
@@ -54,11 +67,14 @@ class LlamaScorer:
         self._model = model.model
         self._heads = model.config.num_attention_heads
         self._shared = model.config.num_key_value_heads
+        multiplier = _packed if _worth_packing(self._model) else _plain
         self._layers = [
-            (
+            _Layer(
                 layer,
-                _joined(attention.q_proj, attention.k_proj, attention.v_proj),
-                _joined(layer.mlp.gate_proj, layer.mlp.up_proj),
+                multiplier(_joined(attention.q_proj, attention.k_proj, attention.v_proj)),
+                multiplier(attention.o_proj.weight),
+                multiplier(_joined(layer.mlp.gate_proj, layer.mlp.up_proj)),
+                multiplier(layer.mlp.down_proj.weight),
             )
             for layer in self._model.layers
             for attention in (layer.self_attn,)
@@ -120,13 +136,14 @@ class LlamaScorer:
         self, each: _Layer, stream: Tensor, cosine: Tensor, sine: Tensor, asked: Tensor | None
     ) -> Tensor:
         """One decoder layer; after its attention only the `asked` positions go on."""
-        layer, qkv, gate_up = each
-        mixed = self._attend(layer, _norm(layer.input_layernorm, stream) @ qkv.T, cosine, sine)
+        layer = each.layer
+        projected = each.qkv(_norm(layer.input_layernorm, stream))
+        mixed = self._attend(layer, projected, cosine, sine)
         if asked is not None:
             mixed, stream = mixed[asked], stream[asked]
-        stream = stream + layer.self_attn.o_proj(mixed)
-        gated = _gated(_norm(layer.post_attention_layernorm, stream) @ gate_up.T)
-        return stream + layer.mlp.down_proj(gated)
+        stream = stream + each.out(mixed)
+        gated = _gated(each.gate_up(_norm(layer.post_attention_layernorm, stream)))
+        return stream + each.down(gated)
 
     def _attend(self, layer: Any, projected: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         """Causal attention of the fused projections, [batch * seq, (heads + 2 shared) * width]."""
@@ -211,6 +228,30 @@ def _joined(*linears: Any) -> Tensor:
         linear.weight = nn.Parameter(joined[first:last], requires_grad=False)
         first = last
     return joined
+
+
+def _worth_packing(decoder: Any) -> bool:
+    import torch
+
+    weights = [parameter for parameter in decoder.layers.parameters() if parameter.ndim > 1]
+    return (
+        torch.backends.mkldnn.is_available()
+        and all(w.device.type == "cpu" and w.dtype == torch.bfloat16 for w in weights)
+        and sum(w.nbytes for w in weights) <= _PACKED_AT_MOST
+    )
+
+
+def _packed(weight: Tensor) -> Callable[[Tensor], Tensor]:
+    """As torch's own compiler lays weights out that do not change."""
+    import torch
+
+    laid_out = torch.ops.mkldnn._reorder_linear_weight(weight.detach())  # noqa: SLF001
+    multiply = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
+    return lambda x: multiply(x, laid_out, None, "none", [], "")
+
+
+def _plain(weight: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda x: x @ weight.T
 
 
 def _range(like: Tensor, n: int) -> Tensor:

@@ -53,7 +53,20 @@ def test_the_models_layers_keep_their_weights(model: Any) -> None:
         getattr(attention, name).weight.untyped_storage().data_ptr()
         for name in ("q_proj", "k_proj", "v_proj")
     }
-    assert storages == {scorer._layers[0][1].untyped_storage().data_ptr()}  # noqa: SLF001
+    assert len(storages) == 1
+    assert scorer.apart(tokens) < 1e-5
+
+
+def test_weights_laid_out_for_the_processor_multiply_the_same(tiny_checkpoint: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_checkpoint, dtype=torch.bfloat16).eval()
+    scorer = LlamaScorer(model)
+    assert scorer.apart(torch.arange(48).view(2, 24)) < 0.02
+    weight = model.model.layers[0].mlp.down_proj.weight
+    x = torch.randn(5, weight.shape[1], generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.inference_mode():
+        assert torch.allclose(scorer._layers[0].down(x), x @ weight.T, atol=0.02)  # noqa: SLF001
 
 
 def llama(**changes: Any) -> Any:
