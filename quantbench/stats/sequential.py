@@ -67,7 +67,7 @@ class BettingDifference(Comparison):
         return values, seen[changed]
 
     def capital(self, bound: float) -> float:
-        """The most that 1 ever grew to by betting against "the mean is at most `bound`", >= 1 / n.
+        """The most that 1 ever grew to by betting against "the mean is at most `bound`", >= 1.
 
         The chance that it reaches 1 / alpha if the claim holds is at most alpha, however many
         samples are looked at: so the highest may stand for all, and bounds never widen again.
@@ -77,7 +77,7 @@ class BettingDifference(Comparison):
         stakes = _STAKES / (1 + bound)
         grown = seen @ np.log1p(np.outer(values - bound, stakes))
         highest = float(np.logaddexp.reduce(grown, axis=1).max() - np.log(len(stakes)))
-        return float(np.exp(min(highest, 700.0)))  # beyond that a float ends
+        return float(np.exp(min(max(highest, 0.0), 700.0)))  # beyond that a float ends
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """The means that the bets against them have not refuted, from either side."""

@@ -157,7 +157,7 @@ def highest_capital(drawn: Values, bound: float) -> float:
     logs = np.log1p(np.outer([-1 - bound, 1 - bound, -bound], stakes))
     kind = np.select([drawn == -1, drawn == 1], [0, 1], 2)
     paths = np.logaddexp.reduce(np.cumsum(logs[kind], axis=0), axis=1) - np.log(len(stakes))
-    highest = float(np.exp(paths.max()))
+    highest = max(1.0, float(np.exp(paths.max())))  # before the first sample it was 1
     assert BettingDifference(drawn).capital(bound) == pytest.approx(highest, rel=1e-9)
     return highest
 
