@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -256,6 +256,15 @@ def _judged(
     comparison: Comparison,
     against: Against = "reference",
 ) -> Verdict:
+    flips = _flips(evaluation, reference, gate.metric)
+    value = reference.value(gate.metric)
+    return replace(_verdict(evaluation, value, gate, comparison, against), flips=flips)
+
+
+def _verdict(
+    evaluation: Evaluation, was: float, gate: Gate, comparison: Comparison, against: Against
+) -> Verdict:
+    """What the comparison says to the gate; `was` is the value that it was compared with."""
     difference = comparison.interval(2 * gate.confidence - 1)
     outcome = outcome_of(difference, gate)
     oriented = comparison.mirrored() if gate.lower_is_better else comparison
@@ -266,9 +275,8 @@ def _judged(
         outcome=outcome,
         difference=difference,
         quantized=evaluation.value(gate.metric),
-        reference=reference.value(gate.metric),
+        reference=was,
         p_value=oriented.p_at_most(-gate.margin),
-        flips=_flips(evaluation, reference, gate.metric),
         samples_to_decide=samples_to_decide(comparison, gate) if undecided else None,
         against=against,
         exact=isinstance(comparison, Known),
@@ -319,18 +327,4 @@ def _judged_again(evaluation: Evaluation, accepted: Accepted, gate: Gate) -> Ver
     was = accepted.metrics[gate.metric]
     _check_scale(was.value, gate, evaluation.case)
     comparison = Independent(evaluation.estimate(gate.metric), was, relative=gate.relative)
-    difference = comparison.interval(2 * gate.confidence - 1)
-    oriented = comparison.mirrored() if gate.lower_is_better else comparison
-    outcome = outcome_of(difference, gate)
-    undecided = outcome == "inconclusive"
-    return Verdict(
-        case=str(evaluation.case),
-        gate=gate,
-        outcome=outcome,
-        difference=difference,
-        quantized=evaluation.value(gate.metric),
-        reference=was.value,
-        p_value=oriented.p_at_most(-gate.margin),
-        samples_to_decide=samples_to_decide(comparison, gate) if undecided else None,
-        against="baseline",
-    )
+    return _verdict(evaluation, was.value, gate, comparison, "baseline")

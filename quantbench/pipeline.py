@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +25,12 @@ from quantbench.stats.bootstrap import REPLICATES, SEED, resampling_weights
 from quantbench.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from quantbench.record.baseline import Entry
     from quantbench.settings import Settings
     from quantbench.study import Case
 
@@ -46,6 +47,11 @@ class Bench(Workshop):
         self._evaluations: dict[Case, Evaluation] = {}
         self._compared: set[Case] = set()
         self._times: dict[Case, NDArray[np.float64]] = {}
+
+    @cached_property
+    def _baseline(self) -> Mapping[str, Entry]:
+        """Read once for all cases; empty where none was given."""
+        return read_baseline(self.settings.baseline) if self.settings.baseline else {}
 
     def evaluate(self, case: Case) -> Evaluation:
         """Evidence and the replicates of every metric; of a sequential run, its first look."""
@@ -71,8 +77,6 @@ class Bench(Workshop):
     def timed(self, case: Case, seconds: Sequence[float]) -> None:
         """Remember the rounds that pytest-benchmark timed."""
         self._times[case] = np.array(seconds)
-        if case in self._evaluations:
-            self._evaluations[case].times_s = self._times[case]
 
     def record(self, case: Case) -> dict[str, Any]:
         """What this process knows of the case so far."""
@@ -202,10 +206,8 @@ class Bench(Workshop):
         Raises:
             RecordError: it was accepted on other data or under another protocol.
         """
-        if self.settings.baseline is None:
-            return None
         case = evaluation.case
-        entry = read_baseline(self.settings.baseline).get(str(case))
+        entry = self._baseline.get(str(case))
         if entry is None:
             return None
         entry.check(str(case), evaluation.dataset["sha256"], evaluation.protocol)

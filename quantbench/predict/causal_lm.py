@@ -188,9 +188,7 @@ class CausalLMRunner:
             trust_remote_code=False,
             output_loading_info=True,
         )
-        if lacking := [*found["missing_keys"], *found["mismatched_keys"]]:
-            # transformers leaves such layers random, and only prints it.
-            raise ValueError(f"no weights for {len(lacking)} of its tensors, e.g. {lacking[0]}")
+        _check_whole([*found["missing_keys"], *found["mismatched_keys"]])
         return model
 
     def _load_gptq(self) -> Any:
@@ -200,8 +198,7 @@ class CausalLMRunner:
         model = GPTQModel.load(str(self._folder), device=device, trust_remote_code=False).model
         model.tie_weights()  # not done where the head is left out of the files
         stored = stored_names(self._folder)
-        if lacking := [name for name, _ in model.named_parameters() if name not in stored]:
-            raise ValueError(f"no weights for {len(lacking)} of its tensors, e.g. {lacking[0]}")
+        _check_whole([name for name, _ in model.named_parameters() if name not in stored])
         return model
 
     def _check_head(self) -> None:
@@ -230,6 +227,12 @@ class CausalLMRunner:
                 got=f"id {highest}",
                 remedy="put the model's own tokenizer files beside its weights",
             )
+
+
+def _check_whole(lacking: list[str]) -> None:
+    """The libraries leave layers without weights random, and only print it."""
+    if lacking:
+        raise ValueError(f"no weights for {len(lacking)} of its tensors, e.g. {lacking[0]}")
 
 
 def _apart(model: Any, hidden: Callable[[Any], Any]) -> float:

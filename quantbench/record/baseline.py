@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import RecordError
-from quantbench.record.reading import estimate_of, read_json
+from quantbench.record.reading import estimate_of, read_json, refuse_newer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,14 +109,7 @@ def read_baseline(path: Path) -> dict[str, Entry]:
         raise RecordError(
             "no baseline", where=path, expected="a file that `quantbench accept out.json` wrote"
         )
-    if version > _VERSION:
-        raise RecordError(
-            "the baseline was written by a newer quantbench",
-            where=path,
-            expected=f"version {_VERSION} or older",
-            got=f"version {version}",
-            remedy="pip install --upgrade quantbench",
-        )
+    refuse_newer("baseline", path, version, _VERSION)
     try:
         return {
             case: Entry(

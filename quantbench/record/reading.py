@@ -50,6 +50,22 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def refuse_newer(what: str, path: Path, version: int, known: int) -> None:
+    """Make sure that this version can read the file.
+
+    Raises:
+        RecordError: a later one wrote it.
+    """
+    if version > known:
+        raise RecordError(
+            f"the {what} was written by a newer quantbench",
+            where=path,
+            expected=f"schema {known} or older",
+            got=f"schema {version}",
+            remedy="pip install --upgrade quantbench",
+        )
+
+
 def read_document(path: Path) -> dict[str, Any]:
     """The part of a `--benchmark-json` file that is quantbench's, in this version's form.
 
@@ -68,14 +84,7 @@ def read_document(path: Path) -> dict[str, Any]:
     version = document.get("schema")
     if not isinstance(version, int) or version < 1:
         raise RecordError("a record file without a version", where=path, got=repr(version))
-    if version > SCHEMA:
-        raise RecordError(
-            "the record file was written by a newer quantbench",
-            where=path,
-            expected=f"schema {SCHEMA} or older",
-            got=f"schema {version}",
-            remedy="pip install --upgrade quantbench",
-        )
+    refuse_newer("record file", path, version, SCHEMA)
     records = document.get("records")
     if not isinstance(records, list):
         raise RecordError("a record file without records", where=path)
