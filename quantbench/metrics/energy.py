@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-Provenance = Literal["measured", "unavailable"]
 
 
 @dataclass
@@ -17,12 +15,11 @@ class Energy:
     """Filled when the measured block ends.
 
     Attributes:
-        joules: what the whole board drew, its idle power included; None where nothing counts it.
-        provenance: `measured` by the board's counter, or `unavailable`: never a guess.
+        joules: what the whole board drew, its idle power included; None where nothing counts it:
+            never a guess.
     """
 
     joules: float | None = None
-    provenance: Provenance = "unavailable"
 
 
 @contextmanager
@@ -33,7 +30,7 @@ def energy(device: str) -> Iterator[Energy]:
     yield found
     after = _millijoules() if before is not None else None
     if before is not None and after is not None:
-        found.joules, found.provenance = (after - before) / 1000, "measured"
+        found.joules = (after - before) / 1000
 
 
 def _millijoules() -> int | None:
