@@ -24,6 +24,13 @@ def test_symmetric_differences_get_students_interval() -> None:
     assert (low, high) == pytest.approx(expected, rel=1e-3)
 
 
+def test_an_intervals_ends_are_one_sided_bounds() -> None:
+    """A 90 % interval is what a gate at 95 % looks at, from either side."""
+    pair = PairedMeans(np.random.default_rng(0).normal(0.1, 1.0, 200))
+    interval = pair.interval(0.9)
+    assert (interval.low, interval.high) == pytest.approx(pair.bounds(0.05))
+
+
 def test_a_handful_of_changed_samples_bounds_nothing() -> None:
     sample = np.zeros(1000)
     sample[:3] = -5.0
