@@ -58,7 +58,7 @@ def test_divergence_is_scipys_over_the_whole_vocabulary_and_never_more(
     merged = divergence(*listed(quantized, most), *listed(float_model, most))
     assert 0 <= merged <= exact + 1e-9
     rounded = (listed(np.round(side, 6), most) for side in (quantized, float_model))
-    assert divergence(*next(rounded), *next(rounded)) <= exact + 1e-5
+    assert divergence(*next(rounded), *next(rounded)) <= exact + 1e-4
 
 
 def test_divergence_without_a_common_token_is_a_number() -> None:
