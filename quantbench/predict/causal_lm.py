@@ -39,7 +39,7 @@ class CausalLMRunner:
     @staticmethod
     def variant(machine: Machine) -> str:
         """The device, the float type that it multiplies fast, and the version of the scoring."""
-        return f"{machine.device} {_float_type(machine.device)} 4"
+        return f"{machine.device} {_float_type(machine.device)} 5"
 
     def __init__(self, folder: Path, machine: Machine) -> None:
         """Load the model.
@@ -90,7 +90,10 @@ class CausalLMRunner:
         prompts = list(prepared)
         if prompts:
             self._check_tokens(prompts)
-            yield from score_all(*self._scorer, prompts)
+            model, hidden = self._scorer
+            alone = self._machine.device == "cpu" and isinstance(hidden, LlamaScorer)
+            threads = self._machine.threads if alone else 1
+            yield from score_all(model, hidden, prompts, threads=threads)
 
     def decoder(self, prepared: Prompt) -> Callable[[], None]:
         """A call that says the next 16 tokens after a prompt that is already in the cache.

@@ -13,22 +13,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from quantbench.predict.products import product_kind
 
+if TYPE_CHECKING:
     from torch import Tensor
 
-_PACKED_AT_MOST = 2**30  # bytes of decoder weights that may be held once more
+    from quantbench.predict.products import Product
 
 
 class _Layer(NamedTuple):
-    """A decoder layer with its products: from [tokens, inputs] to [tokens, outputs]."""
+    """A decoder layer with its products."""
 
     layer: Any
-    qkv: Callable[[Tensor], Tensor]
-    out: Callable[[Tensor], Tensor]
-    gate_up: Callable[[Tensor], Tensor]
-    down: Callable[[Tensor], Tensor]
+    qkv: Product
+    out: Product
+    gate: Product
+    up: Product
+    down: Product
 
 
 def is_llama(model: Any) -> bool:
@@ -39,6 +40,8 @@ def is_llama(model: Any) -> bool:
         return False  # spread over devices, or not loaded yet: transformers knows its ways
     if getattr(model.config, "model_type", None) != "llama" or model.config.hidden_act != "silu":
         return False
+    if model.model.rotary_emb.rope_type in {"dynamic", "longrope"}:
+        return False  # its rotations change with the longest sequence seen so far
     linears = [
         module
         for layer in model.model.layers
@@ -57,9 +60,8 @@ def is_llama(model: Any) -> bool:
 class LlamaScorer:
     """Hidden states of asked positions, by a model's own weights.
 
-    Projections that share an input become one matrix each; the model's layers keep views of it,
-    so that no weight is held twice. Of a small model in bfloat16 on a processor the matrices are
-    laid out once more as oneDNN multiplies them, an eighth of the time saved.
+    Queries, keys and values become one matrix; the model's layers keep views of it, so that no
+    weight is held twice.
     """
 
     def __init__(self, model: Any) -> None:
@@ -67,14 +69,15 @@ class LlamaScorer:
         self._model = model.model
         self._heads = model.config.num_attention_heads
         self._shared = model.config.num_key_value_heads
-        multiplier = _packed if _worth_packing(self._model) else _plain
+        product = product_kind([w for w in self._model.layers.parameters() if w.ndim > 1])
         self._layers = [
             _Layer(
                 layer,
-                multiplier(_joined(attention.q_proj, attention.k_proj, attention.v_proj)),
-                multiplier(attention.o_proj.weight),
-                multiplier(_joined(layer.mlp.gate_proj, layer.mlp.up_proj)),
-                multiplier(layer.mlp.down_proj.weight),
+                product(_joined(attention.q_proj, attention.k_proj, attention.v_proj)),
+                product(attention.o_proj.weight),
+                product(layer.mlp.gate_proj.weight),
+                product(layer.mlp.up_proj.weight),
+                product(layer.mlp.down_proj.weight),
             )
             for layer in self._model.layers
             for attention in (layer.self_attn,)
@@ -141,9 +144,9 @@ class LlamaScorer:
         mixed = self._attend(layer, projected, cosine, sine)
         if asked is not None:
             mixed, stream = mixed[asked], stream[asked]
-        stream = stream + each.out(mixed)
-        gated = _gated(each.gate_up(_norm(layer.post_attention_layernorm, stream)))
-        return stream + each.down(gated)
+        stream = each.out.plus(mixed, stream)
+        normed = _norm(layer.post_attention_layernorm, stream)
+        return each.down.plus(each.up.times(normed, each.gate.silu(normed)), stream)
 
     def _attend(self, layer: Any, projected: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         """Causal attention of the fused projections, [batch * seq, (heads + 2 shared) * width]."""
@@ -178,13 +181,13 @@ def _attention_by_products(query: Tensor, key: Tensor, value: Tensor, scaling: f
     shared = key.shape[2]
     group = heads // shared
     query = query.view(batch, seq, shared, group, width).permute(0, 2, 3, 1, 4)
-    query = (query * scaling).reshape(batch * shared, group * seq, width)
+    query = query.reshape(batch * shared, group * seq, width)
     key = key.permute(0, 2, 3, 1).reshape(batch * shared, width, seq)
     value = value.permute(0, 2, 1, 3).reshape(batch * shared, seq, width)
-    scores = torch.bmm(query, key).view(-1, seq, seq)
-    later = torch.ones(seq, seq, dtype=torch.bool).triu(1)
-    scores.masked_fill_(later, float("-inf"))
-    weights = scores.softmax(-1).view(batch * shared, group * seq, seq)
+    later = query.new_full((seq, seq), float("-inf")).triu(1).repeat(group, 1)
+    scores = torch.baddbmm(later, query, key, alpha=scaling)
+    # Its kernel for bfloat16 takes twice as long as the way through float32.
+    weights = scores.float().softmax(-1).to(value.dtype)
     mixed = torch.bmm(weights, value).view(batch, shared, group, seq, width)
     return mixed.permute(0, 3, 1, 2, 4).reshape(batch, seq, heads, width)
 
@@ -203,17 +206,20 @@ def _rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return out
 
 
-def _gated(projected: Tensor) -> Tensor:
-    from torch.nn import functional
-
-    gate, up = projected.chunk(2, dim=-1)
-    return functional.silu(gate).mul_(up)
-
-
 def _norm(module: Any, x: Tensor) -> Tensor:
+    """RMSNorm (Zhang and Sennrich, 2019) of x, [tokens, hidden].
+
+    torch's own makes float32 copies of a bfloat16 input; batch normalisation does not, and with
+    tokens for channels and a mean of zero it divides each token by its root mean square.
+    """
+    import torch
     from torch.nn import functional
 
-    return functional.rms_norm(x, (x.shape[-1],), module.weight, module.variance_epsilon)
+    tokens, hidden = x.shape
+    squares = torch.linalg.vector_norm(x, dim=1, dtype=torch.float32).square_().div_(hidden)
+    nothing = squares.new_zeros(tokens)
+    scaled = functional.batch_norm(x[None], nothing, squares, eps=module.variance_epsilon)
+    return scaled[0].mul_(module.weight)
 
 
 def _joined(*linears: Any) -> Tensor:
@@ -228,30 +234,6 @@ def _joined(*linears: Any) -> Tensor:
         linear.weight = nn.Parameter(joined[first:last], requires_grad=False)
         first = last
     return joined
-
-
-def _worth_packing(decoder: Any) -> bool:
-    import torch
-
-    weights = [parameter for parameter in decoder.layers.parameters() if parameter.ndim > 1]
-    return (
-        torch.backends.mkldnn.is_available()
-        and all(w.device.type == "cpu" and w.dtype == torch.bfloat16 for w in weights)
-        and sum(w.nbytes for w in weights) <= _PACKED_AT_MOST
-    )
-
-
-def _packed(weight: Tensor) -> Callable[[Tensor], Tensor]:
-    """As torch's own compiler lays weights out that do not change."""
-    import torch
-
-    laid_out = torch.ops.mkldnn._reorder_linear_weight(weight.detach())  # noqa: SLF001
-    multiply = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
-    return lambda x: multiply(x, laid_out, None, "none", [], "")
-
-
-def _plain(weight: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda x: x @ weight.T
 
 
 def _range(like: Tensor, n: int) -> Tensor:

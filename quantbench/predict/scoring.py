@@ -1,12 +1,15 @@
 """Log-probabilities of target tokens under a causal language model, many prompts at once.
 
 Nothing is computed that no target needs: the last token of a prompt is never fed, padding stands
-on the right where causal attention hides it, and only target positions meet the vocabulary.
+on the right where causal attention hides it, and only target positions meet the vocabulary. On a
+processor each core scores batches of its own: cores that share a batch wait for each other at
+every step of a layer, a tenth of the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from quantbench.predict.llama import LlamaScorer, is_llama
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 TOP = 64  # likeliest tokens kept of each target position
 _TOKENS_AT_ONCE = {
-    "cpu": 1024,
+    "cpu": 768,
     "cuda": 16384,
 }  # what a core's cache, or a GPU's units, are filled by
 Hidden = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
@@ -42,13 +45,40 @@ def plain(model: Any) -> Hidden:
     return hidden
 
 
-def score_all(model: Any, hidden: Hidden, prompts: Sequence[Prompt]) -> Iterator[Answer]:
-    """Score prompts in batches of similar length; the answers keep the given order."""
+def score_all(
+    model: Any, hidden: Hidden, prompts: Sequence[Prompt], *, threads: int = 1
+) -> Iterator[Answer]:
+    """Score prompts in batches of similar length; the answers keep the given order.
+
+    Args:
+        model: a loaded causal language model.
+        hidden: its hidden states; called by several threads at once where `threads` says so.
+        prompts: what to score.
+        threads: batches scored at once, each by one core. With 1, torch divides the work.
+    """
+    found = list(batches(prompts, _TOKENS_AT_ONCE.get(model.device.type, 768)))
+
+    def answered(batch: list[int]) -> list[Answer]:
+        return _divided(model, hidden, [prompts[i] for i in batch])
+
+    scored = _each_on_a_core(answered, found, threads) if threads > 1 else map(answered, found)
     answers: dict[int, Answer] = {}
-    for batch in batches(prompts, _TOKENS_AT_ONCE.get(model.device.type, 1024)):
-        scored = _divided(model, hidden, [prompts[i] for i in batch])
-        answers.update(zip(batch, scored, strict=True))
+    for batch, some in zip(found, scored, strict=True):
+        answers.update(zip(batch, some, strict=True))
     yield from (answers[i] for i in range(len(prompts)))
+
+
+def _each_on_a_core(
+    answered: Callable[[list[int]], list[Answer]], found: list[list[int]], threads: int
+) -> Iterator[list[Answer]]:
+    import torch
+
+    divided = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(answered, found)
+    finally:
+        torch.set_num_threads(divided)
 
 
 def batches(prompts: Sequence[Prompt], tokens_at_once: int) -> Iterator[list[int]]:

@@ -53,7 +53,10 @@ class LastWord:
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(self._folder)
+        tokenizer = AutoTokenizer.from_pretrained(self._folder).backend_tokenizer
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
 
     def prepare(self, sample: Passage) -> Prompt:
         """Tokenize context and target jointly; the target keeps its leading space.
@@ -70,9 +73,9 @@ class LastWord:
             raise DataError(
                 "a passage needs a context and a last word", where=sample.id, got=repr(text)
             )
-        encoded = self._tokenizer(text, return_offsets_mapping=True)
+        encoded = self._tokenizer.encode(text)
         # Tokens that a tokenizer adds at the end (end of text) cover no characters.
-        ends = [end for _, end in encoded["offset_mapping"]]
+        ends = [end for _, end in encoded.offsets]
         while ends and ends[-1] == 0:
             ends.pop()
         start = next((i for i, end in enumerate(ends) if end > split), 0)
@@ -83,7 +86,7 @@ class LastWord:
                 expected="a tokenizer that keeps the whole passage, in more than one token",
                 got=repr(text),
             )
-        return Prompt(tuple(encoded["input_ids"][: len(ends)]), start)
+        return Prompt(tuple(encoded.ids[: len(ends)]), start)
 
     def evidence(self, sample: Passage, prediction: Mapping[str, Sequence[Any]]) -> Row:
         """What the model said of each target token (`predict/scoring.py` names it).

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantbench.predict.llama import LlamaScorer, is_llama
+from quantbench.predict.products import PackedProduct, PlainProduct
 from quantbench.predict.scoring import batches, plain, score, score_all
 from quantbench.tasks.last_word import Prompt
 
@@ -84,6 +85,8 @@ def test_other_arithmetic_is_left_to_transformers() -> None:
     assert not is_llama(llama(attention_bias=True))
     assert not is_llama(llama(mlp_bias=True))
     assert not is_llama(llama(hidden_act="gelu"))
+    dynamic = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
+    assert not is_llama(llama(rope_parameters=dynamic))
     other = GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=50))
     assert not is_llama(other)
 
@@ -126,6 +129,43 @@ def test_the_likeliest_tokens_are_kept_in_order(model: Any) -> None:
         assert answer["top_ids"][place] == expected.indices.tolist()
         assert answer["top_logprobs"][place] == pytest.approx(expected.values.tolist(), abs=1e-4)
         assert answer["greedy"][place] == answer["top_ids"][place][0]
+
+
+def test_cores_that_score_side_by_side_answer_in_order_and_alike() -> None:
+    """More batches than threads, of several lengths; torch has its threads back afterwards."""
+    hidden, divided = LlamaScorer(made := llama().eval()), torch.get_num_threads()
+    prompts = [Prompt(tuple(range(1 + i % 7, 30 + i % 13)), 20 + i % 3) for i in range(70)]
+    one, two = (list(score_all(made, hidden, prompts, threads=n)) for n in (1, 2))
+    assert torch.get_num_threads() == divided
+    for alone, beside in zip(one, two, strict=True):
+        assert alone["greedy"] == beside["greedy"]
+        assert alone["logprobs"] == pytest.approx(beside["logprobs"], abs=1e-5)
+
+    def broken(tokens: Any, rows: Any, positions: Any) -> Any:
+        raise ValueError("no such batch")
+
+    with pytest.raises(ValueError, match="no such batch"):
+        list(score_all(made, broken, prompts, threads=2))
+    assert torch.get_num_threads() == divided
+
+
+@pytest.mark.parametrize("kind", [PlainProduct, PackedProduct])
+def test_a_product_and_its_step_are_rounded_once_or_twice(kind: Any) -> None:
+    """Against float64; torch's own two steps in bfloat16 are the measure of what is lost."""
+    generator = torch.Generator().manual_seed(1)
+    x, weight, other = (
+        torch.randn(shape, generator=generator).bfloat16() for shape in ((9, 64), (32, 64), (9, 32))
+    )
+    product, exact = kind(weight), x.double() @ weight.double().T
+    rounding = 2**-8
+    for found, meant in (
+        (product(x), exact),
+        (product.plus(x, other), exact + other),
+        (product.times(x, other), exact * other),
+        (product.silu(x), torch.nn.functional.silu(exact)),
+    ):
+        assert found.dtype == torch.bfloat16
+        assert ((found - meant).abs() <= 2 * rounding * (exact.abs() * (1 + other.abs()) + 1)).all()
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_one_prompt_is_an_error(model: Any) -> None:
