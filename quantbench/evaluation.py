@@ -46,6 +46,7 @@ class Evaluation:
             join when the reference is evaluated.
         per_sample: of those metrics that are means over samples, each sample's part, [rows].
         lower_is_better: metrics for which an increase is a loss.
+        changes: the samples that departed furthest from the reference (`Task.changes`).
         signed: metrics of which 0 is not the least.
         dataset: `name`, `n`, `sha256`; of a sequential evaluation also `of`, all there are.
         artifact: the evaluated artifact.
@@ -71,6 +72,7 @@ class Evaluation:
     summarise_s: float
     per_sample: dict[str, NDArray[Any]] = field(default_factory=dict)
     explanation: Mapping[str, Any] = field(default_factory=dict)
+    changes: Sequence[Mapping[str, Any]] = ()
     signed: frozenset[str] = frozenset()
     costs: Mapping[str, int] = field(default_factory=dict)
     times_s: NDArray[np.float64] | None = None

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _REPLICATES = "replicates.npz"
 _EXPLANATION = "explanation.json"
+_CHANGES = "changes.json"
 
 
 class Bench(Workshop):
@@ -170,16 +171,21 @@ class Bench(Workshop):
         ingredients = {
             "evidence": [evaluation.evidence.sha256, reference.evidence.sha256],
             "rows": len(rows),
+            "examples": self.settings.examples,
             **self._summed(evaluation.case),
         }
 
         def agree(folder: Path) -> None:
             agreed: dict[str, Any] = dict(task.agree(rows, theirs, resampling_weights(len(rows))))
             np.savez(folder / _REPLICATES, **agreed)
+            samples = {sample.id: sample for sample in self.samples(evaluation.case, "evaluation")}
+            changes = task.changes(samples, rows, theirs, self.settings.examples)
+            (folder / _CHANGES).write_text(json.dumps(changes, allow_nan=False))
 
         what = f"comparing {evaluation.case} with {reference.case.scheme.name}"
         kept = self._store.get("agreement", ingredients, self._guarded(what, agree))
         evaluation.replicates |= _arrays(kept.path / _REPLICATES)
+        evaluation.changes = json.loads((kept.path / _CHANGES).read_text())
         evaluation.per_sample |= task.per_sample(rows, theirs)
 
     def _check_anchor(self, reference: Evaluation) -> None:

@@ -178,5 +178,13 @@ class Task(Protocol):
         named here (AP, perplexity) is resampled as a whole.
         """
 
+    def changes(
+        self, samples: Mapping[str, Any], rows: Sequence[Row], reference: Sequence[Row], most: int
+    ) -> list[dict[str, Any]]:
+        """At most `most` samples that changed most against the float model's rows, as JSON.
+
+        `samples` by id; each change has `id`, `change`, and what both models said.
+        """
+
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         """What the loss is made of: JSON for the record, by name."""

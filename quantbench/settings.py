@@ -23,6 +23,7 @@ OPTIONS = {
     "baseline": "file of `quantbench accept`: no case may be worse than what it accepted either",
     "inconclusive": "'fail' (default) or 'pass': what an undecided verdict does to its test",
     "sequential": "'on' to stop a case as soon as its verdict is certain (default: off)",
+    "examples": "samples that changed most, kept in a case's record to be seen (default: 10)",
     "familywise": "'holm' (default): the passes of a run hold together; 'none': each by itself",
 }
 _WORDS = {  # option: its words, the default first
@@ -59,6 +60,7 @@ class Settings:
         sequential: samples come in random order, block by block, until the verdict is certain.
         holm: passes that do not hold together make the run red.
         cache: folder of the store; None for the platform's cache directory.
+        examples: changed samples a case, with their pictures or texts, in the record.
         required: requirements whose lack is an error instead of a skip.
         threads: of every runner.
     """
@@ -71,6 +73,7 @@ class Settings:
     inconclusive_passes: bool = False
     sequential: bool = False
     holm: bool = True
+    examples: int = 10
     required: frozenset[str] = frozenset()
     threads: int = 1
 
@@ -120,6 +123,7 @@ def parse_settings(
         schemes=_words(given["schemes"]) or None,
         samples=_samples(given["samples"]),
         data=data,
+        examples=_examples(given["examples"]),
         required=required,
         threads=usable_threads(environment),
     )
@@ -141,6 +145,14 @@ def _samples(text: str | None) -> int | None:
         return None if text is None else 0
     if not text.isdecimal() or int(text) == 0:
         raise UsageError("--quant-samples", expected="a positive number, or 'all'", got=repr(text))
+    return int(text)
+
+
+def _examples(text: str | None) -> int:
+    if text is None:
+        return Settings.examples
+    if not text.isdecimal():
+        raise UsageError("--quant-examples", expected="a number, 0 for none", got=repr(text))
     return int(text)
 
 

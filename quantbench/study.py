@@ -126,6 +126,7 @@ class Detector:
         size: (height, width) of the input in pixels.
         decoder: name of the output family (`tasks/decoders/`), or `module:function`.
         category_ids: the data set's id of each output channel, in their order.
+        labels: a name for each of them, for people; none where they have none.
         value_range: (low, high): what pixel values 0 and 255 are mapped to.
         mean: of each input channel, in the value range.
         std: of each input channel, in the value range.
@@ -155,12 +156,19 @@ class Detector:
     anchor_scale: float = 4.0
     outputs: tuple[tuple[str, str], ...] = ()
     operating_points: tuple[tuple[float, float], ...] = ((0.5, 0.5), (0.01, 0.5))
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a label map that is no bijection, and words that mean nothing."""
         if len(set(self.category_ids)) != len(self.category_ids):
             raise UsageError(
                 "two output channels have the same category id", got=list(self.category_ids)
+            )
+        if self.labels and len(self.labels) != len(self.category_ids):
+            raise UsageError(
+                "a detector needs a label for each of its categories, or none",
+                expected=f"{len(self.category_ids)} labels",
+                got=len(self.labels),
             )
         for name, known in _DETECTOR_WORDS.items():
             if getattr(self, name) not in known:

@@ -6,8 +6,9 @@
 The same checkpoint (the embedded SmolLM2 unless another folder is named), passages, float type
 and threads. lm-evaluation-harness runs at several batch sizes and its best counts. Tools and batch
 sizes take turns, and the median of the rounds counts: machines that others use drift by a tenth
-from minute to minute. `pairs/s` is scoring alone, tokenization included, loading and one passage to warm up excluded, as both
-tools see it; the ratio is that of pairs/s. Needs lm-eval 0.4.13 (`tox -e lm_eval`; it shares no environment with litert-torch).
+from minute to minute. `pairs/s` is scoring alone, tokenization included, loading and one passage
+to warm up excluded, as both tools see it; the ratio is that of pairs/s. Needs lm-eval 0.4.13
+(`tox -e lm_eval`; it shares no environment with litert-torch).
 """
 
 from __future__ import annotations

@@ -16,6 +16,10 @@ _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _VAL2017 = "COCO val2017"
 
 
+def _names(ids: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(CATEGORIES.get(i, f"unused {i}") for i in ids)
+
+
 def _detector(
     name: str, source: str, importer: str | None, detector: Detector, **more: object
 ) -> Model:
@@ -38,6 +42,7 @@ _DIGITS_CENTERNET = _detector(
         size=(160, 160),
         decoder="centernet",
         category_ids=tuple(range(1, 11)),
+        labels=tuple("0123456789"),
         value_range=(0.0, 1.0),
         strides=(4,),
     ),
@@ -57,6 +62,7 @@ _CENTERNET_MOBILENETV3 = _detector(
         size=(512, 512),
         decoder="centernet_sides",
         category_ids=_COCO_80,
+        labels=_names(_COCO_80),
         fit="letterbox",
         strides=(4,),
         outputs=(("heatmap", "keypoints"), ("sides", "wh")),
@@ -77,6 +83,7 @@ _NANODET = _detector(
         size=(416, 416),
         decoder="nanodet",
         category_ids=_COCO_80,
+        labels=_names(_COCO_80),
         mean=(103.53, 116.28, 123.675),
         std=(57.375, 57.12, 58.395),
         channels="bgr",
@@ -98,6 +105,7 @@ _SSD_UINT8 = _detector(
         size=(300, 300),
         decoder="tflite_postprocess",
         category_ids=_COCO_90,
+        labels=_names(_COCO_90),
         value_range=(-1.0, 1.0),
         fit="stretch",
         # The op's outputs have no names of their own but these.
@@ -136,6 +144,7 @@ def _object_detection(size: int, fit: Fit) -> Detector:
         size=(size, size),
         decoder="tf2_detection",
         category_ids=_COCO_90,
+        labels=_names(_COCO_90),
         fit=fit,
         outputs=_SAID,
     )
@@ -178,6 +187,7 @@ _KAGGLE = (
                 size=(size, size),
                 decoder="tf2_detection_pixels",
                 category_ids=_COCO_90,
+                labels=_names(_COCO_90),
                 fit="letterbox_corner",
                 outputs=(
                     ("detection_boxes", "output_0"),
@@ -204,6 +214,7 @@ def _detr(name: str, handle: str, published: float) -> Model:
             size=(800, 1333),
             decoder="detr",
             category_ids=_COCO_91,
+            labels=_names(_COCO_91),
             value_range=(0.0, 1.0),
             layout="nchw",
             fit="letterbox_corner",

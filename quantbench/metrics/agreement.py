@@ -46,13 +46,7 @@ def summarise(
         - `lost`: share of the float model's objects without a confident partner, in [0, 1].
         - `gained`: confident detections without a partner, per object of the float model, >= 0.
     """
-    paired = [
-        {
-            "truths": _confident(was["detections"]),
-            "detections": [said for said in row["detections"] if _area(said) > 0],
-        }
-        for row, was in zip(rows, reference, strict=True)
-    ]
+    paired = _as_truths(rows, reference)
     matches = match(paired, categories, areas=_EVERYTHING)
     found = average_precision.summarise(matches, weights)
     image, said, was = _pairs(paired, matches.values())
@@ -66,8 +60,7 @@ def summarise(
 
     pairs = over_images(np.ones(len(image)))
     both = over_images(scores >= CONFIDENT)
-    objects = np.array([len(row["truths"]) for row in paired], dtype=np.float64)
-    shown = np.array([len(_confident(row["detections"])) for row in rows], dtype=np.float64)
+    objects, shown = _counted(paired)
     return {
         "agreement_AP": found["AP"],
         "agreement_IoU": ratio(over_images(overlap), pairs, weights),
@@ -75,6 +68,36 @@ def summarise(
         "lost": ratio(objects - both, objects, weights),
         "gained": ratio(shown - both, objects, weights),
     }
+
+
+def changed(
+    rows: Sequence[Row], reference: Sequence[Row], categories: Sequence[int]
+) -> NDArray[np.float64]:
+    """Of each image, the confident objects that only one of the two models shows, [images]."""
+    paired = _as_truths(rows, reference)
+    image, said, _ = _pairs(paired, match(paired, categories, areas=_EVERYTHING).values())
+    confident = np.array([box["score"] >= CONFIDENT for box in said], dtype=np.float64)
+    both = np.bincount(image, confident, minlength=len(rows))
+    objects, shown = _counted(paired)
+    return objects + shown - 2 * both
+
+
+def _as_truths(rows: Sequence[Row], reference: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows whose truths are the float model's confident detections."""
+    return [
+        {
+            "truths": _confident(was["detections"]),
+            "detections": [said for said in row["detections"] if _area(said) > 0],
+        }
+        for row, was in zip(rows, reference, strict=True)
+    ]
+
+
+def _counted(paired: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Confident objects of each image: the float model's, and the quantized model's."""
+    objects = np.array([len(row["truths"]) for row in paired], dtype=np.float64)
+    shown = np.array([len(_confident(row["detections"])) for row in paired], dtype=np.float64)
+    return objects, shown
 
 
 def _confident(detections: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -32,6 +32,8 @@ def empty_record(case: Case) -> dict[str, Any]:
         "artifact": None,
         "metrics": {},
         "explanation": {},
+        "examples": [],
+        "labels": _labels(case),
         "verdicts": [],
         "expected": case.expected,
         "latency": None,
@@ -51,6 +53,14 @@ def empty_record(case: Case) -> dict[str, Any]:
         "build": {},
         "error": None,
     }
+
+
+def _labels(case: Case) -> dict[str, str]:
+    """Names of a detector's categories by their ids."""
+    detector = case.model.detector
+    if detector is None:
+        return {}
+    return dict(zip(map(str, detector.category_ids), detector.labels, strict=False))
 
 
 def with_artifact(
@@ -88,6 +98,7 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
             "protocol": evaluation.protocol,
         },
         "explanation": dict(evaluation.explanation),
+        "examples": [dict(change) for change in evaluation.changes],
         "verdicts": [verdict_as_json(verdict, evaluation.case) for verdict in evaluation.verdicts],
         "memory": {
             "weights_bytes": measured["runner"]["weights_bytes"],
@@ -261,6 +272,8 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
         known: Any = earlier.get(name)
         if name == "cache":
             result[name] = {key: _first_made(known[key], value[key]) for key in value}
+        elif name == "examples":
+            result[name] = known or value
         elif name == "verdicts":
             result[name] = [*known, *(verdict for verdict in value if verdict not in known)]
         elif name == "error":

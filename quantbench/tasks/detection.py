@@ -11,6 +11,7 @@ from quantbench.errors import PredictionError, UsageError
 from quantbench.metrics import agreement, average_precision
 from quantbench.metrics.lost_precision import lost_precision
 from quantbench.metrics.matching import AREAS, match
+from quantbench.tasks.changes import changed_pictures
 from quantbench.tasks.decoders import decoder_digest, find_decoder
 from quantbench.tasks.pictures import fitted, in_picture
 
@@ -58,7 +59,8 @@ class Detection:
         if model.detector is None:
             return {}
         described = asdict(model.detector)
-        del described["operating_points"]  # asked of rows that are there already
+        for later in ("operating_points", "labels"):  # asked of rows that are there already
+            del described[later]
         return {**described, "decoder_file": decoder_digest(model.detector.decoder)}
 
     def prepare(self, sample: Picture | Photo) -> NDArray[np.float32]:
@@ -135,6 +137,12 @@ class Detection:
         """Nothing: neither AP nor agreement is a mean over pictures."""
         del rows, reference
         return {}
+
+    def changes(
+        self, samples: Mapping[str, Any], rows: Sequence[Row], reference: Sequence[Row], most: int
+    ) -> list[dict[str, Any]]:
+        """Pictures and boxes (`tasks/changes.py`)."""
+        return changed_pictures(samples, rows, reference, self._detector.category_ids, most)
 
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         """`lost_AP50`: what the missing precision is made of (`metrics/lost_precision.py`)."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from quantbench.errors import DataError, PredictionError
 from quantbench.metrics import language
+from quantbench.tasks.changes import changed_passages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,6 +124,17 @@ class LastWord:
         if reference is None:
             return language.per_passage(rows)
         return language.agreement_per_passage(rows, reference)
+
+    def changes(
+        self, samples: Mapping[str, Any], rows: Sequence[Row], reference: Sequence[Row], most: int
+    ) -> list[dict[str, Any]]:
+        """Passages and likeliest words (`tasks/changes.py`)."""
+
+        def word(token: int) -> str:
+            text: str = self._tokenizer.decode([token], skip_special_tokens=False)
+            return text
+
+        return changed_passages(samples, rows, reference, word, most)
 
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         """Nothing yet."""

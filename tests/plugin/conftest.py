@@ -151,6 +151,10 @@ class Task:
             return language.per_passage(rows)
         return language.agreement_per_passage(rows, reference)
 
+    def changes(self, samples, rows, reference, most):
+        moved = [now["id"] for now, was in zip(rows, reference) if now["ranks"] != was["ranks"]]
+        return [{"id": sample, "change": 1} for sample in moved[:most]]
+
     def explain(self, rows):
         return {"samples": len(rows)}
 
