@@ -30,6 +30,18 @@ class _Explained(click.Group):
             ctx.exit(2)
 
 
+def _put(text: str, output: Path | None) -> None:
+    """To the file, or to standard output."""
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"cannot write {output}: {error}") from error
+    click.echo(f"written: {output}", err=True)
+
+
 @click.group(cls=_Explained, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="quantbench", prog_name="quantbench")
 def main() -> None:
@@ -54,14 +66,51 @@ def accept(records: Path, output: Path | None, *, times: bool) -> None:
     for record in document["records"]:
         if record["case"] not in baseline["cases"]:
             click.echo(f"left out, for it has no evidence: {record['case']}", err=True)
-    if output is None:
-        click.echo(text, nl=False)
+    _put(text, output)
+
+
+@main.command(
+    epilog="Examples: quantbench report out.json -o report.html; "
+    "quantbench report out.json --format png -o figures"
+)
+@click.argument("records", nargs=-1, type=_FILE, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "markdown", "csv", "json", "png"]),
+    default="html",
+    show_default=True,
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write, of png the folder; default: standard output.",
+)
+def report(records: tuple[Path, ...], form: str, output: Path | None) -> None:
+    """Show the cases of RECORDS files: one self-contained page, or tables and figures alone."""
+    from quantbench.report import exports
+    from quantbench.report.reports import gathered
+
+    views, runs = gathered(records)
+    if form == "png":
+        if output is None:
+            raise click.UsageError("figures are files: name a folder with -o")
+        try:
+            written = exports.write_pngs(views, output)
+        except OSError as error:
+            raise click.UsageError(f"cannot write {output}: {error}") from error
+        click.echo(f"{len(written)} figures in {output}", err=True)
         return
-    try:
-        output.write_text(text)
-    except OSError as error:
-        raise click.UsageError(f"cannot write {output}: {error}") from error
-    click.echo(f"accepted into {output}", err=True)
+    if form == "html":
+        from quantbench.report.page import as_html as write
+    else:
+        write = {
+            "markdown": exports.as_markdown,
+            "csv": exports.as_csv,
+            "json": exports.as_json,
+        }[form]
+    _put(write(views, runs), output)
 
 
 @main.command(epilog="Example: quantbench compare main.json branch.json --format markdown")

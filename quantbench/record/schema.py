@@ -28,6 +28,8 @@ def empty_record(case: Case) -> dict[str, Any]:
         "scheme": case.scheme.name,
         "task": case.model.task,
         "device": case.device,
+        "bits": case.scheme.bits,
+        "reference": str(case.reference) if case.model.reference else None,
         "dataset": {"name": case.dataset.name, "n": None, "sha256": None},
         "artifact": None,
         "metrics": {},
@@ -141,7 +143,8 @@ def with_latency(
 
     Args:
         record: what is known so far.
-        timing: pytest-benchmark's statistics: `median`, `iqr`, `q1`, `q3` in seconds, `rounds`.
+        timing: pytest-benchmark's statistics: `median`, `iqr`, `min`, `q1`, `q3`, `max` in seconds,
+            `rounds`.
         sample: where it has `tokens`, their number over the time is the metric `tokens_per_s`,
             with the quartiles of the rounds for an interval.
         facts: of the runner that was timed.
@@ -149,6 +152,10 @@ def with_latency(
     latency = {
         "median_ns": round(timing.median * 1e9),
         "iqr_ns": round(timing.iqr * 1e9),
+        "min_ns": round(timing.min * 1e9),
+        "q1_ns": round(timing.q1 * 1e9),
+        "q3_ns": round(timing.q3 * 1e9),
+        "max_ns": round(timing.max * 1e9),
         "rounds": timing.rounds,
         "threads": facts["threads"],
         "delegate": facts["delegate"],

@@ -25,7 +25,7 @@ def as_table(rows: Rows) -> str:
 def as_markdown(rows: Rows) -> str:
     """A table of GitHub's Markdown; what could end a cell is escaped."""
     lines = [_HEADER, tuple("---" for _ in _HEADER), *map(_cells, rows)]
-    text = "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
+    text = "\n".join(f"| {' | '.join(map(escaped, line))} |" for line in lines)
     return "\n".join([text, "", *_notes(rows)]) + "\n"
 
 
@@ -83,5 +83,6 @@ def _ratio(value: float | None) -> str:
     return "-" if value is None else f"x{value:.2f}"
 
 
-def _escaped(cell: str) -> str:
+def escaped(cell: str) -> str:
+    """A text that cannot end its cell, nor become a tag."""
     return cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -6,12 +6,10 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from quantbench.report.views import SEVERITY, headline_of, judged_of, verdict_word
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-_SEVERITY = (
-    *("error", "fail", "inconclusive", "error, declared", "fail, declared", "not judged", "pass"),
-)
 
 
 def summary(
@@ -28,10 +26,10 @@ def summary(
         return record["model"], record["dataset"]["name"]
 
     for (model, dataset), group in groupby(sorted(records, key=study), key=study):
-        members = sorted(group, key=lambda r: (_SEVERITY.index(_verdict(r)), r["scheme"]))
+        members = sorted(group, key=lambda r: (SEVERITY.index(verdict_word(r)), r["scheme"]))
         yield f"{model} on {dataset}{_sizes(members)}"
         # One metric for the whole table: its name stands once, over the column.
-        metric = next((name for r in members if (name := _headline(r))), "metric")
+        metric = next((name for r in members if (name := headline_of(r))), "metric")
         flips = any(verdict["flips"] for record in members for verdict in record["verdicts"])
         header = ("scheme", "verdict", metric, "difference", *["flips"] * flips, "MB", "latency")
         rows = [_row(record, metric, flips=flips) for record in members]
@@ -142,43 +140,20 @@ def _difference(verdict: Mapping[str, Any]) -> str:
     return f"{scale * verdict['difference']:+.{places}f} [{low}, {high}]{unit}"
 
 
-def _headline(record: Mapping[str, Any]) -> str | None:
-    """The judged metric, or the task's first where nothing was judged."""
-    judged = _judged(record)
-    names = (name for name in record["metrics"] if not name.endswith("_per_s"))
-    return str(judged["metric"]) if judged else next(names, None)
-
-
-def _judged(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The first verdict on quality; times and bytes have columns of their own."""
-    of_quality = (v for v in record["verdicts"] if v["metric"] in record["metrics"])
-    return next((v for v in of_quality if v["against"] == "reference"), None)
-
-
 def _row(record: Mapping[str, Any], metric: str, *, flips: bool) -> tuple[str, ...]:
-    judged = _judged(record)
-    name = _headline(record)
+    judged = judged_of(record)
+    name = headline_of(record)
     value = _interval(record["metrics"][name]) if name else "-"
     size = record["memory"]["weights_bytes"]
     return (
         record["scheme"],
-        _verdict(record),
+        verdict_word(record),
         value if name in {None, metric} else f"{name} {value}",
         _difference(judged) if judged else "-",
         *(["/".join(map(str, judged["flips"])) if judged and judged["flips"] else "-"] * flips),
         f"{size / 1e6:.1f}" if size else "-",
         _milliseconds(record["latency"]),
     )
-
-
-def _verdict(record: Mapping[str, Any]) -> str:
-    if record["error"]:
-        return "error, declared" if record["expected"] == "error" else "error"
-    outcomes = {verdict["outcome"] for verdict in record["verdicts"]}
-    if not outcomes:
-        return "not judged"
-    worst = next(outcome for outcome in ("fail", "inconclusive", "pass") if outcome in outcomes)
-    return "fail, declared" if worst == "fail" and record["expected"] == "fail" else worst
 
 
 def _interval(numbers: Mapping[str, Any]) -> str:

@@ -1,0 +1,161 @@
+"""How figures look: one style, colours that colour-blind readers tell apart, SVG or PNG out.
+
+Colours are Okabe and Ito's ("Color Universal Design", 2008); every series has a marker of its own
+too. In SVG the ink is the page's own colour, so that figures follow it into the dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from quantbench.report.views import View
+
+WIDTH = 5.4  # inches; 518 CSS pixels
+_INK, _FAINT = "#1b1b1f", "#c9c9cf"  # replaced by the page's in SVG
+_COLOURS = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
+    *("#7A6FF0", "#8C6D31", "#999999", "#A6CE39"),
+)
+_MARKERS = "osD^vPX<>p"
+OUTCOME_COLOURS = {
+    "pass": "#009E73",
+    "fail": "#D55E00",
+    "fail, declared": "#D55E00",
+    "inconclusive": "#E69F00",
+}
+_STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": _INK,
+    "axes.grid": True,
+    "axes.labelcolor": _INK,
+    "axes.labelsize": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "grid.color": _FAINT,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",
+    "text.color": _INK,
+    "text.parse_math": False,  # a name with a dollar sign is a name
+    "axes.facecolor": "none",
+    "axes.titlesize": 10,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with what is said about it.
+
+    Attributes:
+        name: for files and tests, e.g. `size`.
+        title: what it shows, with the unit.
+        caption: what the data say, made from them.
+        figure: matplotlib's.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Any
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The style, for figures made and written inside."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def blank(height: float, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+    """A figure of the page's width, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(1, columns, **options)
+
+
+def rows_height(n: int) -> float:
+    """Inches for n labelled rows and an axis."""
+    return 0.9 + 0.3 * max(n, 2)
+
+
+def looks(cases: Sequence[View]) -> dict[str, dict[str, str]]:
+    """Colour and marker of each scheme of a study."""
+    return {
+        case.scheme: {
+            "color": _COLOURS[i % len(_COLOURS)],
+            "marker": _MARKERS[i % len(_MARKERS)],
+        }
+        for i, case in enumerate(cases)
+    }
+
+
+def legend(figure: Any, handles: Sequence[Any] | None = None) -> None:
+    """Below the axes, where it hides nothing."""
+    options = {"handles": handles} if handles else {}
+    figure.legend(loc="outside lower center", ncols=2, handletextpad=0.4, **options)
+
+
+def bars(axes: Any, labels: Sequence[str], values: Sequence[float], **style: Any) -> None:
+    """Horizontal bars, first on top, with their labels."""
+    axes.barh(range(len(values)), values, height=0.62, **style)
+    named_rows(axes, labels)
+
+
+def named_rows(axes: Any, labels: Sequence[str]) -> None:
+    """One label a row, first on top."""
+    axes.set_yticks(range(len(labels)), [clipped(label) for label in labels])
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+
+
+def clipped(label: str) -> str:
+    """A name that leaves room for the data."""
+    return label if len(label) <= 28 else f"{label[:27]}…"  # noqa: PLR2004 - characters of a row
+
+
+def write_beside(axes: Any, y: float, x: float, text: str) -> None:
+    """A number at the end of its bar."""
+    axes.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=9)
+
+
+def as_svg(drawn: Drawn, place: str = "") -> str:
+    """The `<svg>` element, its ids unlike other figures', its ink the page's."""
+    import matplotlib as mpl
+
+    file = io.StringIO()
+    with styled(), mpl.rc_context({"svg.hashsalt": f"{place} {drawn.name}"}):
+        drawn.figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = text.replace("'DejaVu Sans'", "sans-serif")
+    return text.replace(_INK, "currentColor").replace(_FAINT, "var(--faint)")
+
+
+def as_png(drawn: Drawn) -> bytes:
+    """On white, with its title, 160 dots an inch."""
+    file = io.BytesIO()
+    with styled():
+        drawn.figure.suptitle(drawn.title, fontsize=10)
+        drawn.figure.savefig(file, format="png", dpi=160, facecolor="white")
+    return file.getvalue()

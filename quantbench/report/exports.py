@@ -1,0 +1,138 @@
+"""The cases of record files in other forms than a page: Markdown, CSV, JSON, pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, size
+from quantbench.report.tables import escaped
+from quantbench.report.views import outcome, studies_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from quantbench.report.views import View
+
+Runs = "Sequence[Mapping[str, Any]]"
+
+
+def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence, a table for each study, and what was skipped (GitHub's Markdown)."""
+    lines = [f"**{escaped(outcome(views))}**", ""]
+    studies = studies_of(views)
+    # Worst study first, as the cases are.
+    order = {(v.model, v.dataset, v.device, v.run): -i for i, v in enumerate(reversed(views))}
+    for study in sorted(studies, key=lambda s: order[s.model, s.dataset, s.device, s.run]):
+        members = [view for view in views if view in study.cases]
+        metric = study.metric or "metric"
+        header = ("scheme", "verdict", metric, "difference", "margin", "flips", "size", "latency")
+        lines += [f"### {escaped(study.title)}", "", _row(header), _row(["---"] * len(header))]
+        lines += [_row(map(escaped, _cells(view, metric))) for view in members]
+        lines += [""]
+        for view in members:
+            if view.error:
+                first = next(iter(view.error[1].splitlines()), "")
+                lines += [f"- {escaped(f'{view.scheme}: {view.error[0]}: {first}')}"]
+        lines += [""] if lines[-1] else []
+    for run in runs:
+        for reason, cases in run["skipped"].items():
+            lines.append(f"Skipped {len(cases)}: {escaped(reason)}")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _row(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(view: View, metric: str) -> tuple[str, ...]:
+    value = estimate(view.quality)
+    return (
+        view.scheme,
+        view.verdict,
+        value if view.headline in {None, metric} else f"{view.headline} {value}",
+        difference(view.judged),
+        margin(view.judged) if view.judged else "-",
+        flips(view.judged),
+        size(view.weights_bytes) + _ratio(view.size_ratio),
+        milliseconds(view.latency_s) + _ratio(view.latency_ratio),
+    )
+
+
+def _ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f" (x{ratio:.2f})"
+
+
+def as_csv(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
+    """One line a case and metric, numbers in full; a cell that a spreadsheet would run is text."""
+    del runs
+    file = io.StringIO()
+    rows = [row for view in views for row in _flat(view)]
+    writer = csv.DictWriter(file, fieldnames=list(_COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
+    return file.getvalue()
+
+
+_COLUMNS = (
+    *("run", "case", "model", "scheme", "dataset", "device", "n", "verdict"),
+    *("metric", "value", "low", "high", "confidence", "method"),
+    *("difference", "difference_low", "difference_high", "margin", "outcome", "lost", "won"),
+    *("weights_bytes", "artifact_bytes", "peak_bytes", "latency_s", "joules", "energy", "error"),
+)
+
+
+def _flat(view: View) -> list[dict[str, Any]]:
+    names = ("run", "case", "model", "scheme", "dataset", "device", "n", "verdict")
+    costs = ("weights_bytes", "artifact_bytes", "peak_bytes", "latency_s", "joules", "energy")
+    base = {name: getattr(view, name) for name in (*names, *costs)}
+    base["error"] = view.error[0] if view.error else None
+    judged = {j.metric: j for j in reversed(view.judgements) if j.against == "reference"}
+    rows = []
+    for metric, number in view.metrics.items():
+        row = {**base, "metric": metric, "value": number.value, "low": number.low}
+        row |= {"high": number.high, "confidence": number.confidence, "method": number.method}
+        if metric in judged:
+            by = judged[metric]
+            row |= {"difference": by.difference, "difference_low": by.low}
+            row |= {"difference_high": by.high, "margin": by.margin, "outcome": by.outcome}
+            row |= dict(zip(("lost", "won"), by.flips, strict=True)) if by.flips else {}
+        rows.append(row)
+    return rows or [base]
+
+
+def _inert(value: Any) -> Any:
+    """Spreadsheets take a text that starts like a formula for one."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in set("=+-@\t\r") else value
+
+
+def as_json(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
+    """The lines of the CSV as objects, beside outcome and runs."""
+    rows = [row for view in views for row in _flat(view)]
+    whole = {"outcome": outcome(views), "runs": list(runs), "cases": rows}
+    return json.dumps(whole, indent=1, allow_nan=False) + "\n"
+
+
+def write_pngs(views: Sequence[View], folder: Path) -> list[Path]:
+    """Every figure of every study, a file each."""
+    from quantbench.report.drawing import as_png
+    from quantbench.report.figures import drawn
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for study in studies_of(views):
+        stem = "-".join(filter(None, (study.model, study.dataset, study.device, study.run)))
+        for figure in drawn(study):
+            path = folder / f"{_file_name(stem)}-{figure.name}.png"
+            path.write_bytes(as_png(figure))
+            written.append(path)
+    return written
+
+
+def _file_name(text: str) -> str:
+    """Letters, digits and `._-` alone: names out of a file never become paths unchecked."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in text)
+    return kept.lstrip(".")[:120] or "study"

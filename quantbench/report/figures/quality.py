@@ -1,0 +1,320 @@
+"""What quantization costs: differences, flips, and where the loss lies."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from quantbench.report.drawing import (
+    OUTCOME_COLOURS,
+    Drawn,
+    blank,
+    legend,
+    looks,
+    named_rows,
+    rows_height,
+    write_beside,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quantbench.report.views import Judgement, Study, View
+
+_IOU = re.compile(r"AP(\d\d)")
+_AREAS = ("small", "medium", "large")
+_CATEGORIES = 14  # rows of the per-class figure
+# The published studies' figures, and what they should have been.
+_CORRECTED = (
+    ("precision_iou0.01_score0.5", "AP", "precision at IoU .01, score .5", "COCO's AP"),
+    ("top1", "accuracy", "first token alone", "whole word"),
+    (
+        "evaluation_tokens_per_s",
+        "prefill_tokens_per_s",
+        "tokens/s of the whole evaluation",
+        "tokens/s of the model, warmed up",
+    ),
+)
+
+
+def differences(study: Study) -> Drawn | None:
+    """Forest plot of the paired differences, the margin drawn in."""
+    known = [
+        (case, case.judged)
+        for case in study.cases
+        if case.judged and not case.is_reference and case.judged.difference is not None
+    ]
+    metrics = {(judged.metric, judged.relative) for _, judged in known}
+    if not known or len(metrics) > 1:
+        return None
+    figure, axes = blank(rows_height(len(known)))
+    for row, (case, judged) in enumerate(known):
+        _interval(axes, row, case, judged)
+    axes.axvline(0, color="#1b1b1f", linewidth=0.9)
+    named_rows(axes, [case.scheme for case, _ in known])
+    (metric, relative), judged = metrics.pop(), known[0][1]
+    axes.set_xlabel(
+        f"difference in {metric} to the float model" + (" (share of it)" if relative else "")
+    )
+    words = [f"{case.scheme} {case.verdict}" for case, _ in known if case.verdict != "pass"]
+    return Drawn(
+        "differences",
+        f"Difference in {metric}, quantized less float, on the same samples",
+        f"Bars are intervals whose ends are one-sided bounds at {judged.confidence:.0%}; the short "
+        "upright line is the margin of each case, beyond which it fails. "
+        + (f"Not passing: {'; '.join(words)}." if words else "All pass."),
+        figure,
+    )
+
+
+def _interval(axes: Any, row: int, case: View, judged: Judgement) -> None:
+    colour = OUTCOME_COLOURS.get(case.verdict, "#999999")
+    value = judged.difference or 0.0
+    low = value if judged.low is None else judged.low
+    high = value if judged.high is None else judged.high
+    marker = {"pass": "o", "inconclusive": "D"}.get(case.verdict, "X")
+    axes.plot([low, high], [row, row], color=colour, linewidth=2.4, solid_capstyle="butt")
+    axes.plot(value, row, marker=marker, color=colour, markersize=6, markeredgecolor="#1b1b1f")
+    margin = judged.margin if judged.lower_is_better else -judged.margin
+    axes.plot([margin, margin], [row - 0.36, row + 0.36], color="#1b1b1f", linewidth=1.6)
+
+
+def flips(study: Study) -> Drawn | None:
+    """Answers lost to the left, won to the right."""
+    known = [
+        (case, case.judged.flips, case.judged.n)
+        for case in study.cases
+        if case.judged and case.judged.flips and not case.is_reference
+    ]
+    if not known:
+        return None
+    figure, axes = blank(rows_height(len(known)))
+    for row, (_, (lost, won), _) in enumerate(known):
+        axes.barh(row, -lost, height=0.6, color="#D55E00")
+        axes.barh(row, won, height=0.6, color="#0072B2")
+        axes.annotate(
+            str(lost),
+            (-lost, row),
+            (-4, 0),
+            textcoords="offset points",
+            va="center",
+            ha="right",
+            fontsize=9,
+        )
+        write_beside(axes, row, won, str(won))
+    widest = max(max(pair) for _, pair, _ in known) or 1
+    axes.set_xlim(-1.25 * widest, 1.25 * widest)
+    axes.axvline(0, color="#1b1b1f", linewidth=0.9)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+    named_rows(axes, [case.scheme for case, _, _ in known])
+    axes.set_xlabel("answers lost (left) and won (right) against the float model")
+    even = [
+        f"{case.scheme} changed {lost + won} answers to move by {won - lost:+d}"
+        for case, (lost, won), _ in known
+        if min(lost, won) > 0 and lost + won > 2 * abs(won - lost)
+    ]
+    return Drawn(
+        "flips",
+        "Flips: right before and wrong now, and the other way",
+        f"Of {known[0][2]} samples. " + ("; ".join(even) + "." if even else ""),
+        figure,
+    )
+
+
+def by_iou(study: Study) -> Drawn | None:
+    """AP by the IoU that a detection needs."""
+    curves = []
+    for case in study.cases:
+        found = [
+            (int(match[1]) / 100, number.value)
+            for name, number in case.metrics.items()
+            if (match := _IOU.fullmatch(name)) and number.value is not None
+        ]
+        if len(found) > 1:
+            curves.append((case, sorted(found)))
+    if not curves:
+        return None
+    figure, axes = blank(3.9)
+    for case, curve in curves:
+        axes.plot(
+            [iou for iou, _ in curve],
+            [value for _, value in curve],
+            label=case.scheme,
+            markersize=4.5,
+            linewidth=1.3,
+            **looks(study.cases)[case.scheme],
+        )
+    axes.set_xlabel("IoU threshold")
+    axes.set_ylabel("AP")
+    axes.set_ylim(bottom=0)
+    legend(figure)
+    return Drawn("ap_by_iou", "AP by IoU threshold", _steepest(curves, study), figure)
+
+
+def _steepest(curves: Sequence[tuple[View, list[tuple[float, float]]]], study: Study) -> str:
+    reference = next((dict(curve) for case, curve in curves if case is study.reference), None)
+    if reference is None:
+        return "AP at each IoU threshold of COCO's protocol."
+    drops = [
+        (value - reference[iou], iou, case.scheme)
+        for case, curve in curves
+        for iou, value in curve
+        if iou in reference
+    ]
+    drop, iou, scheme = min(drops)
+    if drop >= 0:
+        return "No scheme is below the float model at any threshold."
+    return f"The largest drop is {scheme}'s at IoU {iou:.2f}: {drop:+.3f}."
+
+
+def by_area(study: Study) -> Drawn | None:
+    """AP and AR of small, medium and large objects."""
+    known = [c for c in study.cases if any(_value(c, f"AP_{area}") is not None for area in _AREAS)]
+    if not known:
+        return None
+    figure, panels = blank(rows_height(len(known)) + 0.5, columns=2, sharey=True)
+    colours = dict(zip(_AREAS, ("#56B4E9", "#E69F00", "#009E73"), strict=True))
+    for axes, metric in zip(panels, ("AP", "AR"), strict=True):
+        for area, marker in zip(_AREAS, "os^", strict=True):
+            found = [
+                (row, value)
+                for row, case in enumerate(known)
+                if (value := _value(case, f"{metric}_{area}")) is not None
+            ]
+            if found:
+                rows, values = zip(*found, strict=True)
+                axes.plot(
+                    values,
+                    rows,
+                    marker,
+                    color=colours[area],
+                    markersize=7,
+                    label=f"{area} objects",
+                    markeredgecolor="#1b1b1f",
+                    markeredgewidth=0.6,
+                )
+        named_rows(axes, [case.scheme for case in known])
+        axes.set_xlabel(metric)
+        axes.set_xlim(left=0)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, handletextpad=0.2)
+    return Drawn(
+        "ap_by_area",
+        "AP and AR by object area",
+        f"Small is below 32 x 32 pixels, large above 96 x 96 (COCO). {_hardest(known, study)}",
+        figure,
+    )
+
+
+def _hardest(known: Sequence[View], study: Study) -> str:
+    reference = study.reference
+    if reference is None:
+        return ""
+    drops = [
+        (value - was, area, case.scheme)
+        for case in known
+        for area in _AREAS
+        if (value := _value(case, f"AP_{area}")) is not None
+        and (was := _value(reference, f"AP_{area}")) is not None
+    ]
+    drop, area, scheme = min(drops)
+    return f"The largest loss is {scheme}'s on {area} objects: {drop:+.3f} AP." if drop < 0 else ""
+
+
+def by_category(study: Study) -> Drawn | None:
+    """Change of AP by category, of the case that loses most among those that still work."""
+    reference = study.reference
+    losing = [
+        case
+        for case in study.cases
+        if case is not reference and any(name.startswith("AP_category_") for name in case.metrics)
+    ]
+    if reference is None or not losing:
+        return None
+    alive = [case for case in losing if case.verdict in {"pass", "inconclusive", "fail"}] or losing
+    case = min(alive, key=_loss)
+    changes = sorted(
+        (value - was, case.labels.get(name.removeprefix("AP_category_"), name[len("AP_") :]))
+        for name in case.metrics
+        if name.startswith("AP_category_")
+        and (value := _value(case, name)) is not None
+        and (was := _value(reference, name)) is not None
+    )
+    if not changes:
+        return None
+    half = _CATEGORIES // 2
+    shown = changes if len(changes) <= _CATEGORIES else [*changes[:half], *changes[-half:]]
+    figure, axes = blank(rows_height(len(shown)))
+    for row, (change, _) in enumerate(shown):
+        axes.plot([0, change], [row, row], color="#999999", linewidth=1.2, zorder=1)
+        colour = "#D55E00" if change < 0 else "#0072B2"
+        axes.plot(change, row, "o" if change < 0 else "s", color=colour, markersize=6)
+    axes.axvline(0, color="#1b1b1f", linewidth=0.9)
+    named_rows(axes, [name for _, name in shown])
+    axes.set_xlabel(f"change of AP under {case.scheme}")
+    of = f"the {half} most lowered and most raised of {len(changes)}" if shown != changes else "all"
+    return Drawn(
+        "ap_by_category",
+        f"Change of AP by category, {case.scheme}",
+        f"Shown: {of} categories. The mean change is "
+        f"{sum(change for change, _ in changes) / len(changes):+.3f}; a category with few objects "
+        "moves by chance.",
+        figure,
+    )
+
+
+def _loss(case: View) -> float:
+    return case.judged.difference or 0.0 if case.judged else 0.0
+
+
+def as_published(study: Study) -> Drawn | None:
+    """The published studies' own figure beside the corrected one."""
+    for published in _CORRECTED:
+        theirs, ours, name, corrected = published
+        known = [
+            (case, was, value)
+            for case in study.cases
+            if (was := _value(case, theirs)) is not None
+            and (value := _value(case, ours)) is not None
+        ]
+        if known:
+            break
+    else:
+        return None
+    figure, axes = blank(rows_height(len(known)) + 0.4)
+    for row, (_, was, value) in enumerate(known):
+        axes.plot([was, value], [row, row], color="#999999", linewidth=1.2, zorder=1)
+    rows = range(len(known))
+    axes.plot(
+        [was for _, was, _ in known],
+        rows,
+        "o",
+        markerfacecolor="none",
+        markeredgecolor="#D55E00",
+        markersize=7,
+        label=f"as published: {name}",
+    )
+    axes.plot(
+        [value for *_, value in known],
+        rows,
+        "s",
+        color="#0072B2",
+        markersize=6,
+        label=f"corrected: {corrected}",
+    )
+    named_rows(axes, [case.scheme for case, _, _ in known])
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"{theirs} and {ours}")
+    figure.legend(loc="outside lower center", ncols=1)
+    case, was, value = max(known, key=lambda each: abs(each[1] - each[2]))
+    return Drawn(
+        "as_published",
+        "The published protocol's figure and the corrected one",
+        f"They differ most for {case.scheme}: {was:.3f} as published, {value:.3f} corrected.",
+        figure,
+    )
+
+
+def _value(case: View, name: str) -> float | None:
+    number = case.metrics.get(name)
+    return number.value if number else None

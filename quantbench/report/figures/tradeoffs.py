@@ -1,0 +1,153 @@
+"""Quality against what it costs, with the cases that no other one beats in both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from quantbench.report.drawing import Drawn, bars, blank, legend, looks, rows_height, write_beside
+from quantbench.report.figures.cost import log_milliseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from quantbench.report.views import Number, Study, View
+
+Point = tuple["View", float, "Number"]  # case, cost, quality
+_FEW = 2  # points that make a comparison
+
+
+def quality_and_size(study: Study) -> Drawn | None:
+    """Pareto front of quality and bytes."""
+    points = points_of(study, lambda case: case.weights_bytes and case.weights_bytes / 1e6)
+    if len(points) < _FEW:
+        return None
+    figure, axes = blank(3.9)
+    scatter(figure, axes, study, points)
+    axes.set_xlabel("weights as stored (MB)")
+    axes.set_xlim(0, max(cost for _, cost, _ in points) * 1.08)
+    title = f"{study.metric} against size"
+    return Drawn("quality_size", title, front_caption(points, study, "smaller"), figure)
+
+
+def quality_and_latency(study: Study) -> Drawn | None:
+    """Pareto front of quality and median latency."""
+    points = points_of(study, _milliseconds)
+    if len(points) < _FEW:
+        return None
+    figure, axes = blank(3.9)
+    scatter(figure, axes, study, points)
+    for case, cost, quality in points:
+        if case.box:
+            spread = (cost - case.box.q1 * 1e3, case.box.q3 * 1e3 - cost)
+            bounded = [[max(side, 0.0)] for side in spread]
+            colour = looks(study.cases)[case.scheme]["color"]
+            axes.errorbar(cost, quality.value, xerr=bounded, color=colour, linewidth=1)
+    log_milliseconds(axes, [cost for _, cost, _ in points])
+    title = f"{study.metric} against latency"
+    caption = f"{front_caption(points, study, 'faster')} Across: the quartiles of the rounds."
+    return Drawn("quality_latency", title, caption, figure)
+
+
+def quality_and_latency_bars(study: Study) -> Drawn | None:
+    """Both as bars, fastest first."""
+    points = sorted(points_of(study, _milliseconds), key=lambda point: point[1])
+    if len(points) < _FEW:
+        return None
+    figure, panels = blank(rows_height(len(points)), columns=2, sharey=True)
+    colours = [looks(study.cases)[case.scheme]["color"] for case, _, _ in points]
+    names = [case.scheme for case, _, _ in points]
+    for axes, values, form, label in (
+        (panels[0], [cost for _, cost, _ in points], "{:.3g}", "latency (ms)"),
+        (panels[1], [float(q.value or 0) for _, _, q in points], "{:.3f}", str(study.metric)),
+    ):
+        bars(axes, names, values, color=colours)
+        for row, value in enumerate(values):
+            write_beside(axes, row, max(value, 0.0), form.format(value))
+        axes.set_xlim(0, max(*values, 1e-9) * 1.35)
+        axes.set_xlabel(label)
+    best = max(points, key=lambda p: (-1 if study.lower_is_better else 1) * float(p[2].value or 0))
+    return Drawn(
+        "quality_latency_bars",
+        f"Latency and {study.metric}, fastest first",
+        f"Fastest: {points[0][0].scheme}, {points[0][1]:.3g} ms; best {study.metric}: "
+        f"{best[0].scheme}, {best[2].value:.3f}.",
+        figure,
+    )
+
+
+def _milliseconds(case: View) -> float | None:
+    return case.latency_s and case.latency_s * 1e3
+
+
+def points_of(study: Study, cost: Callable[[View], float | None]) -> list[Point]:
+    """The cases that have both, by the study's metric."""
+    found = []
+    for case in study.cases:
+        paid, quality = cost(case), case.metrics.get(study.metric or "")
+        if paid and quality is not None and quality.value is not None:
+            found.append((case, float(paid), quality))
+    return found
+
+
+def scatter(figure: Any, axes: Any, study: Study, points: Sequence[Point]) -> None:
+    """Points with intervals of their quality, and the front as steps."""
+    style = looks(study.cases)
+    for case, cost, quality in points:
+        value = quality.value or 0.0
+        low, high = quality.low, quality.high
+        spread = [
+            [max(value - low, 0.0) if low is not None else 0.0],
+            [max(high - value, 0.0) if high is not None else 0.0],
+        ]
+        axes.errorbar(
+            cost,
+            value,
+            yerr=spread,
+            linestyle="none",
+            markersize=7,
+            capsize=2,
+            linewidth=1,
+            markeredgecolor="#1b1b1f",
+            markeredgewidth=0.6,
+            label=case.scheme,
+            **style[case.scheme],
+        )
+    front = sorted(pareto(points, lower_is_better=study.lower_is_better), key=lambda p: p[1])
+    axes.plot(
+        [cost for _, cost, _ in front],
+        [quality.value for _, _, quality in front],
+        color="#1b1b1f",
+        linewidth=0.9,
+        linestyle="--",
+        drawstyle="steps-post",
+        zorder=1,
+    )
+    axes.set_ylabel(f"{study.metric}, interval at {points[0][2].confidence:.0%}")
+    legend(figure)
+
+
+def pareto(points: Sequence[Point], *, lower_is_better: bool) -> list[Point]:
+    """Points that no other one beats in one and equals in the other."""
+    sign = -1 if lower_is_better else 1
+
+    def beaten(point: Point) -> bool:
+        quality, cost = sign * float(point[2].value or 0), point[1]
+        return any(
+            sign * float(other[2].value or 0) >= quality
+            and other[1] <= cost
+            and (sign * float(other[2].value or 0) > quality or other[1] < cost)
+            for other in points
+        )
+
+    return [point for point in points if not beaten(point)]
+
+
+def front_caption(points: Sequence[Point], study: Study, better: str) -> str:
+    """Who is on the front, in words."""
+    front = pareto(points, lower_is_better=study.lower_is_better)
+    names = ", ".join(case.scheme for case, _, _ in sorted(front, key=lambda p: p[1]))
+    return (
+        f"On the dashed front, where nothing is both {better} and better: {names}. "
+        "Error bars are the intervals of single values; whether two cases differ is said by the "
+        "paired differences."
+    )

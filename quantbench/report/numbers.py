@@ -1,0 +1,58 @@
+"""Numbers as people read them; what is not known is a dash."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from quantbench.report.views import Judgement, Number
+
+
+def estimate(number: Number | None) -> str:
+    """A value with its interval."""
+    if number is None or number.value is None:
+        return "-"
+    value, low, high = number.value, number.low, number.high
+    if low is None or high is None or low == high:
+        return plain(value)
+    return f"{plain(value)} [{plain(low)}, {plain(high)}]"
+
+
+def plain(value: float) -> str:
+    """Three decimals up to 100, then whole numbers."""
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"  # noqa: PLR2004 - three digits
+
+
+def difference(judged: Judgement | None) -> str:
+    """A paired difference with its interval; an end that nothing bounds is open."""
+    if judged is None or judged.difference is None:
+        return "-"
+    scale, places, unit = (100, 1, " %") if judged.relative else (1, 3, "")
+    low, high = (
+        "open" if end is None else f"{scale * end:+.{places}f}" for end in (judged.low, judged.high)
+    )
+    return f"{scale * judged.difference:+.{places}f} [{low}, {high}]{unit}"
+
+
+def margin(judged: Judgement) -> str:
+    """In the metric's unit, or as a share."""
+    return f"{judged.margin:.3g} of it" if judged.relative else f"{judged.margin:g}"
+
+
+def flips(judged: Judgement | None) -> str:
+    """Answers lost and won."""
+    return "/".join(map(str, judged.flips)) if judged and judged.flips else "-"
+
+
+def size(n: float | None) -> str:
+    """Bytes, in powers of 1,000."""
+    if n is None:
+        return "-"
+    return f"{n / 1e6:.1f} MB" if n < 1e9 else f"{n / 1e9:.2f} GB"  # noqa: PLR2004 - a gigabyte
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Of a median."""
+    return (
+        "-" if seconds is None else f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    )

@@ -1,0 +1,431 @@
+"""What reports show of records: every value checked once, here, and plain afterwards.
+
+A record file may come from anywhere. Whatever is drawn or printed is a number, a text or None when
+it leaves this module; a value of another kind is an error that names its place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SEVERITY = (
+    *("error", "fail", "inconclusive", "error, declared", "fail, declared", "not judged", "pass"),
+)
+_FLOATS = frozenset({"float32", "reference"})  # references of records that do not name theirs
+
+
+@dataclass(frozen=True)
+class Number:
+    """A metric with its interval; None where it is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    confidence: float = 0.0
+    method: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One verdict of a case."""
+
+    metric: str
+    outcome: str
+    margin: float
+    confidence: float
+    difference: float | None
+    low: float | None
+    high: float | None
+    relative: bool = False
+    lower_is_better: bool = False
+    against: str = "reference"
+    method: str = ""
+    n: int | None = None
+    flips: tuple[int, int] | None = None
+    samples_to_decide: int | None = None
+
+
+@dataclass(frozen=True)
+class Box:
+    """Five numbers of timed rounds, in seconds."""
+
+    low: float
+    q1: float
+    median: float
+    q3: float
+    high: float
+
+
+@dataclass(frozen=True)
+class View:
+    """A case as it is shown.
+
+    Attributes:
+        run: of which file, where there are several.
+        verdict: a word of `SEVERITY`.
+        judged: the first verdict on quality against the reference.
+        headline: the metric that stands for its quality.
+        size_ratio: its bytes over its reference's; `latency_ratio` likewise.
+    """
+
+    case: str
+    model: str
+    scheme: str
+    task: str
+    dataset: str
+    device: str
+    verdict: str
+    run: str = ""
+    n: int | None = None
+    of: int | None = None
+    bits: int | None = None
+    reference: str | None = None
+    headline: str | None = None
+    metrics: Mapping[str, Number] = field(default_factory=dict)
+    judgements: tuple[Judgement, ...] = ()
+    judged: Judgement | None = None
+    weights_bytes: float | None = None
+    artifact_bytes: float | None = None
+    footprint_bytes: float | None = None
+    peak_bytes: float | None = None
+    latency_s: float | None = None
+    box: Box | None = None
+    rounds: int | None = None
+    joules: float | None = None
+    energy: str = "unavailable"
+    size_ratio: float | None = None
+    latency_ratio: float | None = None
+    expected: str = "pass"
+    reason: str = ""
+    error: tuple[str, str] | None = None
+    note: str = ""
+    baseline: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    examples: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def quality(self) -> Number | None:
+        """The headline metric."""
+        return self.metrics.get(self.headline) if self.headline else None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether others are judged against it."""
+        return self.case == self.reference if self.reference else self.scheme in _FLOATS
+
+
+@dataclass(frozen=True)
+class Study:
+    """The cases of one model on one data set and device, of one run."""
+
+    model: str
+    dataset: str
+    device: str
+    run: str
+    cases: tuple[View, ...]
+
+    @property
+    def title(self) -> str:
+        """As it stands over its figures."""
+        device = f" on {self.device}" if self.device != "cpu" else ""
+        run = f" ({self.run})" if self.run else ""
+        return f"{self.model} on {self.dataset}{device}{run}"
+
+    @property
+    def reference(self) -> View | None:
+        """The float case, if it ran."""
+        return next((case for case in self.cases if case.is_reference), None)
+
+    @property
+    def metric(self) -> str | None:
+        """The metric that most cases are judged by."""
+        named = Counter(case.headline for case in self.cases if case.headline)
+        return named.most_common(1)[0][0] if named else None
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Of that metric."""
+        judged = (case.judged for case in self.cases if case.judged)
+        return any(j.lower_is_better for j in judged if j.metric == self.metric)
+
+
+def views_of(document: Mapping[str, Any], where: str, run: str = "") -> list[View]:
+    """The cases of a document (`record/reading.py`), worst first.
+
+    Raises:
+        RecordError: a value is of the wrong kind.
+    """
+    found = []
+    for record in document["records"]:
+        place = f"{where}, {str(record['case'])[:80]}"
+        try:
+            found.append(_view(record, run))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise RecordError(
+                "a record is malformed", where=place, got=f"{type(error).__name__}: {error}"
+            ) from error
+    return sorted(
+        _with_ratios(found), key=lambda view: (SEVERITY.index(view.verdict), view.case, view.run)
+    )
+
+
+def studies_of(views: Sequence[View]) -> list[Study]:
+    """Grouped by model, data set, device and run; the reference first, then by bits and name."""
+
+    def study(view: View) -> tuple[str, str, str, str]:
+        return view.model, view.dataset, view.device, view.run
+
+    def order(view: View) -> tuple[bool, int, str]:
+        return not view.is_reference, -(view.bits or 0), view.scheme
+
+    return [
+        Study(*key, tuple(sorted(group, key=order)))
+        for key, group in groupby(sorted(views, key=study), key=study)
+    ]
+
+
+def outcome(views: Sequence[View]) -> str:
+    """One sentence: what a person must know first."""
+    counts = Counter(view.verdict for view in views)
+    if not views:
+        return "No case ran."
+    named = [view.case for view in views if view.verdict in {"fail", "error"}]
+    shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")  # noqa: PLR2004
+    words = {
+        "fail": ("is worse than its margin allows", "are worse than their margins allow"),
+        "error": ("broke", "broke"),
+        "inconclusive": ("is undecided", "are undecided"),
+        "pass": ("passes", "pass"),
+        "fail, declared": ("fails as declared", "fail as declared"),
+        "error, declared": ("breaks as declared", "break as declared"),
+        "not judged": ("was not judged", "were not judged"),
+    }
+    parts = [
+        f"{counts[word]} {said[counts[word] > 1]}" for word, said in words.items() if counts[word]
+    ]
+    return f"Of {len(views)} case{'s' * (len(views) > 1)}, {_listed(parts)}." + (
+        f" To look at: {shown}." if named else ""
+    )
+
+
+def verdict_word(record: Mapping[str, Any]) -> str:
+    """Of all a record's verdicts the worst, with the study's declaration."""
+    if record["error"]:
+        return "error, declared" if record.get("expected") == "error" else "error"
+    outcomes = {verdict["outcome"] for verdict in record["verdicts"]}
+    if not outcomes:
+        return "not judged"
+    worst = next((word for word in ("fail", "inconclusive", "pass") if word in outcomes), None)
+    if worst is None:
+        raise ValueError(f"no outcome that is known: {min(map(str, outcomes))[:40]}")
+    return "fail, declared" if worst == "fail" and record.get("expected") == "fail" else worst
+
+
+def judged_of(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The first verdict on quality; times and bytes have columns of their own."""
+    of_quality = (v for v in record["verdicts"] if v["metric"] in record["metrics"])
+    return next((v for v in of_quality if v.get("against", "reference") == "reference"), None)
+
+
+def headline_of(record: Mapping[str, Any]) -> str | None:
+    """The judged metric, or the task's first where nothing was judged."""
+    judged = judged_of(record)
+    names = (name for name in record["metrics"] if not name.endswith("_per_s"))
+    return str(judged["metric"]) if judged else next(names, None)
+
+
+def _view(record: Mapping[str, Any], run: str) -> View:
+    judgements = tuple(map(_judgement, record["verdicts"]))
+    judged = judged_of(record)
+    memory = record["memory"] or {}
+    energy, runner = record.get("energy") or {}, record["runner"] or {}
+    latency, error = record["latency"] or {}, record["error"]
+    median = _number(latency.get("median_ns"))
+    artifact = record["artifact"] or {}
+    return View(
+        case=record["case"],
+        model=record["model"],
+        scheme=record["scheme"],
+        task=record["task"],
+        dataset=_text(record["dataset"]["name"]),
+        device=_text(record.get("device") or "cpu"),
+        verdict=verdict_word(record),
+        run=run,
+        n=_whole(record["dataset"].get("n")),
+        of=_whole(record["dataset"].get("of")),
+        bits=_whole(record.get("bits")),
+        reference=_text(record["reference"]) if record.get("reference") else None,
+        headline=headline_of(record),
+        metrics={_text(name): _metric(metric) for name, metric in record["metrics"].items()},
+        judgements=judgements,
+        judged=_judgement(judged) if judged else None,
+        weights_bytes=_number(memory.get("weights_bytes")),
+        artifact_bytes=_number(artifact.get("size_bytes")),
+        footprint_bytes=_number(runner.get("memory_footprint_bytes")),
+        peak_bytes=_number(memory.get("peak_device_bytes") or memory.get("peak_rss_bytes")),
+        latency_s=None if median is None else median / 1e9,
+        box=_box(latency),
+        rounds=_whole(latency.get("rounds")),
+        joules=_number(energy.get("joules_per_sample")),
+        energy=_text(energy.get("provenance") or "unavailable"),
+        expected=_text(record.get("expected") or "pass"),
+        reason=next((_text(v["reason"]) for v in record["verdicts"] if v.get("reason")), ""),
+        error=(_text(error["type"]), _text(error["message"])) if error else None,
+        note=_text(record.get("note") or ""),
+        baseline=_text(record.get("baseline") or ""),
+        facts=_facts(record, artifact, runner),
+        labels={_text(key): _text(name) for key, name in (record.get("labels") or {}).items()},
+        examples=tuple(_example(each, record["task"]) for each in record.get("examples") or ()),
+    )
+
+
+def _facts(
+    record: Mapping[str, Any], artifact: Mapping[str, Any], runner: Mapping[str, Any]
+) -> dict[str, str]:
+    """What a number is traced by."""
+    evidence = record["evidence"] or {}
+    found = {
+        "artifact sha256": artifact.get("sha256"),
+        "evidence sha256": evidence.get("sha256"),
+        "protocol sha256": evidence.get("protocol"),
+        "data sha256": record["dataset"].get("sha256"),
+        **runner,
+        **(record.get("build") or {}),
+        **{f"{name} s": value for name, value in (record.get("timings_s") or {}).items()},
+        **{name: value for name, value in (record.get("model_card") or {}).items() if value},
+    }
+    return {str(name): _said(value) for name, value in found.items() if value is not None}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_said(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_said, value))
+    return str(value)
+
+
+def _judgement(verdict: Mapping[str, Any]) -> Judgement:
+    flips = verdict.get("flips")
+    margin, confidence = _number(verdict["margin"]), _number(verdict["confidence"])
+    if margin is None or confidence is None:
+        raise ValueError("a verdict without a margin or confidence")
+    return Judgement(
+        metric=_text(verdict["metric"]),
+        outcome=_text(verdict["outcome"]),
+        margin=margin,
+        confidence=confidence,
+        difference=_number(verdict.get("difference")),
+        low=_number(verdict.get("low")),
+        high=_number(verdict.get("high")),
+        relative=bool(verdict.get("relative")),
+        lower_is_better=bool(verdict.get("lower_is_better")),
+        against=_text(verdict.get("against") or "reference"),
+        method=_text(verdict.get("method") or ""),
+        n=_whole(verdict.get("n")),
+        flips=(int(flips[0]), int(flips[1])) if flips else None,
+        samples_to_decide=_whole(verdict.get("samples_to_decide")),
+    )
+
+
+def _metric(metric: Mapping[str, Any]) -> Number:
+    return Number(
+        value=_number(metric["value"]),
+        low=_number(metric["low"]),
+        high=_number(metric["high"]),
+        confidence=_number(metric.get("confidence")) or 0.0,
+        method=_text(metric.get("method") or ""),
+    )
+
+
+def _box(latency: Mapping[str, Any]) -> Box | None:
+    names = ("min_ns", "q1_ns", "median_ns", "q3_ns", "max_ns")
+    numbers = [_number(latency.get(name)) for name in names]
+    known = [number / 1e9 for number in numbers if number is not None and number > 0]
+    return Box(*known) if len(known) == len(numbers) else None
+
+
+def _example(example: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Of the two tasks that come with the package; others' are not shown."""
+    checked: dict[str, Any] = {"id": _text(example["id"]), "change": _number(example["change"])}
+    if task == "detection" and "picture" in example:
+        checked |= {
+            "width": _number(example["width"]),
+            "height": _number(example["height"]),
+            "picture": _text(example["picture"]),
+            **{side: [_detected(box) for box in example[side]] for side in ("float", "quantized")},
+        }
+    if task == "last_word" and "context" in example:
+        checked |= {
+            "context": _text(example["context"]),
+            "target": _text(example["target"]),
+            **{
+                side: {
+                    "right": bool(example[side]["right"]),
+                    "words": [(_text(w), _number(p)) for w, p in example[side]["words"]],
+                }
+                for side in ("float", "quantized")
+            },
+        }
+    return checked
+
+
+def _detected(box: Sequence[Any]) -> tuple[float, float, float, float, float, str]:
+    x, y, width, height, score = (float(_number(side) or 0) for side in box[:5])
+    return x, y, width, height, score, str(box[5])
+
+
+def _with_ratios(views: Sequence[View]) -> list[View]:
+    """Ratios to the reference of the same run."""
+    references = {
+        (view.model, view.dataset, view.device): view for view in views if view.is_reference
+    }
+
+    def ratio(view: View, name: str) -> float | None:
+        was = references.get((view.model, view.dataset, view.device))
+        if was is None or was is view:
+            return None
+        value, before = getattr(view, name), getattr(was, name)
+        return value / before if value and before else None
+
+    return [
+        replace(
+            view,
+            size_ratio=ratio(view, "weights_bytes"),
+            latency_ratio=ratio(view, "latency_s"),
+        )
+        for view in views
+    ]
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{str(value)[:40]!r} is no number")
+    return float(value)
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]!r} is no text")
+    return value
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
