@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -104,6 +104,24 @@ class Store:
         """The entry of this key if it is there and whole."""
         return self._open(key, self.root / kind / key)
 
+    def has(self, kind: str, ingredients: Mapping[str, Any]) -> bool:
+        """Whether there is an entry of these ingredients, whole or not."""
+        key = digest_of({"kind": kind, **ingredients})
+        return (self.root / kind / key / "manifest.json").exists()
+
+    def remove(self, kind: str, key: str) -> None:
+        """Take an entry away, as one step for whoever looks for it.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        place = self.root / kind / key
+        with self._explained(place), self._locked(key):
+            (self.root / "building").mkdir(parents=True, exist_ok=True)
+            gone = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=self.root / "building"))
+            place.rename(gone / "removed")
+            shutil.rmtree(gone, ignore_errors=True)
+
     def _open(self, key: str, place: Path) -> Artifact | None:
         """The entry if it is whole; a damaged one is warned about and counts as absent."""
         try:
@@ -123,6 +141,8 @@ class Store:
             if got != expected:
                 _warn_damaged(files / name, expected, got)
                 return None
+        with suppress(OSError):  # a cache that is read alone
+            os.utime(place / "manifest.json")  # used now: `quantbench cache gc` goes by it
         return Artifact(
             key=key,
             path=files,

@@ -1,4 +1,4 @@
-"""`quantbench`: what is done with record files after a run. Data on stdout, talk on stderr.
+"""`quantbench`: what is done before a run and after it. Data on stdout, talk on stderr.
 
 Exit status: 0 all is well, 1 a case is worse, 2 the input cannot be used.
 """
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_CACHE = click.option(
+    "--quant-cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="QUANTBENCH_CACHE",
+    help="Folder of the artifact store; default: the platform's cache directory.",
+)
+_DATA = click.option(
+    "--quant-data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="QUANTBENCH_DATA",
+    help="Folder with data that cannot be shipped.",
+)
 
 
 class _Explained(click.Group):
@@ -47,7 +59,8 @@ def _put(text: str, output: Path | None) -> None:
 def main() -> None:
     """Did quantization make the model worse, by how much, and is that certain?
 
-    The measuring is done by pytest: `pytest benchmarks --benchmark-json out.json`.
+    The measuring is done by pytest: `pytest benchmarks --benchmark-json out.json`. Completion for
+    bash: eval "$(_QUANTBENCH_COMPLETE=bash_source quantbench)"; likewise zsh_source, fish_source.
     """
 
 
@@ -122,12 +135,7 @@ def report(records: tuple[Path, ...], form: str, output: Path | None) -> None:
     default="table",
     show_default=True,
 )
-@click.option(
-    "--quant-cache",
-    type=click.Path(path_type=Path),
-    envvar="QUANTBENCH_CACHE",
-    help="Store with the evidence.",
-)
+@_CACHE
 def compare(records: tuple[Path, ...], form: str, quant_cache: Path | None) -> None:
     """Compare the cases of two or more RECORDS files; the first is what the others are judged by.
 
@@ -146,3 +154,205 @@ def compare(records: tuple[Path, ...], form: str, quant_cache: Path | None) -> N
     click.echo(write(rows), nl=False)
     if any(row["verdict"] in WORSE for row in rows):
         sys.exit(1)
+
+
+@main.command(epilog="Example: quantbench cases smollm2_135m_instruct --quant-data DIR")
+@click.argument("models", nargs=-1)
+@_DATA
+@_CACHE
+def cases(models: tuple[str, ...], quant_data: Path | None, quant_cache: Path | None) -> None:
+    """List the cases of MODELS (default: the whole catalog): which can run, what the rest lack.
+
+    `ready` runs as it is, `fetch` fetches files first, `missing` is skipped. Nothing is fetched.
+    """
+    from quantbench.artifacts import Store, default_root
+    from quantbench.catalog.models import MODELS
+    from quantbench.catalog.models import cases as cases_of
+    from quantbench.reach import reach_of
+    from quantbench.report.terminal import aligned
+
+    store = Store(quant_cache or default_root())
+    found = [
+        reach_of(case, store, quant_data) for model in models or MODELS for case in cases_of(model)
+    ]
+    for line in aligned([(each.case, each.state, each.why) for each in found], text=3):
+        click.echo(line[2:])
+    ready = sum(each.state != "missing" for each in found)
+    click.echo(f"{ready} of {len(found)} cases can run", err=True)
+
+
+@main.command(epilog="Examples: quantbench fetch --study; quantbench fetch nanodet_416 kjv")
+@click.argument("names", nargs=-1)
+@click.option("--study", is_flag=True, help="Everything that the embedded study needs.")
+@_DATA
+@_CACHE
+def fetch(
+    names: tuple[str, ...], quant_data: Path | None, quant_cache: Path | None, *, study: bool
+) -> None:
+    """Fetch and verify the files of models and data sets by NAMES, so that runs need no network.
+
+    Exit status 1 if one of them could not be had; the others are.
+    """
+    from quantbench.catalog.datasets import find_dataset
+    from quantbench.catalog.models import EMBEDDED, MODELS, find_model
+    from quantbench.errors import UsageError
+    from quantbench.settings import Settings
+    from quantbench.workshop import Workshop
+
+    if not names and not study:
+        raise click.UsageError("name models or data sets, or --study")
+    wanted = [*names, *(EMBEDDED if study else ())]
+    wanted += [dataset for found in EMBEDDED.values() for dataset in found] if study else []
+    sources: dict[str, str] = {}
+    for name in wanted:
+        try:
+            described = find_model(name) if name in MODELS else find_dataset(name)
+        except UsageError as error:
+            raise UsageError(
+                f"neither a model nor a data set: {name!r}",
+                expected=f"{', '.join(sorted(MODELS))}, or {_first_expected(error)}",
+            ) from error
+        texts = (described.source, getattr(described, "calibration_source", None))
+        sources |= {text: name for text in texts if text}
+    workshop = Workshop(Settings(cache=quant_cache, data=quant_data), _progress())
+    failed = 0
+    for text, name in sources.items():
+        try:
+            files = workshop.source(text)
+        except QuantbenchError as error:
+            click.echo(f"{name}: {error}", err=True)
+            failed += 1
+        else:
+            click.echo(f"{name}  {files.size_bytes / 1e6:.1f} MB  {files.cache}  {files.path}")
+    sys.exit(1 if failed else 0)
+
+
+def _first_expected(error: QuantbenchError) -> str:
+    lines = str(error).splitlines()
+    return next(
+        (line.partition("expected:")[2].strip() for line in lines if "expected:" in line), ""
+    )
+
+
+def _progress() -> Any:
+    """On standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+
+    from quantbench.report.progress import TerminalProgress
+
+    return TerminalProgress(Console(stderr=True))
+
+
+@main.command(epilog="Example: quantbench doctor --offline")
+@click.option("--offline", is_flag=True, help="Do not ask registries and hubs.")
+@_CACHE
+def doctor(quant_cache: Path | None, *, offline: bool) -> None:
+    """Say what this machine can run, and why not the rest.
+
+    Exit status 1 if the embedded study cannot run here.
+    """
+    from quantbench.artifacts import Store, default_root
+    from quantbench.doctor import examine
+
+    broken = False
+    for found in examine(Store(quant_cache or default_root()), online=not offline):
+        click.echo(f"{found.state:<8} {found.what:<18} {found.said}")
+        if found.next:
+            click.echo(f"{'':<8} {'':<18} next: {found.next}")
+        broken |= found.state == "broken"
+    click.echo(
+        "the embedded study cannot run here" if broken else "the embedded study can run here",
+        err=True,
+    )
+    sys.exit(1 if broken else 0)
+
+
+@main.group()
+def cache() -> None:
+    """Look after the artifact store."""
+
+
+@cache.command("list")
+@_CACHE
+def list_(quant_cache: Path | None) -> None:
+    """List what is stored, least recently used first."""
+    import time
+
+    from quantbench.artifacts import Store, default_root
+    from quantbench.report.numbers import size
+    from quantbench.report.terminal import aligned
+    from quantbench.upkeep import entries
+
+    store = Store(quant_cache or default_root())
+    found = entries(store)
+    rows = [
+        (
+            entry.kind,
+            entry.key[:12],
+            entry.what,
+            size(entry.size_bytes),
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used_s)),
+        )
+        for entry in found
+    ]
+    for line in aligned([("kind", "key", "what", "size", "last used"), *rows], text=3):
+        click.echo(line[2:])
+    total = sum(entry.size_bytes for entry in found)
+    click.echo(f"{len(found)} entries, {size(total)}, in {store.root}", err=True)
+
+
+@cache.command()
+@_CACHE
+def verify(quant_cache: Path | None) -> None:
+    """Read every file and compare it with its digest. Exit status 1 if one is damaged."""
+    from quantbench.artifacts import Store, default_root
+    from quantbench.upkeep import damaged, entries
+
+    store = Store(quant_cache or default_root())
+    bad = list(damaged(store))
+    for entry in bad:
+        click.echo(f"{entry.kind}/{entry.key}  {entry.what}")
+    click.echo(
+        f"{len(bad)} of {len(entries(store))} entries are damaged; a run builds them again",
+        err=True,
+    )
+    sys.exit(1 if bad else 0)
+
+
+@cache.command(epilog="Example: quantbench cache gc --max-size 20GB")
+@click.option("--max-size", required=True, help="What may stay, e.g. 20GB.")
+@_CACHE
+def gc(max_size: str, quant_cache: Path | None) -> None:
+    """Remove what was not used for longest until the store is small enough.
+
+    What was used within the last hour stays: a run may hold it.
+    """
+    from quantbench.artifacts import Store, default_root
+    from quantbench.report.numbers import size
+    from quantbench.upkeep import collect, entries, parse_size
+
+    store = Store(quant_cache or default_root())
+    most = parse_size(max_size)
+    removed = collect(store, most)
+    for entry in removed:
+        click.echo(f"{entry.kind}/{entry.key}  {entry.what}")
+    left = sum(entry.size_bytes for entry in entries(store))
+    freed = sum(entry.size_bytes for entry in removed)
+    kept = "; the rest was used within the last hour" if left > most else ""
+    click.echo(f"freed {size(freed)}, {size(left)} left{kept}", err=True)
+
+
+@cache.command()
+@click.confirmation_option("--yes", prompt="Remove everything from the store?")
+@_CACHE
+def clear(quant_cache: Path | None) -> None:
+    """Remove everything; runs build it again."""
+    from quantbench.artifacts import Store, default_root
+    from quantbench.report.numbers import size
+    from quantbench.upkeep import clear as clear_store
+
+    removed = clear_store(Store(quant_cache or default_root()))
+    freed = sum(entry.size_bytes for entry in removed)
+    click.echo(f"removed {len(removed)} entries, {size(freed)}", err=True)

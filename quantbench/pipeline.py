@@ -25,11 +25,12 @@ from quantbench.stats.bootstrap import REPLICATES, SEED, resampling_weights
 from quantbench.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from quantbench.progress import Progress
     from quantbench.record.baseline import Entry
     from quantbench.settings import Settings
     from quantbench.study import Case
@@ -42,9 +43,9 @@ _CHANGES = "changes.json"
 class Bench(Workshop):
     """Takes cases down the whole path; one instance a process."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
-        """Remember the settings; nothing is done yet. `say` is told what takes long."""
-        super().__init__(settings, say)
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        """Remember the settings; nothing is done yet. `progress` is told what takes long."""
+        super().__init__(settings, progress)
         self._evaluations: dict[Case, Evaluation] = {}
         self._compared: set[Case] = set()
         self._times: dict[Case, NDArray[np.float64]] = {}

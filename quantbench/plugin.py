@@ -5,11 +5,13 @@ Nothing heavy is imported until a fixture is used: loading this module costs pyt
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from quantbench.evaluation import Evaluation
     from quantbench.pipeline import Bench
+    from quantbench.progress import Progress
     from quantbench.protocols import Runner
     from quantbench.settings import Settings
 
@@ -121,7 +124,7 @@ def _bench(pytestconfig: pytest.Config) -> Generator[Bench]:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from quantbench.pipeline import Bench
 
-    bench = Bench(pytestconfig.stash[_SETTINGS], _announcer(pytestconfig))
+    bench = Bench(pytestconfig.stash[_SETTINGS], _progress(pytestconfig))
     pytestconfig.stash[_BENCH] = bench
     yield bench
     bench.close()
@@ -193,17 +196,27 @@ def record(case: Case, _bench: Bench) -> dict[str, Any]:
     return _bench.record(case)
 
 
-def _announcer(config: pytest.Config) -> Callable[[str], None]:
-    """Writes a line about long work between pytest's dots, on a terminal only."""
+def _progress(config: pytest.Config) -> Progress | None:
+    """Lines about long work between pytest's dots, on a terminal only."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not reporter.isatty or hasattr(config, "workerinput"):
-        return lambda _: None
+        return None
+    from quantbench.report.progress import TerminalProgress
 
-    def announce(what: str) -> None:
-        reporter.ensure_newline()
-        reporter.write_line(f"quantbench: {what} ...")
+    return TerminalProgress(_console(reporter), reporter.ensure_newline)
 
-    return announce
+
+def _console(reporter: pytest.TerminalReporter) -> Any:
+    """rich's, writing where pytest writes: standard output itself may be captured."""
+    from rich.console import Console
+
+    class Written(io.TextIOBase):
+        def write(self, text: str) -> int:
+            reporter.write(text, flush=True)
+            return len(text)
+
+    width = reporter.config.get_terminal_writer().fullwidth
+    return Console(file=cast("IO[str]", Written()), force_terminal=reporter.hasmarkup, width=width)
 
 
 def _check_distinct(found: set[Case]) -> None:
@@ -357,13 +370,33 @@ class _Recorder:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._records and not self._skipped:
             return
-        from quantbench.report.terminal import summary
+        from quantbench.report.terminal import coloured, summary
 
         terminalreporter.write_sep("=", "quantbench")
-        for line in summary(list(self._records.values()), self._left_out()):
-            terminalreporter.write_line(line)
+        records = list(self._records.values())
+        if terminalreporter.isatty and terminalreporter.hasmarkup:
+            coloured(records, self._left_out(), _console(terminalreporter))
+        else:
+            for line in summary(records, self._left_out()):
+                terminalreporter.write_line(line)
         for case in self._fallen:
             terminalreporter.write_line(f"{case}: {_FALLEN}", red=True)
+        if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            self._write_job_summary(Path(job_summary), terminalreporter)
+
+    def _write_job_summary(self, path: Path, reporter: pytest.TerminalReporter) -> None:
+        """The table as Markdown, where CI shows it beside the run."""
+        from quantbench.report.exports import as_markdown
+        from quantbench.report.reports import run_of
+        from quantbench.report.views import views_of
+
+        document = self._document()
+        text = as_markdown(views_of(document, "this run"), [run_of("this run", document)])
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"## quantbench\n\n{text}\n")
+        except OSError as error:
+            reporter.write_line(f"quantbench: no job summary: {error}", red=True)
 
     def _document(self) -> dict[str, Any]:
         from quantbench.record.environment import environment

@@ -12,7 +12,7 @@ import json
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,6 +34,7 @@ from quantbench.metrics.energy import energy
 from quantbench.metrics.footprint import Cost, peak_memory
 from quantbench.overlap import ahead
 from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory
+from quantbench.progress import Silent
 from quantbench.settings import Machine
 from quantbench.stats.bootstrap import SEED
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from quantbench.progress import Progress
     from quantbench.protocols import Dataset, Runner, Task
     from quantbench.settings import Settings
     from quantbench.study import Case, Detector, Model
@@ -53,10 +55,10 @@ _PROBES = 3  # samples that an artifact is checked with, where none calibrate it
 class Workshop:
     """Makes what is judged; one instance a process."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
-        """Remember the settings; nothing is done yet. `say` is told what takes long."""
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        """Remember the settings; nothing is done yet. `progress` is told what takes long."""
         self.settings = settings
-        self._say = say
+        self._progress = progress or Silent()
         self._store = Store(settings.cache or default_root())
         self._open: tuple[Case, Runner] | None = None
         self._lent = False
@@ -118,7 +120,11 @@ class Workshop:
         def build(folder: Path) -> Mapping[str, Any]:
             task = self.task(case)
             probes = calibration or self.samples(case, "evaluation")[:_PROBES]
-            prepared = [task.prepare(sample) for sample in probes]
+            with self._progress.working(f"preparing samples for {case}", len(probes)) as advance:
+                prepared = []
+                for sample in probes:
+                    prepared.append(task.prepare(sample))
+                    advance(1)
             return dict(quantizer.build(float_model.path, case.scheme, prepared, folder))
 
         return self._store.get("artifact", ingredients, self._guarded(f"building {case}", build))
@@ -189,7 +195,10 @@ class Workshop:
             _versions(runner_type.tools),
         ]
         shards = []
-        with self._borrowed(case) as opened:
+        with (
+            self._borrowed(case) as opened,
+            self._progress.working(f"evaluating {case}", total=len(samples)) as advance,
+        ):
             cut = blocks(len(samples), growing=self.settings.sequential)[:looks]
             for block in cut:
                 part = [samples[i] for i in block]
@@ -200,14 +209,26 @@ class Workshop:
                     "runner": runner,
                 }
                 place = f", samples {block.start} to {block.stop} of {len(samples)}"
-                predict = partial(self._predicted, case, part, opened)
                 what = f"evaluating {case}{place if len(cut) > 1 else ''}"
-                guarded = self._guarded(what, predict, PredictionError)
-                shards.append(self._store.get("evidence", ingredients, guarded))
+
+                def predict(
+                    folder: Path, part: Sequence[Any] = part, what: str = what
+                ) -> Mapping[str, Any]:
+                    with _explained(what, PredictionError):
+                        return self._predicted(case, part, opened, folder, advance)
+
+                shard = self._store.get("evidence", ingredients, predict)
+                advance(len(part) if shard.cache == "hit" else 0)
+                shards.append(shard)
         return Evidence(tuple(shards))
 
     def _predicted(
-        self, case: Case, samples: Sequence[Any], opened: Callable[[], Runner], folder: Path
+        self,
+        case: Case,
+        samples: Sequence[Any],
+        opened: Callable[[], Runner],
+        folder: Path,
+        advance: Callable[[int], None],
     ) -> Mapping[str, Any]:
         """Write the rows of these samples."""
         task, runner = self.task(case), opened()
@@ -233,6 +254,7 @@ class Workshop:
                 with closing(ahead(task.evidence, answered)) as rows:
                     for row in rows:
                         file.write(json.dumps(row, allow_nan=False) + "\n")
+                        advance(1)
             predict_s = time.perf_counter() - started
         # What was not evaluated as it is stored says nothing about its memory or its energy.
         as_stored = facts.get("evaluated_as", "stored") == "stored"
@@ -369,11 +391,9 @@ class Workshop:
         self,
         what: str,
         build: Callable[[Path], Mapping[str, Any] | None],
-        kind: type[QuantbenchError] = BuildError,
     ) -> Callable[[Path], Mapping[str, Any] | None]:
         def guarded(folder: Path) -> Mapping[str, Any] | None:
-            self._say(what)
-            with _explained(what, kind):
+            with self._progress.working(what), _explained(what, BuildError):
                 return build(folder)
 
         return guarded

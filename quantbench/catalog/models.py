@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MODELS = {model.name: model for model in (*DETECTORS, *LANGUAGE_MODELS)}
 
+# The study that runs anywhere: data sets of its models.
+EMBEDDED = {"digits_centernet": ("digit_scenes",), "smollm2_135m_instruct": ("kjv",)}
+
 
 def find_model(name: str) -> Model:
     """The catalog's model of this name.

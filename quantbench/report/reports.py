@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import RecordError
 from quantbench.record.reading import read_document
-from quantbench.report.views import View, views_of
+from quantbench.report.views import View, views_of, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,20 +33,12 @@ def gathered(paths: Sequence[Path]) -> tuple[list[View], list[dict[str, Any]]]:
             where=", ".join(map(str, paths)),
             remedy="the run's summary says what each skipped case lacked",
         )
-    runs = [_run(path, document) for path, document in documents]
-    return sorted(views, key=_worst_first), runs
+    runs = [run_of(path.name, document) for path, document in documents]
+    return sorted(views, key=worst_first), runs
 
 
-def _worst_first(view: View) -> tuple[int, float, str]:
-    from quantbench.report.views import SEVERITY
-
-    judged = view.judged
-    change = judged.difference if judged and judged.difference is not None else 0.0
-    loss = change if judged and judged.lower_is_better else -change
-    return SEVERITY.index(view.verdict), -loss, view.case
-
-
-def _run(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+def run_of(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Where and with what a run was made, and what it skipped, as texts."""
     environment = document["environment"]
     packages = environment.get("packages") if isinstance(environment, dict) else None
     facts = {
@@ -62,4 +54,4 @@ def _run(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(each, dict):
             reason = " ".join(str(each.get("reason")).split())
             skipped.setdefault(reason, []).append(str(each.get("case")))
-    return {"file": path.name, "facts": facts, "skipped": skipped}
+    return {"file": name, "facts": facts, "skipped": skipped}

@@ -1,8 +1,9 @@
-"""Records as aligned text: at most 100 columns, worst first within a model."""
+"""Records as text for a terminal: at most 100 columns, worst first."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,30 @@ from quantbench.report.views import SEVERITY, headline_of, judged_of, verdict_wo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+
+_WORDS = 4  # columns to the left; numbers stand to the right
+_STYLES = {
+    "pass": "green",
+    "fail": "bold red",
+    "error": "bold red",
+    "inconclusive": "yellow",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cases of a model on a data set, worst first.
+
+    Attributes:
+        rows: cells of each case, after `header`.
+        notes: lines below it.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    notes: Sequence[str]
 
 
 def summary(
@@ -21,28 +46,76 @@ def summary(
         records: of the cases that ran.
         skipped: case to reason, for those that did not.
     """
+    for table in tables(records):
+        yield table.title
+        yield from aligned([table.header, *table.rows], text=_WORDS)
+        yield from (f"  {note}" for note in table.notes)
+        yield ""
+    yield from _remarks(records, skipped or {})
+
+
+def coloured(
+    records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str], console: Any
+) -> None:
+    """The same on rich's console: verdicts in colour, rules between head and rows."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    for table in tables(records):
+        shown = RichTable(
+            box=SIMPLE_HEAD, title=Text(table.title), title_justify="left", title_style="bold",
+            pad_edge=False, padding=(0, 1, 0, 0),
+        )  # fmt: skip
+        for i, name in enumerate(table.header):
+            shown.add_column(Text(name), justify="left" if i < _WORDS else "right")
+        for row in table.rows:
+            cells = [Text(cell, no_wrap=True, overflow="ellipsis") for cell in row]
+            cells[1].stylize(_STYLES.get(row[1], "dim"))
+            shown.add_row(*cells)
+        console.print(shown)
+        for note in table.notes:
+            console.print(Text(f"  {note}", "dim"))
+    for remark in _remarks(records, skipped):
+        console.print(Text(remark, "dim"))
+
+
+def tables(records: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """One for each model and data set, that with the worst case first."""
 
     def study(record: Mapping[str, Any]) -> tuple[str, str]:
         return record["model"], record["dataset"]["name"]
 
-    for (model, dataset), group in groupby(sorted(records, key=study), key=study):
-        members = sorted(group, key=lambda r: (SEVERITY.index(verdict_word(r)), r["scheme"]))
-        yield f"{model} on {dataset}{_sizes(members)}"
-        # One metric for the whole table: its name stands once, over the column.
-        metric = next((name for r in members if (name := headline_of(r))), "metric")
-        flips = any(verdict["flips"] for record in members for verdict in record["verdicts"])
-        header = ("scheme", "verdict", metric, "difference", *["flips"] * flips, "MB", "latency")
-        rows = [_row(record, metric, flips=flips) for record in members]
-        yield from aligned([header, *rows], text=4)
-        notes = {record["note"] for record in members if record["note"]}
-        yield from (f"  note: {note}" for note in sorted(notes))
-        for record in members:
-            if record["error"]:
-                message = next(iter(record["error"]["message"].splitlines()), "(no message)")
-                yield f"  {record['scheme']}: {record['error']['type']}: {message}"
-        yield from _against_baseline(members)
-        yield ""
-    for reason, number in Counter((skipped or {}).values()).items():
+    def severity(record: Mapping[str, Any]) -> tuple[int, str]:
+        return SEVERITY.index(verdict_word(record)), record["scheme"]
+
+    grouped = groupby(sorted(records, key=study), key=study)
+    found = [(*key, sorted(group, key=severity)) for key, group in grouped]
+    return [
+        _table(model, dataset, members)
+        for model, dataset, members in sorted(found, key=lambda each: severity(each[2][0])[0])
+    ]
+
+
+def _table(model: str, dataset: str, members: Sequence[Mapping[str, Any]]) -> Table:
+    # One metric for the whole table: its name stands once, over the column.
+    metric = next((name for r in members if (name := headline_of(r))), "metric")
+    flips = any(verdict["flips"] for record in members for verdict in record["verdicts"])
+    notes = [f"note: {note}" for note in sorted({r["note"] for r in members if r["note"]})]
+    for record in members:
+        if record["error"]:
+            message = next(iter(record["error"]["message"].splitlines()), "(no message)")
+            notes.append(f"{record['scheme']}: {record['error']['type']}: {message}")
+    return Table(
+        title=f"{model} on {dataset}{_sizes(members)}",
+        header=("scheme", "verdict", metric, "difference", *["flips"] * flips, "MB", "latency"),
+        rows=[_row(record, metric, flips=flips) for record in members],
+        notes=[*notes, *_against_baseline(members)],
+    )
+
+
+def _remarks(records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str]) -> Iterator[str]:
+    for reason, number in Counter(skipped.values()).items():
         yield f"skipped {number} case{'s' * (number > 1)}: {' '.join(reason.split())}"
     if records and all(record["latency"] is None for record in records):
         yield "no latency was measured; to time, run alone (without -n and with benchmarks enabled)"
@@ -52,13 +125,13 @@ def _against_baseline(members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """How the cases stand to the last accepted run, and how that was compared."""
     for record in members:
         if record.get("baseline"):
-            yield f"  {record['scheme']} against the baseline: {record['baseline']}"
+            yield f"{record['scheme']} against the baseline: {record['baseline']}"
         for verdict in record["verdicts"]:
             if verdict["against"] == "baseline":
                 paired = not verdict["method"].startswith("independent")
                 how = "same samples, in pairs" if paired else "by intervals, not in pairs"
                 yield (
-                    f"  {record['scheme']} against the baseline: {verdict['outcome']}, "
+                    f"{record['scheme']} against the baseline: {verdict['outcome']}, "
                     f"{_difference(verdict)} ({how})"
                 )
 

@@ -174,9 +174,15 @@ def views_of(document: Mapping[str, Any], where: str, run: str = "") -> list[Vie
             raise RecordError(
                 "a record is malformed", where=place, got=f"{type(error).__name__}: {error}"
             ) from error
-    return sorted(
-        _with_ratios(found), key=lambda view: (SEVERITY.index(view.verdict), view.case, view.run)
-    )
+    return sorted(_with_ratios(found), key=worst_first)
+
+
+def worst_first(view: View) -> tuple[int, float, str, str]:
+    """A sorting key: by verdict, then by how much is lost."""
+    judged = view.judged
+    change = judged.difference if judged and judged.difference is not None else 0.0
+    loss = change if judged and judged.lower_is_better else -change
+    return SEVERITY.index(view.verdict), -loss, view.case, view.run
 
 
 def studies_of(views: Sequence[View]) -> list[Study]:

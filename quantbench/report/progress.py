@@ -1,0 +1,93 @@
+"""Progress on a terminal: a line for each piece of long work, with rate and time left."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SHORT_S = 0.5  # work that is done sooner is not mentioned
+
+
+class TerminalProgress:
+    """Lines under what is printed, gone when the work is done."""
+
+    def __init__(self, console: Any, before: Callable[[], None] = lambda: None) -> None:
+        """Take rich's console; `before` is called when lines appear, to leave a line begun."""
+        self._console = console
+        self._before = before
+        self._lock = threading.RLock()
+        self._shown: Any = None
+
+    @contextmanager
+    def working(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """Show the work once it takes longer than half a second."""
+        done, task, ended = 0, None, False
+
+        def show() -> None:
+            nonlocal task
+            with self._lock:
+                if not ended:
+                    task = self._started().add_task(what, total=total, completed=done)
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            with self._lock:
+                if task is not None:
+                    self._shown.update(task, completed=done)
+
+        timer = threading.Timer(_SHORT_S, show)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield advance
+        finally:
+            timer.cancel()
+            with self._lock:
+                ended = True
+                if task is not None:
+                    self._shown.remove_task(task)
+                    if not self._shown.tasks:
+                        self._shown.stop()
+                        self._shown = None
+
+    def _started(self) -> Any:
+        if self._shown is None:
+            from rich.progress import Progress, SpinnerColumn
+
+            self._before()
+            self._shown = Progress(
+                SpinnerColumn(), _line(), console=self._console, transient=True,
+                redirect_stdout=False, redirect_stderr=False,
+            )  # fmt: skip
+            self._shown.start()
+        return self._shown
+
+
+def _line() -> Any:
+    """A column of rich's: what is done, how much of it, how fast, how long still."""
+    from rich.progress import ProgressColumn
+    from rich.text import Text
+
+    class Line(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.description}: {_said(task)}", no_wrap=True, overflow="ellipsis")
+
+    return Line()
+
+
+def _said(task: Any) -> str:
+    elapsed = task.elapsed or 0.0
+    if task.total is None or not task.completed or not elapsed:
+        return _clock(elapsed)
+    rate = task.completed / elapsed
+    left = _clock((task.total - task.completed) / rate)
+    return f"{task.completed:.0f} of {task.total:.0f}, {rate:.3g}/s, {left} left"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -1,0 +1,119 @@
+"""What is in the store, whether it is whole, and how it gets smaller."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from quantbench.artifacts import Store
+
+_IN_USE_S = 3600  # what was opened within the last hour may be in use by a run
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the store as its manifest describes it.
+
+    Attributes:
+        used_s: when it was last opened, seconds since the epoch.
+        what: what it was made from, in a few words.
+    """
+
+    kind: str
+    key: str
+    size_bytes: int
+    used_s: float
+    what: str
+
+
+def entries(store: Store) -> list[Entry]:
+    """All of them, least recently used first; one without a readable manifest says so."""
+    found = []
+    for place in sorted(store.root.glob("*/*/manifest.json")):
+        try:
+            manifest = json.loads(place.read_text())
+            size, what = int(manifest["size_bytes"]), _what(manifest["ingredients"])
+        except (OSError, ValueError, KeyError, TypeError):
+            size, what = 0, "unreadable manifest"
+        folder = place.parent
+        found.append(Entry(folder.parent.name, folder.name, size, place.stat().st_mtime, what))
+    return sorted(found, key=lambda entry: (entry.used_s, entry.key))
+
+
+def _what(ingredients: dict[str, Any]) -> str:
+    """The shortest telling part of what it was made from."""
+    scheme = ingredients.get("scheme")
+    if isinstance(scheme, dict):
+        return str(scheme["name"])
+    if "evidence" in ingredients:
+        return "metrics"
+    for name in ("package", "hf", "kaggle", "name", "importer"):
+        if name in ingredients:
+            version = ingredients.get("version") or ingredients.get("revision")
+            return f"{ingredients[name]} {version}" if version else str(ingredients[name])
+    if "samples" in ingredients:
+        return f"{len(ingredients['samples'])} samples"
+    return ", ".join(sorted(ingredients))[:40]
+
+
+def damaged(store: Store) -> Iterator[Entry]:
+    """Those whose files differ from their digests."""
+    import warnings
+
+    for entry in entries(store):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if store.find(entry.kind, entry.key) is None:
+                yield entry
+
+
+def collect(store: Store, most: int, *, now_s: float | None = None) -> list[Entry]:
+    """Remove the least recently used until at most so many bytes are left.
+
+    What was used within the last hour stays: a run may hold it. Returns what was removed.
+    """
+    now = time.time() if now_s is None else now_s
+    every = entries(store)
+    size = sum(entry.size_bytes for entry in every)
+    removed = []
+    for entry in every:
+        if size <= most:
+            break
+        if now - entry.used_s < _IN_USE_S:
+            continue
+        store.remove(entry.kind, entry.key)
+        size -= entry.size_bytes
+        removed.append(entry)
+    return removed
+
+
+def clear(store: Store) -> list[Entry]:
+    """Remove every entry, builds that were killed, and the locks."""
+    every = entries(store)
+    for entry in every:
+        store.remove(entry.kind, entry.key)
+    for name in ("building", "locks"):
+        shutil.rmtree(store.root / name, ignore_errors=True)
+    return every
+
+
+def parse_size(text: str) -> int:
+    """Bytes of "20GB", "500 MB", "1e9": powers of 1,000.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d{1,2})?)\s*([KMGT]?)B?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise UsageError("not a size", expected="a number of bytes, or e.g. 20GB", got=repr(text))
+    return int(float(match[1]) * _UNITS[match[2].upper()])
