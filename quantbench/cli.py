@@ -223,7 +223,8 @@ def fetch(
             click.echo(f"{name}: {error}", err=True)
             failed += 1
         else:
-            click.echo(f"{name}  {files.size_bytes / 1e6:.1f} MB  {files.cache}  {files.path}")
+            how = "fetched" if files.cache == "built" else "there already"
+            click.echo(f"{name}  {files.size_bytes / 1e6:.1f} MB  {how}  {files.path}")
     sys.exit(1 if failed else 0)
 
 

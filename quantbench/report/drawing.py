@@ -148,8 +148,14 @@ def as_svg(drawn: Drawn, place: str = "") -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r' d="[^"]*"', _rounded, text)
     text = text.replace("'DejaVu Sans'", "sans-serif")
     return text.replace(_INK, "currentColor").replace(_FAINT, "var(--faint)")
+
+
+def _rounded(path: re.Match[str]) -> str:
+    """A hundredth of a point is finer than any screen."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", path[0]).replace("\n", " ")
 
 
 def as_png(drawn: Drawn) -> bytes:

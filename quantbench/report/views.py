@@ -170,7 +170,7 @@ def views_of(document: Mapping[str, Any], where: str, run: str = "") -> list[Vie
         place = f"{where}, {str(record['case'])[:80]}"
         try:
             found.append(_view(record, run))
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RecordError(
                 "a record is malformed", where=place, got=f"{type(error).__name__}: {error}"
             ) from error

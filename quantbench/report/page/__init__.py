@@ -30,7 +30,9 @@ _NUMBERS = (
     "energy",
 )
 _EXAMPLES = 10
-_DRAWN_AT_MOST = 40  # studies with figures; the table holds every case
+_CASES_AT_MOST = 1000  # rows of the table
+_BUDGET = 2_700_000  # characters: more is slow to open, and nobody looks at it
+_ROW = 1100  # characters of a case in the table, about
 
 
 def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
@@ -59,7 +61,8 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         "word": lambda verdict: verdict.rpartition(" ")[2],
     }
     css, script = ((_HERE / f"report.{kind}").read_text() for kind in ("css", "js"))
-    studies = studies_of(views)
+    shown = views[:_CASES_AT_MOST]
+    rendered = _Rendered(shown)
     any_flips = any(view.judged and view.judged.flips for view in views)
     page: str = environment.get_template("report.html.jinja").render(
         policy=_policy(script),
@@ -68,7 +71,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         title=", ".join(str(run["file"]) for run in runs),
         outcome=outcome(views),
         choices={
-            name: sorted({getattr(view, name) for view in views})
+            name: sorted({getattr(view, name) for view in shown})
             for name in ("model", "scheme", "verdict")
         },
         columns=[
@@ -77,12 +80,26 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
             if any_flips or name != "lost/won"
         ],
         any_flips=any_flips,
-        views=views,
-        notes=_notes(studies),
-        studies=[_study(i, study) for i, study in enumerate(studies)],
+        views=shown,
+        notes=_left_out(len(views) - len(shown), rendered),
+        studies=rendered.studies,
         runs=runs,
     )
     return page
+
+
+def _left_out(cases: int, rendered: _Rendered) -> list[str]:
+    """What the page would be too large with."""
+    where = "all numbers: quantbench report --format csv"
+    return [
+        f"Left out for the page's size: {n} {what}; {where}."
+        for n, what in (
+            (cases, "cases that are no worse than these"),
+            (rendered.undrawn, "studies' figures and examples"),
+            (rendered.untold, "cases' full numbers"),
+        )
+        if n
+    ]
 
 
 def _policy(script: str) -> str:
@@ -94,24 +111,59 @@ def _policy(script: str) -> str:
     )
 
 
-def _notes(studies: Sequence[Study]) -> list[str]:
-    left = len(studies) - _DRAWN_AT_MOST
-    if left <= 0:
-        return []
-    return [f"Figures are drawn for the first {_DRAWN_AT_MOST} studies; {left} more have none."]
+_NOTHING: dict[str, list[Any]] = {"figures": [], "pictures": [], "passages": []}
 
 
-def _study(place: int, study: Study) -> dict[str, Any]:
+class _Rendered:
+    """The studies, worst first, as far as they fit into the page."""
+
+    def __init__(self, views: Sequence[View]) -> None:
+        """Draw and choose; `undrawn` studies and `untold` cases did not fit."""
+        self._left = _BUDGET - _ROW * len(views)
+        self.undrawn = self.untold = 0
+        places = {(v.case, v.run): i for i, v in enumerate(views)}
+        ordered = sorted(
+            studies_of(views), key=lambda s: min(places[v.case, v.run] for v in s.cases)
+        )
+        self.studies = [self._study(i, study) for i, study in enumerate(ordered)]
+
+    def _fits(self, size: int) -> bool:
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+    def _study(self, place: int, study: Study) -> dict[str, Any]:
+        told = [case for case in study.cases if self._fits(_length(case))]
+        self.untold += len(study.cases) - len(told)
+        shown = _most_telling(study)
+        looked_at = _NOTHING if self.undrawn else _looked_at(place, study, shown)
+        parts = [figure["svg"] for figure in looked_at["figures"]]
+        parts += [picture["source"] for picture in looked_at["pictures"]]
+        if self.undrawn or not self._fits(sum(map(len, parts))):
+            looked_at = _NOTHING  # drawing takes a second: what follows is not tried
+            self.undrawn += 1
+        return {
+            **looked_at,
+            "model": study.model,
+            "title": study.title,
+            "notes": sorted({case.note for case in study.cases if case.note}),
+            "cases": told,
+            "example_scheme": shown.scheme if shown else "",
+        }
+
+
+def _length(case: View) -> int:
+    """Characters that its full numbers take, about."""
+    facts = sum(len(name) + len(value) + 20 for name, value in case.facts.items())
+    return 130 * (len(case.metrics) + 3 * len(case.judgements)) + facts + 500
+
+
+def _looked_at(place: int, study: Study, shown: View | None) -> dict[str, Any]:
     from markupsafe import Markup
 
-    figures = drawn(study) if place < _DRAWN_AT_MOST else []
-    shown = _most_telling(study)
     examples = shown.examples[:_EXAMPLES] if shown else ()
     return {
-        "model": study.model,
-        "title": study.title,
-        "notes": sorted({case.note for case in study.cases if case.note}),
-        "cases": study.cases,
         "figures": [
             {
                 "id": f"figure-{place}-{figure.name}",
@@ -121,9 +173,8 @@ def _study(place: int, study: Study) -> dict[str, Any]:
                 # matplotlib escapes what it is told to write.
                 "svg": Markup(as_svg(figure, f"{place}")),  # noqa: S704
             }
-            for figure in figures
+            for figure in drawn(study)
         ],
-        "example_scheme": shown.scheme if shown else "",
         "pictures": [
             _picture(example, f"picture-{place}-{i}", shown.labels)
             for i, example in enumerate(examples)

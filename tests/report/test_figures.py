@@ -1,0 +1,148 @@
+"""Every figure of the published studies, from data, and none where there are none."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantbench.report.drawing import Drawn, as_png, as_svg
+from quantbench.report.exports import write_pngs
+from quantbench.report.figures import drawn
+from quantbench.report.figures.tradeoffs import pareto
+from quantbench.report.views import Number, Study, View, studies_of, views_of
+from tests.report.conftest import both_studies, detection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OF_DETECTORS = {
+    *("differences", "size", "latency", "ap_by_iou", "ap_by_area", "ap_by_category"),
+    *("quality_size", "quality_latency", "quality_latency_bars", "as_published"),
+}
+OF_LANGUAGE_MODELS = {
+    *("differences", "size", "latency", "top_by_bits", "accuracy_memory", "speed_memory"),
+    *("quality_size", "quality_latency", "quality_latency_bars", "as_published", "flips"),
+}
+
+
+def figures(records: list[dict[str, Any]]) -> dict[str, dict[str, Drawn]]:
+    studies = studies_of(views_of({"records": records}, "x"))
+    return {study.model: {each.name: each for each in drawn(study)} for study in studies}
+
+
+def test_every_figure_of_both_studies_is_drawn() -> None:
+    found = figures(both_studies())
+    assert set(found["digits_centernet"]) == OF_DETECTORS
+    assert set(found["smollm2_135m_instruct"]) == OF_LANGUAGE_MODELS
+
+
+def test_captions_say_what_the_data_say() -> None:
+    detector = figures(both_studies())["digits_centernet"]
+    assert detector["size"].caption == (
+        "The smallest is int8_static: 0.306 MB, 0.45 of the float model's."
+    )
+    assert "The fastest is int8_static, median 1 ms, 0.50 of" in detector["latency"].caption
+    assert "int8_static's at IoU 0.50: -0.010" in detector["ap_by_iou"].caption
+    other = figures([detection("float32", 0.7), detection("int8_static", 0.4, "fail")])
+    assert "int8_static fail" in other["digits_centernet"]["differences"].caption
+
+
+def test_a_study_without_times_has_no_figure_of_times() -> None:
+    records = [record | {"latency": None} for record in both_studies()]
+    for found in figures(records).values():
+        assert not {"latency", "quality_latency", "quality_latency_bars"} & set(found)
+
+
+def test_a_case_that_broke_has_no_figure_and_breaks_none() -> None:
+    broken = detection("int8_static", 0.5) | {
+        "metrics": {},
+        "verdicts": [],
+        "latency": None,
+        "memory": {"weights_bytes": None},
+        "error": {"stage": "call", "type": "BuildError", "message": "no"},
+    }
+    found = figures([detection("float32", 0.7), broken])["digits_centernet"]
+    assert "size" in found
+    assert "differences" not in found
+
+
+def test_an_svg_is_whole_takes_the_pages_ink_and_shares_no_id() -> None:
+    made = [as_svg(each, "0") for each in figures(both_studies())["digits_centernet"].values()]
+    ids: list[str] = []
+    for text in made:
+        root = ET.fromstring(text)  # noqa: S314 - made here
+        assert root.attrib["viewBox"]
+        assert "width" not in root.attrib
+        assert "currentColor" in text
+        assert "<metadata" not in text
+        named = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+        ids += [name for name in named if not re.fullmatch(r"[a-zA-Z_]+\d*|.*_\d+", name)]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_name_with_markup_and_mathematics_is_a_name() -> None:
+    record = detection("int8_static", 0.6) | {"scheme": "<b>$x^2$ & \\frac"}
+    (found,) = figures([detection("float32", 0.7), record]).values()
+    for figure in found.values():
+        assert "<b>" not in as_svg(figure)
+        ET.fromstring(as_svg(figure))  # noqa: S314 - made here
+
+
+def test_pngs_are_written_under_safe_names(tmp_path: Path) -> None:
+    record = detection("float32", 0.7) | {"model": "../../evil"}
+    views = views_of({"records": [record]}, "x")
+    written = write_pngs(views, tmp_path / "figures")
+    assert written
+    assert all(path.parent == tmp_path / "figures" for path in written)
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+    (study,) = studies_of(views)
+    assert as_png(drawn(study)[0]).startswith(b"\x89PNG")
+
+
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 6), st.integers(1, 6)), min_size=1), lower=st.booleans()
+)
+def test_the_front_holds_what_nothing_beats(pairs: list[tuple[int, int]], *, lower: bool) -> None:
+    points = [
+        (View("c", "m", f"s{i}", "t", "d", "cpu", "pass"), float(cost), Number(quality, 0, 1))
+        for i, (quality, cost) in enumerate(pairs)
+    ]
+    front = {point[0].scheme for point in pareto(points, lower_is_better=lower)}
+    for case, cost, number in points:
+        quality = number.value or 0
+        better = [
+            (theirs.value or 0) < quality if lower else (theirs.value or 0) > quality
+            for _, _, theirs in points
+        ]
+        equal = [theirs.value == quality for _, _, theirs in points]
+        beaten = any(
+            (b and paid <= cost) or (e and paid < cost)
+            for b, e, (_, paid, _) in zip(better, equal, points, strict=True)
+        )
+        assert (case.scheme in front) != beaten
+
+
+@pytest.mark.parametrize("n", [1, 30])
+def test_one_case_or_many_can_be_drawn(n: int) -> None:
+    made = [
+        detection("float32", 0.7) | {"scheme": f"scheme_with_a_long_name_{i}", "case": f"c{i}"}
+        for i in range(n)
+    ]
+    (found,) = figures(made).values()
+    assert "size" in found
+
+
+def test_a_study_knows_its_direction() -> None:
+    from tests.report.conftest import verdict
+
+    record = detection("int8_static", 0.6)
+    record["metrics"]["perplexity"] = record["metrics"]["AP"]
+    record["verdicts"] = [verdict("perplexity", 0.1, lower_is_better=True)]
+    (study,) = studies_of(views_of({"records": [record]}, "x"))
+    assert isinstance(study, Study)
+    assert study.lower_is_better

@@ -1,0 +1,158 @@
+"""The page: self-contained, escaped, within its size."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quantbench.report.exports import as_csv, as_json, as_markdown
+from quantbench.report.page import as_html
+from quantbench.report.reports import gathered
+from tests.report.conftest import both_studies, detection, language
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}"
+
+
+class _Page(HTMLParser):
+    """Tags with their attributes, and the text of scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.script = ""
+        self._inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag == "script"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "script"
+
+    def handle_data(self, data: str) -> None:
+        self.script += data if self._inside else ""
+
+
+def page_of(path: Path) -> str:
+    return as_html(*gathered([path]))
+
+
+def test_nothing_is_loaded_and_one_script_runs(written: Callable[..., Path]) -> None:
+    text = page_of(written(both_studies()))
+    page = _Page(text)
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv"))
+    digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
+    assert policy is not None
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    for _, attributes in page.tags:
+        for name in ("src", "href", "xlink:href"):
+            target = attributes.get(name) or "#"
+            assert target.startswith(("#", "data:image/jpeg;base64,", "data:,"))
+        assert not [name for name in attributes if name.startswith("on")]
+    assert len(text) < 3_000_000
+
+
+def test_what_a_record_says_is_text(written: Callable[..., Path]) -> None:
+    """In every place where a text of the file stands."""
+    records = both_studies()
+    records[1] |= {"scheme": HOSTILE, "note": HOSTILE, "baseline": HOSTILE}
+    records[1]["labels"] = {"1": HOSTILE, "2": HOSTILE}
+    records[1]["runner"] = {HOSTILE: HOSTILE}
+    records[1]["examples"][0]["id"] = HOSTILE
+    records[3] |= {"model": HOSTILE, "dataset": {"name": HOSTILE, "n": 1}, "case": HOSTILE}
+    records[3]["examples"][0] |= {"context": HOSTILE, "target": HOSTILE}
+    records[3]["examples"][0]["float"]["words"] = [[HOSTILE, 0.5]]
+    records[4]["error"] = {"stage": "call", "type": HOSTILE, "message": HOSTILE}
+    path = written(
+        records,
+        environment={HOSTILE: HOSTILE, "packages": {HOSTILE: HOSTILE}},
+        skipped=[{"case": HOSTILE, "reason": HOSTILE}],
+    )
+    text = page_of(path)
+    page = _Page(text)
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert not any(tag == "img" for tag, _ in page.tags)
+    assert not any(name.startswith("on") for _, found in page.tags for name in found)
+    assert "49" not in text[text.index("Where these numbers") :].replace("'{{7*7}}", "")
+    markdown = as_markdown(*gathered([path]))
+    assert "<script" not in markdown
+
+
+def test_a_picture_that_is_none_is_left_out(written: Callable[..., Path]) -> None:
+    record = detection("int8_static", 0.6)
+    record["examples"][0]["picture"] = base64.b64encode(b"<svg onload=alert(1)>").decode()
+    other = detection("int8_static", 0.6)
+    other["examples"][0]["picture"] = "javascript:alert(1)"
+    for made in (record, other):
+        text = page_of(written([detection("float32", 0.7), made]))
+        assert "data:image" not in text
+        assert "javascript" not in text
+
+
+def test_examples_show_both_models_side_by_side(written: Callable[..., Path]) -> None:
+    page = _Page(page_of(written(both_studies())))
+    pairs = [a for tag, a in page.tags if tag == "figure" and a.get("data-example")]
+    assert {pair["data-example"] for pair in pairs} == {"scene-1", "verse-1"}
+    boxes = [a["class"] for tag, a in page.tags if tag == "g" and a.get("class")]
+    assert boxes.count("shared") == 2  # of the float model and of the quantized one
+    assert boxes.count("float") == 1  # shown by the float model alone
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_records_are_a_page(written: Callable[..., Path]) -> None:
+    record = detection("float32", 0.7)
+    record["metrics"] = {"AP": record["metrics"]["AP"]}
+    record["examples"] = []
+    many = [record | {"case": f"case-{i}", "model": f"m{i % 500}"} for i in range(100_000)]
+    text = page_of(written(many))
+    assert len(text) < 3_000_000
+    assert "Left out for the page&#39;s size: 99000 cases" in text
+    assert "Of 100000 cases" in text
+
+
+def test_csv_holds_every_metric_and_no_formula(written: Callable[..., Path]) -> None:
+    records = both_studies()
+    records[1]["scheme"] = "=cmd|' /C calc'!A0"
+    views, runs = gathered([written(records)])
+    rows = list(csv.DictReader(io.StringIO(as_csv(views, runs))))
+    assert len(rows) == sum(len(record["metrics"]) for record in records)
+    (judged,) = (r for r in rows if r["metric"] == "AP" and r["scheme"].startswith("'="))
+    assert float(judged["difference"]) == pytest.approx(-0.01)
+    lost = [r["lost"] for r in rows if r["metric"] == "accuracy"]
+    assert sorted(lost) == ["0", "5", "60"]
+
+
+def test_json_and_markdown_say_the_same(written: Callable[..., Path]) -> None:
+    views, runs = gathered([written(both_studies())])
+    whole = json.loads(as_json(views, runs))
+    markdown = as_markdown(views, runs)
+    assert whole["outcome"] in markdown
+    assert {row["case"] for row in whole["cases"]} == {view.case for view in views}
+    assert markdown.index("smollm2_135m_instruct on kjv") < markdown.index("digits_centernet on")
+    assert "| gptq_int2_g64 | fail, declared |" in markdown
+    assert "Skipped 1: coco was not given" in markdown
+
+
+def test_a_broken_case_keeps_its_row(written: Callable[..., Path]) -> None:
+    broken: dict[str, Any] = language("reference", 0.6, (0, 0)) | {
+        "metrics": {},
+        "verdicts": [],
+        "error": {"stage": "setup", "type": "FetchError", "message": "no connection\n  next: wait"},
+    }
+    text = page_of(written([broken]))
+    assert "FetchError" in text
+    assert "no connection" in text
