@@ -98,11 +98,20 @@ class Store:
                     # Another process may have built it while this one waited.
                     found = self._open(key, place) or self._build(key, place, ingredients, build)
         self._verified[key] = replace(found, cache="hit")
+        _used_now(place)
         return found
 
     def find(self, kind: str, key: str) -> Artifact | None:
         """The entry of this key if it is there and whole."""
-        return self._open(key, self.root / kind / key)
+        place = self.root / kind / key
+        found = self._open(key, place)
+        if found is not None:
+            _used_now(place)
+        return found
+
+    def is_whole(self, kind: str, key: str) -> bool:
+        """Whether its files are what was built; looking is not using."""
+        return self._open(key, self.root / kind / key) is not None
 
     def has(self, kind: str, ingredients: Mapping[str, Any]) -> bool:
         """Whether there is an entry of these ingredients, whole or not."""
@@ -141,8 +150,6 @@ class Store:
             if got != expected:
                 _warn_damaged(files / name, expected, got)
                 return None
-        with suppress(OSError):  # a cache that is read alone
-            os.utime(place / "manifest.json")  # used now: `quantbench cache gc` goes by it
         return Artifact(
             key=key,
             path=files,
@@ -223,6 +230,12 @@ def default_root() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("quantbench")
+
+
+def _used_now(place: Path) -> None:
+    """What `quantbench cache gc` goes by."""
+    with suppress(OSError):  # a cache that is read alone
+        os.utime(place / "manifest.json")
 
 
 def _warn_damaged(path: Path, expected: object, got: object) -> None:

@@ -73,7 +73,7 @@ def damaged(store: Store) -> Iterator[Entry]:
     for entry in entries(store):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if store.find(entry.kind, entry.key) is None:
+            if not store.is_whole(entry.kind, entry.key):
                 yield entry
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -174,8 +175,14 @@ def test_a_read_only_cache_is_explained(tmp_path: Path) -> None:
         Store(tmp_path).get("artifact", INGREDIENTS, write)
 
 
-def test_a_hit_needs_no_write(tmp_path: Path) -> None:
+def test_a_hit_needs_no_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When an entry was last used is noted where it can be, and that alone."""
     Store(tmp_path).get("artifact", INGREDIENTS, write)
+
+    def refused(path: Path) -> None:
+        raise OSError(errno.EROFS, "read-only", str(path))
+
+    monkeypatch.setattr(os, "utime", refused)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    Store(tmp_path).get("artifact", INGREDIENTS, write)
+    assert Store(tmp_path).get("artifact", INGREDIENTS, write).cache == "hit"
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -157,3 +158,59 @@ def test_a_worker_that_dies_costs_only_its_own_case(
     result = study.run("-n", "2", "--benchmark-json", "out.json")
     assert result.ret != 0
     assert records(study)["same"]["verdicts"][0]["outcome"] == "pass"
+
+
+def test_ci_gets_the_table_as_markdown(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.write("same", "worse")
+    (path := study.path / "summary.md").write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    study.run("-n", "2").assert_outcomes(passed=5, failed=1)
+    text = path.read_text()
+    assert text.startswith("before\n## quantbench\n")
+    assert "1 is worse than its margin allows" in text
+    assert "| worse | fail |" in text
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(study.path / "no" / "such" / "folder"))
+    result = study.run("-n", "2")
+    result.assert_outcomes(passed=5, failed=1)
+    result.stdout.fnmatch_lines(["*no job summary*"])
+
+
+def test_the_samples_that_changed_most_are_kept(study: Study) -> None:
+    study.write("worse")
+    study.run("--benchmark-json", "out.json")
+    found = records(study)
+    assert len(found["worse"]["examples"]) == 10
+    assert found["float"]["examples"] == []
+    study.run("--benchmark-json", "out.json", "--quant-examples", "0")
+    assert records(study)["worse"]["examples"] == []
+
+
+def seen_on_a_terminal(command: list[str], study: Study) -> str:
+    leader, follower = os.openpty()
+    environment = {**os.environ, "COLUMNS": "90", "TERM": "xterm", "PY_COLORS": "1"}
+    with subprocess.Popen(
+        command, stdout=follower, stderr=follower, stdin=follower, cwd=study.path, env=environment
+    ):
+        os.close(follower)
+        text = b""
+        while True:
+            try:
+                chunk = os.read(leader, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not chunk:
+                break
+            text += chunk
+    os.close(leader)
+    return text.decode()
+
+
+def test_a_terminal_sees_progress_and_colour_and_a_file_sees_neither(study: Study) -> None:
+    """A pseudo-terminal of 90 columns; the same words as without one."""
+    study.write("same")
+    plain = study.run().stdout.str()
+    assert "\x1b" not in plain
+    text = seen_on_a_terminal([sys.executable, "-m", "pytest", "-p", "no:cacheprovider"], study)
+    assert "\x1b[32mpass" in text
+    for line in ("fake on numbers, 400 samples", "same"):
+        assert line in text

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
+
+from rich.console import Console
 
 from quantbench import cases
 from quantbench.record.schema import empty_record
-from quantbench.report.terminal import summary
+from quantbench.report.terminal import coloured, summary
 
 CASES = cases("smollm2_135m_instruct", datasets=["kjv"])
 
@@ -66,3 +69,23 @@ def test_a_missing_latency_is_a_dash_and_says_how_to_time() -> None:
     lines = list(summary([timed]))
     assert lines[2].endswith("1.23 ms")
     assert not any("no latency" in line for line in lines)
+
+
+def test_the_study_with_the_worst_case_comes_first() -> None:
+    fine = judged(0, "pass") | {"model": "a_model"}
+    lines = list(summary([fine, judged(1, "fail")]))
+    assert lines[0].startswith("smollm2_135m_instruct")
+
+
+def test_colours_change_no_word() -> None:
+    file = io.StringIO()
+    records = [judged(0, "pass"), judged(1, "fail") | {"scheme": "[red]int8"}]
+    coloured(records, {"x": "coco was not given"}, Console(file=file, width=100))
+    text = file.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "[red]int8" in text
+    for line in summary(records, {"x": "coco was not given"}):
+        assert set(line.split()) <= set(text.split())
+    file = io.StringIO()
+    coloured(records, {}, Console(file=file, width=100, force_terminal=True))
+    assert "\x1b[1;31mfail" in file.getvalue()
