@@ -73,6 +73,7 @@ class View:
         run: of which file, where there are several.
         verdict: a word of `SEVERITY`.
         judged: the first verdict on quality against the reference.
+        timed_by: threads and delegate while it was timed.
         headline: the metric that stands for its quality.
         size_ratio: its bytes over its reference's; `latency_ratio` likewise.
     """
@@ -100,6 +101,7 @@ class View:
     latency_s: float | None = None
     box: Box | None = None
     rounds: int | None = None
+    timed_by: str = ""
     joules: float | None = None
     energy: str = "unavailable"
     size_ratio: float | None = None
@@ -282,6 +284,9 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         latency_s=None if median is None else median / 1e9,
         box=_box(latency),
         rounds=_whole(latency.get("rounds")),
+        timed_by=f"{latency.get('threads')} threads, delegate {latency.get('delegate')}"
+        if latency
+        else "",
         joules=_number(energy.get("joules_per_sample")),
         energy=_text(energy.get("provenance") or "unavailable"),
         expected=_text(record.get("expected") or "pass"),

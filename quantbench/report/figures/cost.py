@@ -75,8 +75,7 @@ def latency(study: Study) -> Drawn | None:
     named_rows(axes, [case.scheme for case, _ in known])
     log_milliseconds(axes, [side * 1e3 for _, box in known for side in (box.low, box.high)])
     fastest = min(known, key=lambda pair: pair[1].median)[0]
-    delegates = sorted({case.facts.get("delegate", "unknown") for case, _ in known})
-    threads = sorted({case.facts.get("threads", "?") for case, _ in known})
+    how = sorted({case.timed_by for case, _ in known})
     ratio = fastest.latency_ratio
     than = f", {ratio:.2f} of the float model's time" if ratio else ""
     return Drawn(
@@ -84,7 +83,7 @@ def latency(study: Study) -> Drawn | None:
         "Latency of one sample by scheme",
         f"The fastest is {fastest.scheme}, median {(fastest.latency_s or 0) * 1e3:.3g} ms{than}. "
         "Boxes are quartiles, whiskers the extremes of all rounds. "
-        f"Threads: {', '.join(threads)}; delegate: {', '.join(delegates)}.",
+        f"Timed with {'; '.join(how)}.",
         figure,
     )
 

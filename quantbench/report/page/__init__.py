@@ -43,7 +43,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         runs: of each record file `file`, `facts` (name to text) and `skipped` (reason to cases).
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined
@@ -57,6 +57,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         "margin": margin,
         "size": size,
         "milliseconds": milliseconds,
+        "breakable": lambda name: Markup("_<wbr>").join(escape(name).split("_")),
         "visible": lambda word: word.replace("\n", "\u21b5").replace(" ", "\u2423", 1),
         "word": lambda verdict: verdict.rpartition(" ")[2],
     }
