@@ -45,7 +45,7 @@ def test_a_report_goes_to_standard_output_or_into_a_file(
         assert "int8_static" in target.read_text()
     said = quantbench("report", path, "--format", "png", "-o", tmp_path / "figures")
     assert said.exit_code == 0
-    assert len(list((tmp_path / "figures").glob("*.png"))) == 21
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 22
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 OF_DETECTORS = {
     *("differences", "size", "latency", "ap_by_iou", "ap_by_area", "ap_by_category"),
-    *("quality_size", "quality_latency", "quality_latency_bars", "as_published"),
+    *("quality_size", "quality_latency", "quality_latency_bars", "as_published_AP"),
 }
 OF_LANGUAGE_MODELS = {
     *("differences", "size", "latency", "top_by_bits", "accuracy_memory", "speed_memory"),
-    *("quality_size", "quality_latency", "quality_latency_bars", "as_published", "flips"),
+    *("quality_size", "quality_latency", "quality_latency_bars", "as_published_accuracy", "flips"),
+    "as_published_prefill_tokens_per_s",
 }
 
 

@@ -30,6 +30,7 @@ FIGURES: tuple[Callable[[Study], Drawn | None], ...] = (
     language.speed_and_memory,
     quality.flips,
     quality.as_published,
+    quality.speed_as_published,
 )
 
 
