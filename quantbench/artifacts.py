@@ -88,9 +88,10 @@ class Store:
             StoreError: the folder cannot be written, or the disk is full.
         """
         key = digest_of({"kind": kind, **ingredients})
-        if known := self._verified.get(key):
-            return known
         place = self.root / kind / key
+        if known := self._verified.get(key):
+            _used_now(place)
+            return known
         with self._explained(place):
             found = self._open(key, place)
             if found is None:
@@ -118,18 +119,40 @@ class Store:
         key = digest_of({"kind": kind, **ingredients})
         return (self.root / kind / key / "manifest.json").exists()
 
-    def remove(self, kind: str, key: str) -> None:
+    def remove(self, kind: str, key: str, unused_since_s: float | None = None) -> bool:
         """Take an entry away, as one step for whoever looks for it.
+
+        Args:
+            kind: of the entry.
+            key: of the entry.
+            unused_since_s: leave it and return False where it was used later, in seconds since
+                the epoch.
 
         Raises:
             StoreError: the folder cannot be written.
         """
         place = self.root / kind / key
         with self._explained(place), self._locked(key):
+            try:
+                used_s = (place / "manifest.json").stat().st_mtime
+            except FileNotFoundError:
+                return False
+            if unused_since_s is not None and used_s > unused_since_s:
+                return False
             (self.root / "building").mkdir(parents=True, exist_ok=True)
             gone = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=self.root / "building"))
             place.rename(gone / "removed")
             shutil.rmtree(gone, ignore_errors=True)
+        return True
+
+    def sweep(self) -> None:
+        """Remove what killed builds left; a build that goes on holds its key's lock."""
+        from filelock import FileLock, Timeout
+
+        for leftover in (self.root / "building").glob("*.*"):
+            lock = FileLock(self.root / "locks" / f"{leftover.name.partition('.')[0]}.lock")
+            with suppress(Timeout, OSError), lock.acquire(timeout=0):
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def _open(self, key: str, place: Path) -> Artifact | None:
         """The entry if it is whole; a damaged one is warned about and counts as absent."""

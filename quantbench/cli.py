@@ -32,13 +32,20 @@ _DATA = click.option(
 
 
 class _Explained(click.Group):
-    """Errors of quantbench's own tree are explained, not traced; their exit status is 2."""
+    """Errors of quantbench's tree, and extras not installed, are explained; exit status 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except QuantbenchError as error:
             click.echo(f"quantbench: {error}", err=True)
+            ctx.exit(2)
+        except ModuleNotFoundError as error:
+            from quantbench.extensions import missing_extra
+
+            if (lack := missing_extra(error.name)) is None:
+                raise
+            click.echo(f"quantbench: {lack}", err=True)
             ctx.exit(2)
 
 
@@ -195,6 +202,7 @@ def fetch(
     """
     from quantbench.catalog.datasets import find_dataset
     from quantbench.catalog.models import EMBEDDED, MODELS, find_model
+    from quantbench.catalog.sources import File, parse_source
     from quantbench.errors import UsageError
     from quantbench.settings import Settings
     from quantbench.workshop import Workshop
@@ -218,6 +226,10 @@ def fetch(
     failed = 0
     for text, name in sources.items():
         try:
+            if isinstance(source := parse_source(text, quant_data), File):
+                source.check()  # read where it is
+                click.echo(f"{name}  {source.path}")
+                continue
             files = workshop.source(text)
         except QuantbenchError as error:
             click.echo(f"{name}: {error}", err=True)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quantbench.catalog.datasets import find_dataset
+from quantbench.catalog.models import EMBEDDED, find_model
+from quantbench.catalog.sources import File, parse_source
 from quantbench.errors import MissingDeviceError
 from quantbench.predict.devices import require_cuda
 from quantbench.requirements import conflicts, lacking
@@ -18,7 +21,7 @@ from quantbench.settings import usable_threads
 from quantbench.upkeep import entries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from quantbench.artifacts import Store
 
@@ -54,9 +57,9 @@ def examine(store: Store, *, online: bool) -> Iterator[Finding]:
     yield from _machine()
     yield from _gpu()
     yield _cache(store)
-    if online:
-        for name, look in _SOURCES:
-            yield look(name)
+    answers = {name: look(name) for name, look in _SOURCES} if online else {}
+    yield from answers.values()
+    yield from _study_files(store, answers)
 
 
 _EXTRAS = (  # and whether the embedded study needs it
@@ -141,6 +144,28 @@ def _cache(store: Store) -> Finding:
     if free < _ROOMY and not every:
         return Finding("cache", "missing", said, "free space, or --quant-cache DIR elsewhere")
     return Finding("cache", "ok", said)
+
+
+def _study_files(store: Store, answers: Mapping[str, Finding]) -> Iterator[Finding]:
+    """What the embedded study fetches: whether it is there, or can be had."""
+    for model, datasets in EMBEDDED.items():
+        for text in filter(
+            None, (find_model(model).source, *(find_dataset(d).source for d in datasets))
+        ):
+            source = parse_source(text)
+            what = text.partition("#")[0]
+            asked = answers.get(f"{what.partition(':')[0]}: sources")
+            if isinstance(source, File) or store.has("source", source.ingredients()):
+                said = Path(what).name if isinstance(source, File) else f"{what} is in the store"
+                yield Finding("study's files", "ok", said)
+            elif asked is not None and asked.state != "ok":
+                yield Finding(
+                    "study's files", "broken", f"{what} is not there, and cannot be had",
+                    "run quantbench fetch --study where there is a network",
+                )  # fmt: skip
+            else:
+                said = "will be fetched" if asked else "is not there; nobody was asked"
+                yield Finding("study's files", "ok" if asked else "missing", f"{what} {said}")
 
 
 def _python_packages(name: str) -> Finding:

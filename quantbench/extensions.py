@@ -15,6 +15,7 @@ _EXTRAS = {
     },
     "all": {"torch", "transformers", "huggingface_hub", "safetensors"},  # of both
     "gpu": {"pynvml"},
+    "report": {"jinja2", "markupsafe", "matplotlib"},
     "language": {
         *("gptqmodel", "gguf", "accelerate", "bitsandbytes", "tokenizers", "datasets"),
         *("hqq", "torchao"),

@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import os
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 _BENCH: pytest.StashKey[Bench] = pytest.StashKey()
+_TERMINAL: pytest.StashKey[IO[str]] = pytest.StashKey()
 _MARKERS = (
     "gpu: needs a CUDA device",
     "network: needs a package registry, hub or web server",
@@ -75,6 +77,11 @@ def pytest_configure(config: pytest.Config) -> None:
     except (UsageError, RecordError) as error:
         raise pytest.UsageError(str(error)) from error
     if not hasattr(config, "workerinput"):  # xdist's workers send their reports here
+        if sys.stdout.isatty():
+            # While a test runs, what pytest itself writes is captured too.
+            terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+            config.stash[_TERMINAL] = terminal
+            config.add_cleanup(terminal.close)
         config.pluginmanager.register(_Recorder(config), "quantbench-recorder")
 
 
@@ -198,16 +205,19 @@ def record(case: Case, _bench: Bench) -> dict[str, Any]:
 
 def _progress(config: pytest.Config) -> Progress | None:
     """Lines about long work between pytest's dots, on a terminal only."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or not reporter.isatty or hasattr(config, "workerinput"):
+    terminal = config.stash.get(_TERMINAL, None)
+    if terminal is None:
         return None
+    from rich.console import Console
+
     from quantbench.report.progress import TerminalProgress
 
-    return TerminalProgress(_console(reporter), reporter.ensure_newline)
+    console = Console(file=terminal, width=config.get_terminal_writer().fullwidth)
+    return TerminalProgress(console, lambda: print(file=terminal))
 
 
 def _console(reporter: pytest.TerminalReporter) -> Any:
-    """rich's, writing where pytest writes: standard output itself may be captured."""
+    """rich's, writing as pytest writes."""
     from rich.console import Console
 
     class Written(io.TextIOBase):
@@ -391,11 +401,11 @@ class _Recorder:
         from quantbench.report.views import views_of
 
         document = self._document()
-        text = as_markdown(views_of(document, "this run"), [run_of("this run", document)])
         try:
+            text = as_markdown(views_of(document, "this run"), [run_of("this run", document)])
             with path.open("a", encoding="utf-8") as file:
                 file.write(f"## quantbench\n\n{text}\n")
-        except OSError as error:
+        except (OSError, RecordError) as error:
             reporter.write_line(f"quantbench: no job summary: {error}", red=True)
 
     def _document(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from quantbench.artifacts import Store
     from quantbench.study import Case
 
+_ELSEWHERE = {"autogptq": "needs an environment of its own: tox -e autogptq"}
 _EXTRAS = {"detection": "detection", "last_word": "language"}  # of each task
 
 
@@ -35,16 +37,14 @@ class Reach:
 
 def reach_of(case: Case, store: Store, data: Path | None = None) -> Reach:
     """Look without fetching, building or importing anything heavy."""
-    extras = {
-        _EXTRAS.get(case.model.task),
-        "autogptq" if case.scheme.quantizer == "autogptq" else None,
-    }
+    extras = {_EXTRAS.get(case.model.task)}
+    if case.scheme.quantizer == "autogptq" and "QUANTBENCH_AUTOGPTQ_PYTHON" not in os.environ:
+        extras.add("autogptq")
     for extra in sorted(extra for extra in extras if extra):
         if lacks := lacking(extra):
             more = f" and {len(lacks) - 1} more" if len(lacks) > 1 else ""
-            return Reach(
-                str(case), "missing", f'{lacks[0]}{more}; pip install "quantbench[{extra}]"'
-            )
+            remedy = _ELSEWHERE.get(extra, f'pip install "quantbench[{extra}]"')
+            return Reach(str(case), "missing", f"{lacks[0]}{more}; {remedy}")
     try:
         fetched = _fetched(case, store, data)
     except QuantbenchError as error:

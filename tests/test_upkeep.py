@@ -80,7 +80,24 @@ def test_clear_leaves_nothing(store: Store) -> None:
     (store.root / "building" / "dead.xyz").mkdir(parents=True)
     assert len(clear(store)) == 3
     assert not entries(store)
-    assert not list((store.root).glob("*/*"))
+    assert not list((store.root / "building").iterdir())
+
+
+def test_a_build_that_goes_on_is_not_swept(store: Store) -> None:
+    def build(folder: Path) -> None:
+        collect(Store(store.root), 0)
+        (folder / "weights").write_bytes(b"w")
+
+    assert store.get("artifact", {"scheme": {"name": "new"}}, build).cache == "built"
+
+
+def test_what_a_long_run_asks_for_again_is_in_use(store: Store) -> None:
+    """Also where that process knows the entry already."""
+    made = store.get("artifact", {"scheme": {"name": "scheme0"}}, write)
+    long_ago = time.time() - DAY_S
+    os.utime(made.path.parent / "manifest.json", (long_ago, long_ago))
+    store.get("artifact", {"scheme": {"name": "scheme0"}}, write)
+    assert "scheme0" not in names(collect(Store(store.root), 0))
 
 
 @pytest.mark.parametrize(

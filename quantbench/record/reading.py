@@ -88,6 +88,8 @@ def read_document(path: Path) -> dict[str, Any]:
     records = document.get("records")
     if not isinstance(records, list):
         raise RecordError("a record file without records", where=path)
+    if not isinstance(document.get("skipped", []), list):
+        raise RecordError("the list of skipped cases is malformed", where=path)
     for place, record in enumerate(records):
         _check(record, f"{path}, record {place}")
     for step in range(version, SCHEMA):

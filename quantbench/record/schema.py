@@ -28,7 +28,7 @@ def empty_record(case: Case) -> dict[str, Any]:
         "scheme": case.scheme.name,
         "task": case.model.task,
         "device": case.device,
-        "bits": case.scheme.bits,
+        "bits": case.scheme.bits if case.scheme.weights != "as shipped" else None,
         "reference": str(case.reference) if case.model.reference else None,
         "dataset": {"name": case.dataset.name, "n": None, "sha256": None},
         "artifact": None,

@@ -6,6 +6,7 @@ too. In SVG the ink is the page's own colour, so that figures follow it into the
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from quantbench.report.views import View
+    from quantbench.report.views import Number, View
 
 WIDTH = 5.4  # inches; 518 CSS pixels
 _INK, _FAINT = "#1b1b1f", "#c9c9cf"  # replaced by the page's in SVG
@@ -23,11 +24,10 @@ _COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
     *("#7A6FF0", "#8C6D31", "#999999", "#A6CE39"),
 )
-_MARKERS = "osD^vPX<>p"
+_MARKERS = "osD^vPX<>"  # one less than colours: ninety cases look unlike
 OUTCOME_COLOURS = {
     "pass": "#009E73",
     "fail": "#D55E00",
-    "fail, declared": "#D55E00",
     "inconclusive": "#E69F00",
 }
 _STYLE = {
@@ -95,6 +95,11 @@ def rows_height(n: int) -> float:
     return 0.9 + 0.3 * max(n, 2)
 
 
+def plot_height(n: int) -> float:
+    """Inches for a plot and a legend of n names below it."""
+    return 3.1 + 0.2 * ((n + 1) // 2)
+
+
 def looks(cases: Sequence[View]) -> dict[str, dict[str, str]]:
     """Colour and marker of each scheme of a study."""
     return {
@@ -131,6 +136,14 @@ def clipped(label: str) -> str:
     return label if len(label) <= 28 else f"{label[:27]}…"  # noqa: PLR2004 - characters of a row
 
 
+def spread(number: Number) -> list[list[float]]:
+    """Lengths of an error bar, down and up; none where nothing bounds the value."""
+    value = number.value or 0.0
+    down = 0.0 if number.low is None else max(value - number.low, 0.0)
+    up = 0.0 if number.high is None else max(number.high - value, 0.0)
+    return [[down], [up]]
+
+
 def write_beside(axes: Any, y: float, x: float, text: str) -> None:
     """A number at the end of its bar."""
     axes.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=9)
@@ -149,6 +162,8 @@ def as_svg(drawn: Drawn, place: str = "") -> str:
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r' d="[^"]*"', _rounded, text)
+    prefix = f"f{hashlib.sha256(f'{place} {drawn.name}'.encode()).hexdigest()[:8]}-"
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
     text = text.replace("'DejaVu Sans'", "sans-serif")
     return text.replace(_INK, "currentColor").replace(_FAINT, "var(--faint)")
 

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, size
-from quantbench.report.tables import escaped
+from quantbench.report.tables import escaped, inert
 from quantbench.report.views import outcome, studies_of
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from quantbench.report.views import View
-
-Runs = "Sequence[Mapping[str, Any]]"
 
 
 def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
@@ -52,7 +50,7 @@ def _cells(view: View, metric: str) -> tuple[str, ...]:
     value = estimate(view.quality)
     return (
         view.scheme,
-        view.verdict,
+        view.verdict_in_full,
         value if view.headline in {None, metric} else f"{view.headline} {value}",
         difference(view.judged),
         margin(view.judged) if view.judged else "-",
@@ -67,13 +65,13 @@ def _ratio(ratio: float | None) -> str:
 
 
 def as_csv(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
-    """One line a case and metric, numbers in full; a cell that a spreadsheet would run is text."""
+    """One line a case and metric or gate, numbers in full."""
     del runs
     file = io.StringIO()
     rows = [row for view in views for row in _flat(view)]
     writer = csv.DictWriter(file, fieldnames=list(_COLUMNS), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: inert(value) for name, value in row.items()} for row in rows)
     return file.getvalue()
 
 
@@ -92,21 +90,17 @@ def _flat(view: View) -> list[dict[str, Any]]:
     base["error"] = view.error[0] if view.error else None
     judged = {j.metric: j for j in reversed(view.judgements) if j.against == "reference"}
     rows = []
-    for metric, number in view.metrics.items():
-        row = {**base, "metric": metric, "value": number.value, "low": number.low}
-        row |= {"high": number.high, "confidence": number.confidence, "method": number.method}
-        if metric in judged:
-            by = judged[metric]
+    for metric in dict.fromkeys([*view.metrics, *judged]):
+        row: dict[str, Any] = {**base, "metric": metric}
+        if (number := view.metrics.get(metric)) is not None:
+            row |= {"value": number.value, "low": number.low, "high": number.high}
+            row |= {"confidence": number.confidence, "method": number.method}
+        if (by := judged.get(metric)) is not None:
             row |= {"difference": by.difference, "difference_low": by.low}
             row |= {"difference_high": by.high, "margin": by.margin, "outcome": by.outcome}
             row |= dict(zip(("lost", "won"), by.flips, strict=True)) if by.flips else {}
         rows.append(row)
     return rows or [base]
-
-
-def _inert(value: Any) -> Any:
-    """Spreadsheets take a text that starts like a formula for one."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in set("=+-@\t\r") else value
 
 
 def as_json(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
@@ -122,14 +116,22 @@ def write_pngs(views: Sequence[View], folder: Path) -> list[Path]:
     from quantbench.report.figures import drawn
 
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    written: list[Path] = []
     for study in studies_of(views):
         stem = "-".join(filter(None, (study.model, study.dataset, study.device, study.run)))
         for figure in drawn(study):
-            path = folder / f"{_file_name(stem)}-{figure.name}.png"
+            path = _unused(folder, f"{_file_name(stem)}-{figure.name}", written)
             path.write_bytes(as_png(figure))
             written.append(path)
     return written
+
+
+def _unused(folder: Path, name: str, written: list[Path]) -> Path:
+    path, n = folder / f"{name}.png", 1
+    while path in written:
+        n += 1
+        path = folder / f"{name}-{n}.png"
+    return path
 
 
 def _file_name(text: str) -> str:

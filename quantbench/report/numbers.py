@@ -9,13 +9,15 @@ if TYPE_CHECKING:
 
 
 def estimate(number: Number | None) -> str:
-    """A value with its interval."""
-    if number is None or number.value is None:
+    """A value with its interval; an end that nothing bounds is open."""
+    if number is None:
         return "-"
-    value, low, high = number.value, number.low, number.high
-    if low is None or high is None or low == high:
-        return plain(value)
-    return f"{plain(value)} [{plain(low)}, {plain(high)}]"
+    if number.value is None:
+        return "undefined"
+    if number.low == number.high and not number.confidence:  # a rate that has no interval
+        return plain(number.value)
+    low, high = ("open" if end is None else plain(end) for end in (number.low, number.high))
+    return f"{plain(number.value)} [{low}, {high}]"
 
 
 def plain(value: float) -> str:
@@ -23,10 +25,19 @@ def plain(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"  # noqa: PLR2004 - three digits
 
 
+def digits(value: float) -> str:
+    """Three of them, and never an exponent."""
+    if value != 0 and abs(value) < 1e-3:  # noqa: PLR2004 - what three decimals do not show
+        return f"{value:.2g}"
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:.3g}"  # noqa: PLR2004 - rounds up
+
+
 def difference(judged: Judgement | None) -> str:
     """A paired difference with its interval; an end that nothing bounds is open."""
-    if judged is None or judged.difference is None:
+    if judged is None:
         return "-"
+    if judged.difference is None:
+        return "undefined"
     scale, places, unit = (100, 1, " %") if judged.relative else (1, 3, "")
     low, high = (
         "open" if end is None else f"{scale * end:+.{places}f}" for end in (judged.low, judged.high)
@@ -52,7 +63,7 @@ def size(n: float | None) -> str:
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Of a median."""
-    return (
-        "-" if seconds is None else f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
-    )
+    """Of a median; from a second on, seconds."""
+    if seconds is None:
+        return "-"
+    return f"{digits(seconds * 1e3)} ms" if seconds < 0.9995 else f"{digits(seconds)} s"  # noqa: PLR2004

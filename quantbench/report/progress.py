@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,13 @@ class TerminalProgress:
     def working(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """Show the work once it takes longer than half a second."""
         done, task, ended = 0, None, False
+        began = time.monotonic()
 
         def show() -> None:
             nonlocal task
             with self._lock:
                 if not ended:
-                    task = self._started().add_task(what, total=total, completed=done)
+                    task = self._started().add_task(what, total=total, completed=done, began=began)
 
         def advance(n: int) -> None:
             nonlocal done
@@ -81,8 +83,8 @@ def _line() -> Any:
 
 
 def _said(task: Any) -> str:
-    elapsed = task.elapsed or 0.0
-    if task.total is None or not task.completed or not elapsed:
+    elapsed = time.monotonic() - task.fields["began"]
+    if task.total is None or not task.completed:
         return _clock(elapsed)
     rate = task.completed / elapsed
     left = _clock((task.total - task.completed) / rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import RecordError
@@ -11,6 +12,9 @@ from quantbench.report.views import View, views_of, worst_first
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+
+_LONG = 2000  # characters of a command line or package list that are shown
 
 
 def gathered(paths: Sequence[Path]) -> tuple[list[View], list[dict[str, Any]]]:
@@ -23,18 +27,38 @@ def gathered(paths: Sequence[Path]) -> tuple[list[View], list[dict[str, Any]]]:
     """
     documents = [(path, read_document(path)) for path in paths]
     names = [record["case"] for _, document in documents for record in document["records"]]
-    several = len(set(names)) < len(names)
+    labels = _labels(paths) if len(set(names)) < len(names) else [""] * len(paths)
     views: list[View] = []
-    for path, document in documents:
-        views += views_of(document, str(path), path.stem if several else "")
+    for (path, document), label in zip(documents, labels, strict=True):
+        cases = Counter(record["case"] for record in document["records"])
+        if twice := [case for case, n in cases.items() if n > 1]:
+            raise RecordError(
+                "a case stands in the file twice",
+                where=path,
+                got=twice[0],
+                remedy="give each run a file of its own",
+            )
+        views += views_of(document, str(path), label)
     if not views:
         raise RecordError(
             "no case ran in these files",
             where=", ".join(map(str, paths)),
             remedy="the run's summary says what each skipped case lacked",
         )
-    runs = [run_of(path.name, document) for path, document in documents]
+    runs = [
+        run_of(label or path.name, document)
+        for (path, document), label in zip(documents, labels, strict=True)
+    ]
     return sorted(views, key=worst_first), runs
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """The files' stems; with their folders, then numbers, where these are the same."""
+    for name in (lambda p: p.stem, lambda p: f"{p.absolute().parent.name}/{p.stem}"):
+        found = [name(path) for path in paths]
+        if len(set(found)) == len(found):
+            return found
+    return [f"{path.stem} #{i}" for i, path in enumerate(paths, 1)]
 
 
 def run_of(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,16 +66,22 @@ def run_of(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     environment = document["environment"]
     packages = environment.get("packages") if isinstance(environment, dict) else None
     facts = {
-        name: str(value)
+        _clean(name): _clean(value)
         for name, value in (environment.items() if isinstance(environment, dict) else ())
         if name != "packages"
     }
     if isinstance(packages, dict):
-        facts["packages"] = ", ".join(f"{name} {version}" for name, version in packages.items())
+        facts["packages"] = _clean(", ".join(f"{name} {v}" for name, v in packages.items()))
     facts["schema"] = str(document["schema"])
     skipped: dict[str, list[str]] = {}
     for each in document["skipped"]:
         if isinstance(each, dict):
-            reason = " ".join(str(each.get("reason")).split())
-            skipped.setdefault(reason, []).append(str(each.get("case")))
+            reason = _clean(" ".join(str(each.get("reason")).split()))
+            skipped.setdefault(reason, []).append(_clean(each.get("case")))
     return {"file": name, "facts": facts, "skipped": skipped}
+
+
+def _clean(value: object) -> str:
+    """As text that can be written, of a length that can be read."""
+    text = str(value).encode("utf-8", "replace").decode()
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"

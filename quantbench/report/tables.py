@@ -34,7 +34,7 @@ def as_csv(rows: Rows) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: inert(value) for name, value in row.items()} for row in rows)
     return file.getvalue()
 
 
@@ -84,5 +84,16 @@ def _ratio(value: float | None) -> str:
 
 
 def escaped(cell: str) -> str:
-    """A text that cannot end its cell, nor become a tag."""
-    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    """A text that cannot end its cell, nor become a tag, a link or a picture."""
+    text = " ".join(cell.split()).replace("\\", "\\\\").replace("&", "&amp;")
+    for found, written in (("|", "\\|"), ("<", "&lt;"), ("`", "\\`"), ("](", "]\\(")):
+        text = text.replace(found, written)
+    return text
+
+
+def inert(value: Any) -> Any:
+    """A cell of CSV: one line, and no text that a spreadsheet would take for a formula."""
+    if not isinstance(value, str):
+        return value
+    text = " ".join(value.split())
+    return f"'{text}" if text[:1] in set("=+-@") else text

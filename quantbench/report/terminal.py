@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from quantbench.report.views import SEVERITY, headline_of, judged_of, verdict_word
+from quantbench.report.numbers import difference, estimate, margin, milliseconds
+from quantbench.report.numbers import flips as flips_of
+from quantbench.report.views import judgement_of, metric_of, views_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from quantbench.report.views import View
 
 
 _WORDS = 4  # columns to the left; numbers stand to the right
@@ -57,59 +60,55 @@ def summary(
 def coloured(
     records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str], console: Any
 ) -> None:
-    """The same on rich's console: verdicts in colour, rules between head and rows."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as RichTable
+    """The same lines on rich's console, verdicts in colour; what is too long runs on."""
     from rich.text import Text
 
+    def write(line: str, style: str = "") -> Any:
+        text = Text(line, style)
+        console.print(text, soft_wrap=True)
+
     for table in tables(records):
-        shown = RichTable(
-            box=SIMPLE_HEAD, title=Text(table.title), title_justify="left", title_style="bold",
-            pad_edge=False, padding=(0, 1, 0, 0),
-        )  # fmt: skip
-        for i, name in enumerate(table.header):
-            shown.add_column(Text(name), justify="left" if i < _WORDS else "right")
-        for row in table.rows:
-            cells = [Text(cell, no_wrap=True, overflow="ellipsis") for cell in row]
-            cells[1].stylize(_STYLES.get(row[1], "dim"))
-            shown.add_row(*cells)
-        console.print(shown)
+        write(table.title, "bold")
+        head, *lines = aligned([table.header, *table.rows], text=_WORDS)
+        write(head, "dim")
+        for line, row in zip(lines, table.rows, strict=True):
+            text = Text(line)
+            start = line.index(row[1], len(row[0]))
+            style = _STYLES.get(row[1].partition(" (")[0], "dim")
+            text.stylize(style, start, start + len(row[1]))
+            console.print(text, soft_wrap=True)
         for note in table.notes:
-            console.print(Text(f"  {note}", "dim"))
+            write(f"  {note}", "dim")
+        write("")
     for remark in _remarks(records, skipped):
-        console.print(Text(remark, "dim"))
+        write(remark, "dim")
 
 
 def tables(records: Sequence[Mapping[str, Any]]) -> list[Table]:
     """One for each model and data set, that with the worst case first."""
-
-    def study(record: Mapping[str, Any]) -> tuple[str, str]:
-        return record["model"], record["dataset"]["name"]
-
-    def severity(record: Mapping[str, Any]) -> tuple[int, str]:
-        return SEVERITY.index(verdict_word(record)), record["scheme"]
-
-    grouped = groupby(sorted(records, key=study), key=study)
-    found = [(*key, sorted(group, key=severity)) for key, group in grouped]
-    return [
-        _table(model, dataset, members)
-        for model, dataset, members in sorted(found, key=lambda each: severity(each[2][0])[0])
-    ]
+    views = views_of({"records": records}, "this run")
+    grouped: dict[tuple[str, str], list[View]] = {}
+    for view in views:  # worst first, so are the groups
+        grouped.setdefault((view.model, view.dataset), []).append(view)
+    return [_table(*key, members) for key, members in grouped.items()]
 
 
-def _table(model: str, dataset: str, members: Sequence[Mapping[str, Any]]) -> Table:
+def _table(model: str, dataset: str, members: Sequence[View]) -> Table:
     # One metric for the whole table: its name stands once, over the column.
-    metric = next((name for r in members if (name := headline_of(r))), "metric")
-    flips = any(verdict["flips"] for record in members for verdict in record["verdicts"])
-    notes = [f"note: {note}" for note in sorted({r["note"] for r in members if r["note"]})]
-    for record in members:
-        if record["error"]:
-            message = next(iter(record["error"]["message"].splitlines()), "(no message)")
-            notes.append(f"{record['scheme']}: {record['error']['type']}: {message}")
+    metric = next((view.headline for view in members if view.headline), "metric")
+    flips = any(judged.flips for view in members for judged in view.judgements)
+    notes = [f"note: {note}" for note in sorted({view.note for view in members if view.note})]
+    for view in members:
+        if view.error:
+            message = next(iter(view.error[1].splitlines()), "(no message)")
+            notes.append(f"{view.scheme}: {view.error[0]}: {message}")
+        if view.decided_by and view.decided_by.against == "reference":
+            by = view.decided_by
+            notes.append(f"{view.scheme}: {by.metric} {difference(by)}, margin {margin(by)}")
     return Table(
         title=f"{model} on {dataset}{_sizes(members)}",
         header=("scheme", "verdict", metric, "difference", *["flips"] * flips, "MB", "latency"),
-        rows=[_row(record, metric, flips=flips) for record in members],
+        rows=[_row(view, metric, flips=flips) for view in members],
         notes=[*notes, *_against_baseline(members)],
     )
 
@@ -121,24 +120,24 @@ def _remarks(records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str]) -
         yield "no latency was measured; to time, run alone (without -n and with benchmarks enabled)"
 
 
-def _against_baseline(members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _against_baseline(members: Sequence[View]) -> Iterator[str]:
     """How the cases stand to the last accepted run, and how that was compared."""
-    for record in members:
-        if record.get("baseline"):
-            yield f"{record['scheme']} against the baseline: {record['baseline']}"
-        for verdict in record["verdicts"]:
-            if verdict["against"] == "baseline":
-                paired = not verdict["method"].startswith("independent")
+    for view in members:
+        if view.baseline:
+            yield f"{view.scheme} against the baseline: {view.baseline}"
+        for judged in view.judgements:
+            if judged.against == "baseline":
+                paired = not judged.method.startswith("independent")
                 how = "same samples, in pairs" if paired else "by intervals, not in pairs"
                 yield (
-                    f"{record['scheme']} against the baseline: {verdict['outcome']}, "
-                    f"{_difference(verdict)} ({how})"
+                    f"{view.scheme} against the baseline: {judged.outcome}, "
+                    f"{difference(judged)} ({how})"
                 )
 
 
-def _sizes(members: Sequence[Mapping[str, Any]]) -> str:
+def _sizes(members: Sequence[View]) -> str:
     """How many samples; of a sequential run cases differ."""
-    found = sorted({r["dataset"]["n"] for r in members if r["dataset"]["n"]})
+    found = sorted({view.n for view in members if view.n})
     if not found:
         return ""
     return f", {found[0]} samples" if len(found) == 1 else f", {found[0]} to {found[-1]} samples"
@@ -150,14 +149,15 @@ def verdict_block(record: Mapping[str, Any]) -> str:
 
 
 def _explained(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    judged = judgement_of(verdict)
     against, better = verdict["against"], "lower" if verdict["lower_is_better"] else "higher"
     lines = [
         ("case", record["case"]),
         ("verdict", f"{verdict['outcome']} (declared: {verdict['expected']})"),
         ("metric", f"{verdict['metric']}, {better} is better"),
         ("values", f"{_value(record, verdict)}, the {against}'s {_number(verdict['reference'])}"),
-        ("difference", f"{_difference(verdict)} to the {against}"),
-        ("margin", f"{_margin(verdict)}, each bound at {verdict['confidence']:.0%}"),
+        ("difference", f"{difference(judged)} to the {against}"),
+        ("margin", f"{margin(judged)}, each bound at {verdict['confidence']:.0%}"),
     ]
     if verdict["flips"]:
         lost, gained = verdict["flips"]
@@ -189,57 +189,24 @@ def _value(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     metric = record["metrics"].get(verdict["metric"])
     if metric is None:  # a time or bytes
         return _number(verdict["quantized"])
-    return f"{_interval(metric)} at {metric['confidence']:.0%}"
+    return f"{estimate(metric_of(metric))} at {metric['confidence']:.0%}"
 
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
 
 
-def _margin(verdict: Mapping[str, Any]) -> str:
-    return f"{verdict['margin']:.3g} of it" if verdict["relative"] else f"{verdict['margin']:g}"
-
-
-def _difference(verdict: Mapping[str, Any]) -> str:
-    """With its interval; an end that nothing bounds is open."""
-    if verdict["difference"] is None:
-        return "undefined"
-    scale, unit = (100, " %") if verdict["relative"] else (1, "")
-    places = 1 if verdict["relative"] else 3
-    low, high = (
-        "open" if verdict[end] is None else f"{scale * verdict[end]:+.{places}f}"
-        for end in ("low", "high")
-    )
-    return f"{scale * verdict['difference']:+.{places}f} [{low}, {high}]{unit}"
-
-
-def _row(record: Mapping[str, Any], metric: str, *, flips: bool) -> tuple[str, ...]:
-    judged = judged_of(record)
-    name = headline_of(record)
-    value = _interval(record["metrics"][name]) if name else "-"
-    size = record["memory"]["weights_bytes"]
+def _row(view: View, metric: str, *, flips: bool) -> tuple[str, ...]:
+    value = estimate(view.quality)
     return (
-        record["scheme"],
-        verdict_word(record),
-        value if name in {None, metric} else f"{name} {value}",
-        _difference(judged) if judged else "-",
-        *(["/".join(map(str, judged["flips"])) if judged and judged["flips"] else "-"] * flips),
-        f"{size / 1e6:.1f}" if size else "-",
-        _milliseconds(record["latency"]),
+        view.scheme,
+        view.verdict_in_full,
+        value if view.headline in {None, metric} else f"{view.headline} {value}",
+        difference(view.judged),
+        *([flips_of(view.judged)] * flips),
+        f"{view.weights_bytes / 1e6:.1f}" if view.weights_bytes else "-",
+        milliseconds(view.latency_s),
     )
-
-
-def _interval(numbers: Mapping[str, Any]) -> str:
-    if numbers["value"] is None:
-        return "undefined"
-    value, low, high = (numbers[key] for key in ("value", "low", "high"))
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _milliseconds(latency: Mapping[str, Any] | None) -> str:
-    if latency is None:
-        return "-"
-    return f"{latency['median_ns'] / 1e6:.2f} ms"
 
 
 def aligned(rows: Sequence[Sequence[str]], text: int) -> Iterator[str]:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 SEVERITY = (
     *("error", "fail", "inconclusive", "error, declared", "fail, declared", "not judged", "pass"),
 )
+# What a value of the wrong kind raises where it is read.
+_MALFORMED = (*(LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),)
+_BITS = {"float32": 32, "float16": 16, "bfloat16": 16}  # of a reference, by what it runs in
+_OUTCOMES = ("fail", "inconclusive", "pass")
 _FLOATS = frozenset({"float32", "reference"})  # references of records that do not name theirs
 
 
@@ -73,6 +77,7 @@ class View:
         run: of which file, where there are several.
         verdict: a word of `SEVERITY`.
         judged: the first verdict on quality against the reference.
+        decided_by: the one that made the verdict, where it is not that one.
         timed_by: threads and delegate while it was timed.
         headline: the metric that stands for its quality.
         size_ratio: its bytes over its reference's; `latency_ratio` likewise.
@@ -94,6 +99,7 @@ class View:
     metrics: Mapping[str, Number] = field(default_factory=dict)
     judgements: tuple[Judgement, ...] = ()
     judged: Judgement | None = None
+    decided_by: Judgement | None = None
     weights_bytes: float | None = None
     artifact_bytes: float | None = None
     footprint_bytes: float | None = None
@@ -119,6 +125,19 @@ class View:
     def quality(self) -> Number | None:
         """The headline metric."""
         return self.metrics.get(self.headline) if self.headline else None
+
+    @property
+    def loss(self) -> float:
+        """By the judged metric; what was gained is below 0."""
+        if self.judged is None or self.judged.difference is None:
+            return 0.0
+        change = self.judged.difference
+        return change if self.judged.lower_is_better else -change
+
+    @property
+    def verdict_in_full(self) -> str:
+        """With the gate that made it, where the columns beside it show another."""
+        return f"{self.verdict} ({self.decided_by.metric})" if self.decided_by else self.verdict
 
     @property
     def is_reference(self) -> bool:
@@ -172,7 +191,7 @@ def views_of(document: Mapping[str, Any], where: str, run: str = "") -> list[Vie
         place = f"{where}, {str(record['case'])[:80]}"
         try:
             found.append(_view(record, run))
-        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except _MALFORMED as error:
             raise RecordError(
                 "a record is malformed", where=place, got=f"{type(error).__name__}: {error}"
             ) from error
@@ -181,10 +200,7 @@ def views_of(document: Mapping[str, Any], where: str, run: str = "") -> list[Vie
 
 def worst_first(view: View) -> tuple[int, float, str, str]:
     """A sorting key: by verdict, then by how much is lost."""
-    judged = view.judged
-    change = judged.difference if judged and judged.difference is not None else 0.0
-    loss = change if judged and judged.lower_is_better else -change
-    return SEVERITY.index(view.verdict), -loss, view.case, view.run
+    return SEVERITY.index(view.verdict), -view.loss, view.case, view.run
 
 
 def studies_of(views: Sequence[View]) -> list[Study]:
@@ -233,7 +249,7 @@ def verdict_word(record: Mapping[str, Any]) -> str:
     outcomes = {verdict["outcome"] for verdict in record["verdicts"]}
     if not outcomes:
         return "not judged"
-    worst = next((word for word in ("fail", "inconclusive", "pass") if word in outcomes), None)
+    worst = next((word for word in _OUTCOMES if word in outcomes), None)
     if worst is None:
         raise ValueError(f"no outcome that is known: {min(map(str, outcomes))[:40]}")
     return "fail, declared" if worst == "fail" and record.get("expected") == "fail" else worst
@@ -253,30 +269,32 @@ def headline_of(record: Mapping[str, Any]) -> str | None:
 
 
 def _view(record: Mapping[str, Any], run: str) -> View:
-    judgements = tuple(map(_judgement, record["verdicts"]))
-    judged = judged_of(record)
+    judgements = tuple(map(judgement_of, record["verdicts"]))
+    first = judged_of(record)
+    judged = judgement_of(first) if first else None
     memory = record["memory"] or {}
     energy, runner = record.get("energy") or {}, record["runner"] or {}
     latency, error = record["latency"] or {}, record["error"]
     median = _number(latency.get("median_ns"))
     artifact = record["artifact"] or {}
     return View(
-        case=record["case"],
-        model=record["model"],
-        scheme=record["scheme"],
-        task=record["task"],
+        case=_text(record["case"]),
+        model=_text(record["model"]),
+        scheme=_text(record["scheme"]),
+        task=_text(record["task"]),
         dataset=_text(record["dataset"]["name"]),
         device=_text(record.get("device") or "cpu"),
         verdict=verdict_word(record),
         run=run,
         n=_whole(record["dataset"].get("n")),
         of=_whole(record["dataset"].get("of")),
-        bits=_whole(record.get("bits")),
+        bits=_bits(record, runner),
         reference=_text(record["reference"]) if record.get("reference") else None,
         headline=headline_of(record),
-        metrics={_text(name): _metric(metric) for name, metric in record["metrics"].items()},
+        metrics={_text(name): metric_of(metric) for name, metric in record["metrics"].items()},
         judgements=judgements,
-        judged=_judgement(judged) if judged else None,
+        judged=judged,
+        decided_by=_decided_by(judgements, judged),
         weights_bytes=_number(memory.get("weights_bytes")),
         artifact_bytes=_number(artifact.get("size_bytes")),
         footprint_bytes=_number(runner.get("memory_footprint_bytes")),
@@ -300,6 +318,12 @@ def _view(record: Mapping[str, Any], run: str) -> View:
     )
 
 
+def _bits(record: Mapping[str, Any], runner: Mapping[str, Any]) -> int | None:
+    """Of a weight; a reference has those of the type that it runs in."""
+    runs_in = _BITS.get(str(runner.get("dtype"))) if record["scheme"] == "reference" else None
+    return runs_in or _whole(record.get("bits"))
+
+
 def _facts(
     record: Mapping[str, Any], artifact: Mapping[str, Any], runner: Mapping[str, Any]
 ) -> dict[str, str]:
@@ -315,7 +339,7 @@ def _facts(
         **{f"{name} s": value for name, value in (record.get("timings_s") or {}).items()},
         **{name: value for name, value in (record.get("model_card") or {}).items() if value},
     }
-    return {str(name): _said(value) for name, value in found.items() if value is not None}
+    return {_text(str(n)): _text(_said(v)) for n, v in found.items() if v is not None}
 
 
 def _said(value: Any) -> str:
@@ -326,7 +350,19 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def _judgement(verdict: Mapping[str, Any]) -> Judgement:
+def _decided_by(judgements: Sequence[Judgement], shown: Judgement | None) -> Judgement | None:
+    worst = min(
+        (each for each in judgements if each.outcome in _OUTCOMES),
+        key=lambda each: _OUTCOMES.index(each.outcome),
+        default=None,
+    )
+    if worst is None or (shown is not None and worst.outcome == shown.outcome):
+        return None
+    return worst
+
+
+def judgement_of(verdict: Mapping[str, Any]) -> Judgement:
+    """A verdict of a record; raises what `views_of` explains."""
     flips = verdict.get("flips")
     margin, confidence = _number(verdict["margin"]), _number(verdict["confidence"])
     if margin is None or confidence is None:
@@ -349,7 +385,8 @@ def _judgement(verdict: Mapping[str, Any]) -> Judgement:
     )
 
 
-def _metric(metric: Mapping[str, Any]) -> Number:
+def metric_of(metric: Mapping[str, Any]) -> Number:
+    """A metric of a record; raises what `views_of` explains."""
     return Number(
         value=_number(metric["value"]),
         low=_number(metric["low"]),
@@ -371,8 +408,8 @@ def _example(example: Mapping[str, Any], task: str) -> dict[str, Any]:
     checked: dict[str, Any] = {"id": _text(example["id"]), "change": _number(example["change"])}
     if task == "detection" and "picture" in example:
         checked |= {
-            "width": _number(example["width"]),
-            "height": _number(example["height"]),
+            "width": _side(example["width"]),
+            "height": _side(example["height"]),
             "picture": _text(example["picture"]),
             **{side: [_detected(box) for box in example[side]] for side in ("float", "quantized")},
         }
@@ -391,9 +428,16 @@ def _example(example: Mapping[str, Any], task: str) -> dict[str, Any]:
     return checked
 
 
+def _side(value: Any) -> float:
+    length = _number(value)
+    if length is None or length <= 0:
+        raise ValueError(f"{str(value)[:40]!r} is no side of a picture")
+    return length
+
+
 def _detected(box: Sequence[Any]) -> tuple[float, float, float, float, float, str]:
     x, y, width, height, score = (float(_number(side) or 0) for side in box[:5])
-    return x, y, width, height, score, str(box[5])
+    return x, y, width, height, score, _text(str(box[5]))
 
 
 def _with_ratios(views: Sequence[View]) -> list[View]:
@@ -435,6 +479,7 @@ def _whole(value: Any) -> int | None:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{str(value)[:40]!r} is no text")
+    value.encode()  # half a surrogate pair cannot be written anywhere
     return value
 
 

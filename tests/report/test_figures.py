@@ -15,7 +15,7 @@ from quantbench.report.exports import write_pngs
 from quantbench.report.figures import drawn
 from quantbench.report.figures.tradeoffs import pareto
 from quantbench.report.views import Number, Study, View, studies_of, views_of
-from tests.report.conftest import both_studies, detection
+from tests.report.conftest import both_studies, detection, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,18 +72,48 @@ def test_a_case_that_broke_has_no_figure_and_breaks_none() -> None:
     assert "differences" not in found
 
 
+def test_a_reference_that_broke_breaks_no_figure() -> None:
+    broken = detection("float32", 0.5) | {"metrics": {}, "verdicts": []}
+    found = figures([broken, detection("int8_static", 0.6)])["digits_centernet"]
+    assert {"ap_by_iou", "ap_by_area", "size"} <= set(found)
+
+
+def test_the_category_figure_is_of_the_case_that_loses_most() -> None:
+    """Where less is better too."""
+    records = [detection("float32", 0.7)]
+    for name, lost in (("fine", 0.01), ("bad", 0.5)):
+        record = detection("int8_static", 0.6) | {"scheme": name, "case": name}
+        record["metrics"]["lost"] = record["metrics"]["AP"]
+        record["verdicts"] = [verdict("lost", lost, lower_is_better=True)]
+        records.append(record)
+    assert "bad" in figures(records)["digits_centernet"]["ap_by_category"].title
+
+
+def test_an_end_that_nothing_bounds_reaches_the_edge() -> None:
+    """With an arrow; the interval of a certain one does not."""
+    record = detection("int8_static", 0.69)
+    record["verdicts"][0]["low"] = None
+    drawn_ = figures([detection("float32", 0.7), record])["digits_centernet"]["differences"]
+    axes = drawn_.figure.axes[0]
+    bar, arrow = axes.lines[0], axes.lines[1]
+    assert bar.get_xdata()[0] == axes.get_xlim()[0]
+    assert arrow.get_marker() == "<"
+
+
 def test_an_svg_is_whole_takes_the_pages_ink_and_shares_no_id() -> None:
     made = [as_svg(each, "0") for each in figures(both_studies())["digits_centernet"].values()]
     ids: list[str] = []
+    targets: set[str] = set()
     for text in made:
         root = ET.fromstring(text)  # noqa: S314 - made here
         assert root.attrib["viewBox"]
         assert "width" not in root.attrib
         assert "currentColor" in text
         assert "<metadata" not in text
-        named = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
-        ids += [name for name in named if not re.fullmatch(r"[a-zA-Z_]+\d*|.*_\d+", name)]
+        ids += [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+        targets |= set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
     assert len(ids) == len(set(ids))
+    assert targets <= set(ids)
 
 
 def test_a_name_with_markup_and_mathematics_is_a_name() -> None:
@@ -139,8 +169,6 @@ def test_one_case_or_many_can_be_drawn(n: int) -> None:
 
 
 def test_a_study_knows_its_direction() -> None:
-    from tests.report.conftest import verdict
-
     record = detection("int8_static", 0.6)
     record["metrics"]["perplexity"] = record["metrics"]["AP"]
     record["verdicts"] = [verdict("perplexity", 0.1, lower_is_better=True)]

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quantbench.report.exports import as_csv, as_json, as_markdown
+from quantbench.report.numbers import milliseconds
 from quantbench.report.page import as_html
 from quantbench.report.reports import gathered
+from quantbench.report.tables import escaped, inert
 from tests.report.conftest import both_studies, detection, language
 
 if TYPE_CHECKING:
@@ -122,6 +124,53 @@ def test_a_hundred_thousand_records_are_a_page(written: Callable[..., Path]) -> 
     assert len(text) < 3_000_000
     assert "Left out for the page&#39;s size: 99000 cases" in text
     assert "Of 100000 cases" in text
+
+
+def test_the_page_keeps_its_size_and_leaves_out_the_least_bad(
+    written: Callable[..., Path],
+) -> None:
+    """Long messages, long texts, thousands of skipped cases: and the failing case stands."""
+    records = []
+    for i in range(120):
+        record = detection("int8_static", 0.6) | {"case": f"case-{i}", "scheme": f"s{i}"}
+        record["runner"] = {f"fact{j}": "x" * 200 for j in range(200)}
+        record["examples"] = []
+        records.append(record)
+    records[77]["verdicts"][0]["outcome"] = "fail"
+    records[5]["error"] = {"stage": "call", "type": "BuildError", "message": "m" * 10**6}
+    skipped = [{"case": f"c{i}", "reason": f"reason {i % 999}"} for i in range(40_000)]
+    text = page_of(written(records, skipped=skipped))
+    assert len(text) < 3_000_000
+    assert "cases&#39; full numbers" in text
+    page = _Page(text)
+    told = {a["id"] for tag, a in page.tags if tag == "details" and a.get("id")}
+    links = {(a["href"] or "")[1:] for tag, a in page.tags if tag == "a"}
+    assert links == told
+    assert 0 < len(told) < 120
+    failing = text[text.index('data-verdict="fail"') :][:600]
+    assert "<a href" in failing
+
+
+def test_markdown_cells_stay_cells_and_load_nothing() -> None:
+    said = escaped("a\n\n# owned ![x](http://e/?q) | b <img> `")
+    assert "\n" not in said
+    assert "](" not in said
+    assert "<" not in said
+    assert "\\|" in said
+
+
+def test_csv_cells_stay_on_their_line() -> None:
+    assert inert("a\r=HYPERLINK(1)") == "a =HYPERLINK(1)"
+    assert inert(" =1+1") == "'=1+1"
+    assert inert(-0.5) == -0.5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.9997, "1 s"), (1234, "1,234 s"), (0.00134, "1.34 ms"), (0.1234, "123 ms"), (None, "-")],
+)
+def test_times_have_three_digits_and_no_exponent(seconds: float | None, said: str) -> None:
+    assert milliseconds(seconds) == said
 
 
 def test_csv_holds_every_metric_and_no_formula(written: Callable[..., Path]) -> None:

@@ -77,6 +77,22 @@ def test_the_study_with_the_worst_case_comes_first() -> None:
     assert lines[0].startswith("smollm2_135m_instruct")
 
 
+def test_on_eighty_columns_no_number_is_cut() -> None:
+    file = io.StringIO()
+    coloured([judged(0, "pass"), judged(1, "fail")], {}, Console(file=file, width=80))
+    assert "0.500 [0.400, 0.600]" in file.getvalue()
+    assert "…" not in file.getvalue()
+
+
+def test_a_failure_by_another_gate_is_explained() -> None:
+    record = judged(1, "pass")
+    by = record["verdicts"][0] | {"metric": "latency", "outcome": "fail", "difference": 0.4}
+    record["verdicts"].append(by | {"relative": True, "lower_is_better": True})
+    lines = list(summary([record]))
+    assert any("fail (latency)" in line for line in lines)
+    assert any("latency +40.0 [" in line for line in lines)
+
+
 def test_colours_change_no_word() -> None:
     file = io.StringIO()
     records = [judged(0, "pass"), judged(1, "fail") | {"scheme": "[red]int8"}]

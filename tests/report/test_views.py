@@ -48,6 +48,37 @@ def test_one_case_in_two_files_is_two_with_the_files_name(written: Callable[...,
     assert len(studies_of(views)) == 2
 
 
+def test_files_of_one_name_are_told_apart(written: Callable[..., Path], tmp_path: Path) -> None:
+    paths = []
+    for branch in ("main", "branch"):
+        (tmp_path / branch).mkdir()
+        paths.append(written([detection("float32", 0.7)], f"{branch}/out.json"))
+    views, runs = gathered(paths)
+    assert {view.run for view in views} == {"main/out", "branch/out"}
+    assert [run["file"] for run in runs] == ["main/out", "branch/out"]
+
+
+def test_one_file_holds_a_case_once(written: Callable[..., Path]) -> None:
+    with pytest.raises(RecordError, match="twice"):
+        gathered([written([detection("float32", 0.7), detection("float32", 0.6)])])
+
+
+def test_the_gate_that_decides_is_named_where_another_is_shown() -> None:
+    record = detection("int8_static", 0.69)
+    record["verdicts"].append(verdict("latency", 0.4, "fail", relative=True, lower_is_better=True))
+    (view,) = views_of({"records": [record]}, "x")
+    assert view.verdict_in_full == "fail (latency)"
+    assert view.judged is not None
+    assert view.judged.metric == "AP"
+
+
+def test_a_reference_has_the_bits_that_it_runs_in() -> None:
+    record = language("reference", 0.6, (0, 0))
+    record["runner"]["dtype"] = "bfloat16"
+    (view,) = views_of({"records": [record]}, "x")
+    assert view.bits == 16
+
+
 def test_other_studies_in_other_files_stand_side_by_side(written: Callable[..., Path]) -> None:
     views, runs = gathered(
         [
@@ -78,6 +109,9 @@ def test_other_studies_in_other_files_stand_side_by_side(written: Callable[..., 
         {"examples": [{"id": "x", "change": 1, "picture": 3, "width": 1, "height": 1}]},
         {"labels": [1]},
         {"dataset": {"name": 3}},
+        {"scheme": "\ud800"},
+        {"runner": {"kernel": "\ud800"}},
+        {"examples": [dict.fromkeys(("id", "picture"), "x") | {"change": 1, "width": None}]},
         {"note": {"a": 1}},
     ],
     ids=str,

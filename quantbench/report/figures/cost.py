@@ -13,6 +13,7 @@ from quantbench.report.drawing import (
     rows_height,
     write_beside,
 )
+from quantbench.report.numbers import digits, milliseconds
 
 if TYPE_CHECKING:
     from quantbench.report.views import Study, View
@@ -29,7 +30,7 @@ def size(study: Study) -> Drawn | None:
     bars(axes, [case.scheme for case, _ in known], megabytes, color=colours)
     for row, (case, weight) in enumerate(known):
         ratio = f" (x{case.size_ratio:.2f})" if case.size_ratio else ""
-        write_beside(axes, row, weight / 1e6, f"{weight / 1e6:.3g}{ratio}")
+        write_beside(axes, row, weight / 1e6, f"{digits(weight / 1e6)}{ratio}")
     axes.set_xlim(0, max(megabytes) * 1.25)
     axes.set_xlabel("weights as stored (MB)")
     least = min(known, key=lambda pair: pair[1])
@@ -39,7 +40,7 @@ def size(study: Study) -> Drawn | None:
 def _smallest(case: View, weight: float) -> str:
     ratio = case.size_ratio
     share = f", {ratio:.2f} of the float model's" if ratio else ""
-    return f"The smallest is {case.scheme}: {weight / 1e6:.3g} MB{share}."
+    return f"The smallest is {case.scheme}: {digits(weight / 1e6)} MB{share}."
 
 
 def latency(study: Study) -> Drawn | None:
@@ -81,7 +82,7 @@ def latency(study: Study) -> Drawn | None:
     return Drawn(
         "latency",
         "Latency of one sample by scheme",
-        f"The fastest is {fastest.scheme}, median {(fastest.latency_s or 0) * 1e3:.3g} ms{than}. "
+        f"The fastest is {fastest.scheme}, median {milliseconds(fastest.latency_s)}{than}. "
         "Boxes are quartiles, whiskers the extremes of all rounds. "
         f"Timed with {'; '.join(how)}.",
         figure,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quantbench.report.drawing import Drawn, blank, legend, looks
+from quantbench.report.drawing import Drawn, blank, legend, looks, plot_height, spread
 from quantbench.report.figures.tradeoffs import front_caption, points_of, scatter
+from quantbench.report.numbers import digits
 
 if TYPE_CHECKING:
     from quantbench.report.views import Study
@@ -20,7 +21,7 @@ def by_bits(study: Study) -> Drawn | None:
     bits = sorted({case.bits or 0 for case in known})
     if len(bits) < _FEW:
         return None
-    figure, axes = blank(3.9)
+    figure, axes = blank(plot_height(len(study.cases)))
     places = {width: place for place, width in enumerate(bits)}
     for metric, filled in (("top1", True), ("top5", False)):
         for width in bits:
@@ -30,14 +31,10 @@ def by_bits(study: Study) -> Drawn | None:
                 if number.value is None:
                     continue
                 style = looks(study.cases)[case.scheme]
-                spread = [
-                    [max(number.value - (number.low if number.low is not None else 0.0), 0.0)],
-                    [max((number.high or 0.0) - number.value, 0.0)],
-                ]
                 axes.errorbar(
                     places[width] + 0.13 * (i - (len(same) - 1) / 2),
                     number.value,
-                    yerr=spread,
+                    yerr=spread(number),
                     linestyle="none",
                     markersize=7,
                     linewidth=1,
@@ -75,7 +72,7 @@ def quality_and_memory(study: Study) -> Drawn | None:
     points = points_of(study, lambda case: case.footprint_bytes and case.footprint_bytes / 1e6)
     if len(points) < _FEW:
         return None
-    figure, axes = blank(3.9)
+    figure, axes = blank(plot_height(len(study.cases)))
     scatter(figure, axes, study, points)
     axes.set_xlabel("memory footprint of the loaded model (MB)")
     axes.set_xlim(0, max(cost for _, cost, _ in points) * 1.08)
@@ -102,14 +99,12 @@ def speed_and_memory(study: Study) -> Drawn | None:
     ]
     if len(known) < _FEW:
         return None
-    figure, axes = blank(3.9)
+    figure, axes = blank(plot_height(len(study.cases)))
     for case, memory, number in known:
-        value = number.value or 0.0
-        spread = [[max(value - (number.low or 0), 0.0)], [max((number.high or 0) - value, 0.0)]]
         axes.errorbar(
             memory,
-            value,
-            yerr=spread,
+            number.value,
+            yerr=spread(number),
             linestyle="none",
             markersize=7,
             capsize=2,
@@ -128,6 +123,6 @@ def speed_and_memory(study: Study) -> Drawn | None:
     return Drawn(
         "speed_memory",
         f"Tokens a second ({rate.removesuffix('_tokens_per_s')}) against memory",
-        f"Most: {best[0].scheme}, {best[2].value:.3g} tokens/s. {best[2].method}.",
+        f"Most: {best[0].scheme}, {digits(best[2].value or 0)} tokens/s. {best[2].method}.",
         figure,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from quantbench.report.drawing import (
@@ -12,6 +13,7 @@ from quantbench.report.drawing import (
     legend,
     looks,
     named_rows,
+    plot_height,
     rows_height,
     write_beside,
 )
@@ -37,33 +39,51 @@ def differences(study: Study) -> Drawn | None:
     if not known or len(metrics) > 1:
         return None
     figure, axes = blank(rows_height(len(known)))
-    for row, (case, judged) in enumerate(known):
-        _interval(axes, row, case, judged)
+    least, most = _reach([judged for _, judged in known])
+    for row, (_, judged) in enumerate(known):
+        _interval(axes, row, judged, (least, most))
+    axes.set_xlim(least, most)
     axes.axvline(0, color="#1b1b1f", linewidth=0.9)
     named_rows(axes, [case.scheme for case, _ in known])
     (metric, relative), judged = metrics.pop(), known[0][1]
     axes.set_xlabel(
         f"difference in {metric} to the float model" + (" (share of it)" if relative else "")
     )
-    words = [f"{case.scheme} {case.verdict}" for case, _ in known if case.verdict != "pass"]
+    words = [
+        f"{case.scheme} {judged.outcome}{', declared' * (case.expected == 'fail')}"
+        for case, judged in known
+        if judged.outcome != "pass"
+    ]
     return Drawn(
         "differences",
         f"Difference in {metric}, quantized less float, on the same samples",
-        f"Bars are intervals whose ends are one-sided bounds at {judged.confidence:.0%}; the short "
-        "upright line is the margin of each case, beyond which it fails. "
-        + (f"Not passing: {'; '.join(words)}." if words else "All pass."),
+        f"Bars are intervals whose ends are one-sided bounds at {judged.confidence:.0%}, an arrow "
+        "where nothing bounds them; the short upright line is the margin of each case, beyond "
+        "which it fails. " + (f"Not passing: {'; '.join(words)}." if words else "All pass."),
         figure,
     )
 
 
-def _interval(axes: Any, row: int, case: View, judged: Judgement) -> None:
-    colour = OUTCOME_COLOURS.get(case.verdict, "#999999")
-    value = judged.difference or 0.0
-    low = value if judged.low is None else judged.low
-    high = value if judged.high is None else judged.high
-    marker = {"pass": "o", "inconclusive": "D"}.get(case.verdict, "X")
+def _reach(judged: Sequence[Judgement]) -> tuple[float, float]:
+    """From the least to the most of what is drawn, with some room."""
+    ends = [0.0, *(each.margin if each.lower_is_better else -each.margin for each in judged)]
+    ends += [end for j in judged for end in (j.low, j.difference, j.high) if end is not None]
+    room = 0.06 * (max(ends) - min(ends))
+    return min(ends) - room, max(ends) + room
+
+
+def _interval(axes: Any, row: int, judged: Judgement, reach: tuple[float, float]) -> None:
+    colour = OUTCOME_COLOURS.get(judged.outcome, "#999999")
+    low, high = (
+        edge if end is None else end
+        for end, edge in zip((judged.low, judged.high), reach, strict=True)
+    )
+    marker = {"pass": "o", "inconclusive": "D"}.get(judged.outcome, "X")
     axes.plot([low, high], [row, row], color=colour, linewidth=2.4, solid_capstyle="butt")
-    axes.plot(value, row, marker=marker, color=colour, markersize=6, markeredgecolor="#1b1b1f")
+    for end, edge, arrow in ((judged.low, low, "<"), (judged.high, high, ">")):
+        if end is None:
+            axes.plot(edge, row, arrow, color=colour, markersize=9, clip_on=False)
+    axes.plot(judged.difference, row, marker, color=colour, markersize=6, markeredgecolor="#1b1b1f")
     margin = judged.margin if judged.lower_is_better else -judged.margin
     axes.plot([margin, margin], [row - 0.36, row + 0.36], color="#1b1b1f", linewidth=1.6)
 
@@ -123,7 +143,7 @@ def by_iou(study: Study) -> Drawn | None:
             curves.append((case, sorted(found)))
     if not curves:
         return None
-    figure, axes = blank(3.9)
+    figure, axes = blank(plot_height(len(study.cases)))
     for case, curve in curves:
         axes.plot(
             [iou for iou, _ in curve],
@@ -150,7 +170,7 @@ def _steepest(curves: Sequence[tuple[View, list[tuple[float, float]]]], study: S
         for iou, value in curve
         if iou in reference
     ]
-    drop, iou, scheme = min(drops)
+    drop, iou, scheme = min(drops, default=(0.0, 0.0, ""))
     if drop >= 0:
         return "No scheme is below the float model at any threshold."
     return f"The largest drop is {scheme}'s at IoU {iou:.2f}: {drop:+.3f}."
@@ -206,7 +226,7 @@ def _hardest(known: Sequence[View], study: Study) -> str:
         if (value := _value(case, f"AP_{area}")) is not None
         and (was := _value(reference, f"AP_{area}")) is not None
     ]
-    drop, area, scheme = min(drops)
+    drop, area, scheme = min(drops, default=(0.0, "", ""))
     return f"The largest loss is {scheme}'s on {area} objects: {drop:+.3f} AP." if drop < 0 else ""
 
 
@@ -221,7 +241,7 @@ def by_category(study: Study) -> Drawn | None:
     if reference is None or not losing:
         return None
     alive = [case for case in losing if case.verdict in {"pass", "inconclusive", "fail"}] or losing
-    case = min(alive, key=_loss)
+    case = max(alive, key=attrgetter("loss"))
     changes = sorted(
         (value - was, case.labels.get(name.removeprefix("AP_category_"), name[len("AP_") :]))
         for name in case.metrics
@@ -250,10 +270,6 @@ def by_category(study: Study) -> Drawn | None:
         "moves by chance.",
         figure,
     )
-
-
-def _loss(case: View) -> float:
-    return case.judged.difference or 0.0 if case.judged else 0.0
 
 
 def as_published(study: Study) -> Drawn | None:

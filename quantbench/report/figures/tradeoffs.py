@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from quantbench.report.drawing import Drawn, bars, blank, legend, looks, rows_height, write_beside
+from quantbench.report.drawing import (
+    Drawn,
+    bars,
+    blank,
+    legend,
+    looks,
+    plot_height,
+    rows_height,
+    spread,
+    write_beside,
+)
 from quantbench.report.figures.cost import log_milliseconds
+from quantbench.report.numbers import digits, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +32,7 @@ def quality_and_size(study: Study) -> Drawn | None:
     points = points_of(study, lambda case: case.weights_bytes and case.weights_bytes / 1e6)
     if len(points) < _FEW:
         return None
-    figure, axes = blank(3.9)
+    figure, axes = blank(plot_height(len(study.cases)))
     scatter(figure, axes, study, points)
     axes.set_xlabel("weights as stored (MB)")
     axes.set_xlim(0, max(cost for _, cost, _ in points) * 1.08)
@@ -34,12 +45,12 @@ def quality_and_latency(study: Study) -> Drawn | None:
     points = points_of(study, _milliseconds)
     if len(points) < _FEW:
         return None
-    figure, axes = blank(3.9)
+    figure, axes = blank(plot_height(len(study.cases)))
     scatter(figure, axes, study, points)
     for case, cost, quality in points:
         if case.box:
-            spread = (cost - case.box.q1 * 1e3, case.box.q3 * 1e3 - cost)
-            bounded = [[max(side, 0.0)] for side in spread]
+            quartiles = (cost - case.box.q1 * 1e3, case.box.q3 * 1e3 - cost)
+            bounded = [[max(side, 0.0)] for side in quartiles]
             colour = looks(study.cases)[case.scheme]["color"]
             axes.errorbar(cost, quality.value, xerr=bounded, color=colour, linewidth=1)
     log_milliseconds(axes, [cost for _, cost, _ in points])
@@ -57,20 +68,20 @@ def quality_and_latency_bars(study: Study) -> Drawn | None:
     colours = [looks(study.cases)[case.scheme]["color"] for case, _, _ in points]
     names = [case.scheme for case, _, _ in points]
     for axes, values, form, label in (
-        (panels[0], [cost for _, cost, _ in points], "{:.3g}", "latency (ms)"),
-        (panels[1], [float(q.value or 0) for _, _, q in points], "{:.3f}", str(study.metric)),
+        (panels[0], [cost for _, cost, _ in points], digits, "latency (ms)"),
+        (panels[1], [float(q.value or 0) for _, _, q in points], plain, str(study.metric)),
     ):
         bars(axes, names, values, color=colours)
         for row, value in enumerate(values):
-            write_beside(axes, row, max(value, 0.0), form.format(value))
+            write_beside(axes, row, max(value, 0.0), form(value))
         axes.set_xlim(0, max(*values, 1e-9) * 1.35)
         axes.set_xlabel(label)
     best = max(points, key=lambda p: (-1 if study.lower_is_better else 1) * float(p[2].value or 0))
     return Drawn(
         "quality_latency_bars",
         f"Latency and {study.metric}, fastest first",
-        f"Fastest: {points[0][0].scheme}, {points[0][1]:.3g} ms; best {study.metric}: "
-        f"{best[0].scheme}, {best[2].value:.3f}.",
+        f"Fastest: {points[0][0].scheme}, {digits(points[0][1])} ms; "
+        f"best {study.metric}: {best[0].scheme}, {plain(best[2].value or 0)}.",
         figure,
     )
 
@@ -93,16 +104,10 @@ def scatter(figure: Any, axes: Any, study: Study, points: Sequence[Point]) -> No
     """Points with intervals of their quality, and the front as steps."""
     style = looks(study.cases)
     for case, cost, quality in points:
-        value = quality.value or 0.0
-        low, high = quality.low, quality.high
-        spread = [
-            [max(value - low, 0.0) if low is not None else 0.0],
-            [max(high - value, 0.0) if high is not None else 0.0],
-        ]
         axes.errorbar(
             cost,
-            value,
-            yerr=spread,
+            quality.value,
+            yerr=spread(quality),
             linestyle="none",
             markersize=7,
             capsize=2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ _EXAMPLES = 10
 _CASES_AT_MOST = 1000  # rows of the table
 _BUDGET = 2_700_000  # characters: more is slow to open, and nobody looks at it
 _ROW = 1100  # characters of a case in the table, about
+_TAG = 60  # characters of markup around a text, about
+_CLIPPED = 2000  # characters of a message that are shown
+_REASONS, _SKIPPED = 50, 20  # reasons, and cases of each, that are listed
 
 
 def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
@@ -52,7 +56,8 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         "anchor": _anchor,
         "difference": difference,
         "estimate": estimate,
-        "first_line": lambda text: next(iter(text.splitlines()), ""),
+        "clipped": lambda text: text[:_CLIPPED],
+        "first_line": lambda text: next(iter(text.splitlines()), "")[:200],
         "flips": flips,
         "margin": margin,
         "size": size,
@@ -63,7 +68,9 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
     }
     css, script = ((_HERE / f"report.{kind}").read_text() for kind in ("css", "js"))
     shown = views[:_CASES_AT_MOST]
-    rendered = _Rendered(shown)
+    listed = [_listed(run) for run in runs]
+    rows = sum(_ROW + 2 * len(view.model + view.scheme + view.dataset) for view in shown)
+    rendered = _Rendered(shown, rows + _length(listed))
     any_flips = any(view.judged and view.judged.flips for view in views)
     page: str = environment.get_template("report.html.jinja").render(
         policy=_policy(script),
@@ -84,19 +91,34 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         views=shown,
         notes=_left_out(len(views) - len(shown), rendered),
         studies=rendered.studies,
-        runs=runs,
+        told=rendered.told,
+        runs=listed,
     )
     return page
 
 
+def _listed(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A run with as much of what it skipped as somebody reads."""
+    reasons = list(run["skipped"].items())
+    more = [("and other reasons", [case for _, cases in reasons[_REASONS:] for case in cases])]
+    shown = reasons[:_REASONS] + (more if len(reasons) > _REASONS else [])
+    return {
+        **run,
+        "skipped": [
+            {"reason": reason, "n": len(cases), "cases": cases[:_SKIPPED]}
+            for reason, cases in shown
+        ],
+    }
+
+
 def _left_out(cases: int, rendered: _Rendered) -> list[str]:
     """What the page would be too large with."""
-    where = "all numbers: quantbench report --format csv"
+    where = "every metric: quantbench report --format csv"
     return [
         f"Left out for the page's size: {n} {what}; {where}."
         for n, what in (
-            (cases, "cases that are no worse than these"),
-            (rendered.undrawn, "studies' figures and examples"),
+            (cases, "cases, no worse than these"),
+            (rendered.undrawn, "studies' figures and examples, no worse than those shown"),
             (rendered.untold, "cases' full numbers"),
         )
         if n
@@ -118,11 +140,20 @@ _NOTHING: dict[str, list[Any]] = {"figures": [], "pictures": [], "passages": []}
 class _Rendered:
     """The studies, worst first, as far as they fit into the page."""
 
-    def __init__(self, views: Sequence[View]) -> None:
-        """Draw and choose; `undrawn` studies and `untold` cases did not fit."""
-        self._left = _BUDGET - _ROW * len(views)
-        self.undrawn = self.untold = 0
+    def __init__(self, views: Sequence[View], taken: int) -> None:
+        """Choose and draw; `undrawn` studies and `untold` cases did not fit.
+
+        Args:
+            views: cases, worst first: what is left out is the least bad.
+            taken: characters that the rest of the page has.
+        """
+        self._left = _BUDGET - taken
         places = {(v.case, v.run): i for i, v in enumerate(views)}
+        self.told = {
+            key for key, view in zip(places, views, strict=True) if self._fits(_told(view))
+        }
+        self.untold = len(views) - len(self.told)
+        self.undrawn = 0
         ordered = sorted(
             studies_of(views), key=lambda s: min(places[v.case, v.run] for v in s.cases)
         )
@@ -135,29 +166,34 @@ class _Rendered:
         return True
 
     def _study(self, place: int, study: Study) -> dict[str, Any]:
-        told = [case for case in study.cases if self._fits(_length(case))]
-        self.untold += len(study.cases) - len(told)
         shown = _most_telling(study)
         looked_at = _NOTHING if self.undrawn else _looked_at(place, study, shown)
-        parts = [figure["svg"] for figure in looked_at["figures"]]
-        parts += [picture["source"] for picture in looked_at["pictures"]]
-        if self.undrawn or not self._fits(sum(map(len, parts))):
+        if self.undrawn or not self._fits(_length(looked_at)):
             looked_at = _NOTHING  # drawing takes a second: what follows is not tried
             self.undrawn += 1
         return {
             **looked_at,
             "model": study.model,
             "title": study.title,
-            "notes": sorted({case.note for case in study.cases if case.note}),
-            "cases": told,
+            "notes": sorted({case.note[:_CLIPPED] for case in study.cases if case.note}),
+            "cases": [case for case in study.cases if (case.case, case.run) in self.told],
             "example_scheme": shown.scheme if shown else "",
         }
 
 
-def _length(case: View) -> int:
-    """Characters that its full numbers take, about."""
-    facts = sum(len(name) + len(value) + 20 for name, value in case.facts.items())
-    return 130 * (len(case.metrics) + 3 * len(case.judgements)) + facts + 500
+def _told(view: View) -> int:
+    """Characters that a case's full numbers take, about."""
+    tags = 130 * (len(view.metrics) + 3 * len(view.judgements) + len(view.facts) + 5)
+    return tags + _length([view.facts, view.note, view.reason, view.error or ""])
+
+
+def _length(value: Any) -> int:
+    """Characters of the texts in a value, and what markup each takes."""
+    if isinstance(value, str):
+        return len(value) + _TAG
+    if isinstance(value, dict):
+        return sum(map(_length, value.values()))
+    return sum(map(_length, value)) if isinstance(value, list | tuple) else _TAG
 
 
 def _looked_at(place: int, study: Study, shown: View | None) -> dict[str, Any]:
@@ -189,14 +225,7 @@ def _most_telling(study: Study) -> View | None:
     """Of the cases with examples the one that loses most and still works, else any."""
     known = [case for case in study.cases if case.examples]
     working = [case for case in known if "declared" not in case.verdict and not case.error]
-    return min(working or known, key=_change, default=None)
-
-
-def _change(case: View) -> float:
-    judged = case.judged
-    if judged is None or judged.difference is None:
-        return 0.0
-    return -judged.difference if judged.lower_is_better else judged.difference
+    return max(working or known, key=attrgetter("loss"), default=None)
 
 
 def _picture(example: Mapping[str, Any], key: str, labels: Mapping[str, str]) -> dict[str, Any]:
