@@ -396,9 +396,9 @@ class _Recorder:
 
     def _write_job_summary(self, path: Path, reporter: pytest.TerminalReporter) -> None:
         """The table as Markdown, where CI shows it beside the run."""
+        from quantbench.report.checking import views_of
         from quantbench.report.exports import as_markdown
         from quantbench.report.reports import run_of
-        from quantbench.report.views import views_of
 
         document = self._document()
         try:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import RecordError
 from quantbench.record.reading import read_document
-from quantbench.report.views import View, views_of, worst_first
+from quantbench.report.checking import views_of
+from quantbench.report.views import View, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

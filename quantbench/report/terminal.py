@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quantbench.report.checking import judgement_of, metric_of, views_of
 from quantbench.report.numbers import difference, estimate, margin, milliseconds
 from quantbench.report.numbers import flips as flips_of
-from quantbench.report.views import judgement_of, metric_of, views_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantbench.report.checking import views_of
 from quantbench.report.drawing import Drawn, as_png, as_svg
 from quantbench.report.exports import write_pngs
 from quantbench.report.figures import drawn
 from quantbench.report.figures.tradeoffs import pareto
-from quantbench.report.views import Number, Study, View, studies_of, views_of
+from quantbench.report.views import Number, Study, View, studies_of
 from tests.report.conftest import both_studies, detection, verdict
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantbench.report.drawing import Drawn, blank, legend, looks, plot_height, spread
-from quantbench.report.figures.tradeoffs import front_caption, points_of, scatter
+from quantbench.report.figures.tradeoffs import front_caption, point, points_of, scatter
 from quantbench.report.numbers import digits
 
 if TYPE_CHECKING:
@@ -101,19 +101,7 @@ def speed_and_memory(study: Study) -> Drawn | None:
         return None
     figure, axes = blank(plot_height(len(study.cases)))
     for case, memory, number in known:
-        axes.errorbar(
-            memory,
-            number.value,
-            yerr=spread(number),
-            linestyle="none",
-            markersize=7,
-            capsize=2,
-            linewidth=1,
-            markeredgecolor="#1b1b1f",
-            markeredgewidth=0.6,
-            label=case.scheme,
-            **looks(study.cases)[case.scheme],
-        )
+        point(axes, study, case, memory, number)
     axes.set_xlabel("memory footprint of the loaded model (MB)")
     axes.set_ylabel("tokens/s")
     axes.set_xlim(0, max(memory for _, memory, _ in known) * 1.08)

@@ -102,21 +102,8 @@ def points_of(study: Study, cost: Callable[[View], float | None]) -> list[Point]
 
 def scatter(figure: Any, axes: Any, study: Study, points: Sequence[Point]) -> None:
     """Points with intervals of their quality, and the front as steps."""
-    style = looks(study.cases)
     for case, cost, quality in points:
-        axes.errorbar(
-            cost,
-            quality.value,
-            yerr=spread(quality),
-            linestyle="none",
-            markersize=7,
-            capsize=2,
-            linewidth=1,
-            markeredgecolor="#1b1b1f",
-            markeredgewidth=0.6,
-            label=case.scheme,
-            **style[case.scheme],
-        )
+        point(axes, study, case, cost, quality)
     front = sorted(pareto(points, lower_is_better=study.lower_is_better), key=lambda p: p[1])
     axes.plot(
         [cost for _, cost, _ in front],
@@ -129,6 +116,23 @@ def scatter(figure: Any, axes: Any, study: Study, points: Sequence[Point]) -> No
     )
     axes.set_ylabel(f"{study.metric}, interval at {points[0][2].confidence:.0%}")
     legend(figure)
+
+
+def point(axes: Any, study: Study, case: View, cost: float, number: Number) -> None:
+    """A case's number with its interval over what it costs."""
+    axes.errorbar(
+        cost,
+        number.value,
+        yerr=spread(number),
+        linestyle="none",
+        markersize=7,
+        capsize=2,
+        linewidth=1,
+        markeredgecolor="#1b1b1f",
+        markeredgewidth=0.6,
+        label=case.scheme,
+        **looks(study.cases)[case.scheme],
+    )
 
 
 def pareto(points: Sequence[Point], *, lower_is_better: bool) -> list[Point]:

@@ -1,0 +1,280 @@
+"""Records read for people: every value is checked once, here, and plain afterwards.
+
+A record file may come from anywhere. Whatever is drawn or printed is a number, a text or None when
+it leaves this module; a value of another kind is an error that names its place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import RecordError
+from quantbench.report.views import OUTCOMES, Box, Judgement, Number, View, worst_first
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# What a value of the wrong kind raises where it is read.
+_MALFORMED = (*(LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),)
+_BITS = {"float32": 32, "float16": 16, "bfloat16": 16}  # of a reference, by what it runs in
+
+
+def views_of(document: Mapping[str, Any], where: str, run: str = "") -> list[View]:
+    """The cases of a document (`record/reading.py`), worst first.
+
+    Raises:
+        RecordError: a value is of the wrong kind.
+    """
+    found = []
+    for record in document["records"]:
+        place = f"{where}, {str(record['case'])[:80]}"
+        try:
+            found.append(_view(record, run))
+        except _MALFORMED as error:
+            raise RecordError(
+                "a record is malformed", where=place, got=f"{type(error).__name__}: {error}"
+            ) from error
+    return sorted(_with_ratios(found), key=worst_first)
+
+
+def verdict_word(record: Mapping[str, Any]) -> str:
+    """Of all a record's verdicts the worst, with the study's declaration."""
+    if record["error"]:
+        return "error, declared" if record.get("expected") == "error" else "error"
+    outcomes = {verdict["outcome"] for verdict in record["verdicts"]}
+    if not outcomes:
+        return "not judged"
+    worst = next((word for word in OUTCOMES if word in outcomes), None)
+    if worst is None:
+        raise ValueError(f"no outcome that is known: {min(map(str, outcomes))[:40]}")
+    return "fail, declared" if worst == "fail" and record.get("expected") == "fail" else worst
+
+
+def judged_of(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The first verdict on quality; times and bytes have columns of their own."""
+    of_quality = (v for v in record["verdicts"] if v["metric"] in record["metrics"])
+    return next((v for v in of_quality if v.get("against", "reference") == "reference"), None)
+
+
+def headline_of(record: Mapping[str, Any]) -> str | None:
+    """The judged metric, or the task's first where nothing was judged."""
+    judged = judged_of(record)
+    names = (name for name in record["metrics"] if not name.endswith("_per_s"))
+    return str(judged["metric"]) if judged else next(names, None)
+
+
+def _view(record: Mapping[str, Any], run: str) -> View:
+    judgements = tuple(map(judgement_of, record["verdicts"]))
+    first = judged_of(record)
+    judged = judgement_of(first) if first else None
+    memory = record["memory"] or {}
+    energy, runner = record.get("energy") or {}, record["runner"] or {}
+    latency, error = record["latency"] or {}, record["error"]
+    median = _number(latency.get("median_ns"))
+    artifact = record["artifact"] or {}
+    return View(
+        case=_text(record["case"]),
+        model=_text(record["model"]),
+        scheme=_text(record["scheme"]),
+        task=_text(record["task"]),
+        dataset=_text(record["dataset"]["name"]),
+        device=_text(record.get("device") or "cpu"),
+        verdict=verdict_word(record),
+        run=run,
+        n=_whole(record["dataset"].get("n")),
+        of=_whole(record["dataset"].get("of")),
+        bits=_bits(record, runner),
+        reference=_text(record["reference"]) if record.get("reference") else None,
+        headline=headline_of(record),
+        metrics={_text(name): metric_of(metric) for name, metric in record["metrics"].items()},
+        judgements=judgements,
+        judged=judged,
+        decided_by=_decided_by(judgements, judged),
+        weights_bytes=_number(memory.get("weights_bytes")),
+        artifact_bytes=_number(artifact.get("size_bytes")),
+        footprint_bytes=_number(runner.get("memory_footprint_bytes")),
+        peak_bytes=_number(memory.get("peak_device_bytes") or memory.get("peak_rss_bytes")),
+        latency_s=None if median is None else median / 1e9,
+        box=_box(latency),
+        rounds=_whole(latency.get("rounds")),
+        timed_by=f"{latency.get('threads')} threads, delegate {latency.get('delegate')}"
+        if latency
+        else "",
+        joules=_number(energy.get("joules_per_sample")),
+        energy=_text(energy.get("provenance") or "unavailable"),
+        expected=_text(record.get("expected") or "pass"),
+        reason=next((_text(v["reason"]) for v in record["verdicts"] if v.get("reason")), ""),
+        error=(_text(error["type"]), _text(error["message"])) if error else None,
+        note=_text(record.get("note") or ""),
+        baseline=_text(record.get("baseline") or ""),
+        facts=_facts(record, artifact, runner),
+        labels={_text(key): _text(name) for key, name in (record.get("labels") or {}).items()},
+        examples=tuple(_example(each, record["task"]) for each in record.get("examples") or ()),
+    )
+
+
+def _bits(record: Mapping[str, Any], runner: Mapping[str, Any]) -> int | None:
+    """Of a weight; a reference has those of the type that it runs in."""
+    runs_in = _BITS.get(str(runner.get("dtype"))) if record["scheme"] == "reference" else None
+    return runs_in or _whole(record.get("bits"))
+
+
+def _facts(
+    record: Mapping[str, Any], artifact: Mapping[str, Any], runner: Mapping[str, Any]
+) -> dict[str, str]:
+    """What a number is traced by."""
+    evidence = record["evidence"] or {}
+    found = {
+        "artifact sha256": artifact.get("sha256"),
+        "evidence sha256": evidence.get("sha256"),
+        "protocol sha256": evidence.get("protocol"),
+        "data sha256": record["dataset"].get("sha256"),
+        **runner,
+        **(record.get("build") or {}),
+        **{f"{name} s": value for name, value in (record.get("timings_s") or {}).items()},
+        **{name: value for name, value in (record.get("model_card") or {}).items() if value},
+    }
+    return {_text(str(n)): _text(_said(v)) for n, v in found.items() if v is not None}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_said(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_said, value))
+    return str(value)
+
+
+def _decided_by(judgements: Sequence[Judgement], shown: Judgement | None) -> Judgement | None:
+    worst = min(
+        (each for each in judgements if each.outcome in OUTCOMES),
+        key=lambda each: OUTCOMES.index(each.outcome),
+        default=None,
+    )
+    if worst is None or (shown is not None and worst.outcome == shown.outcome):
+        return None
+    return worst
+
+
+def judgement_of(verdict: Mapping[str, Any]) -> Judgement:
+    """A verdict of a record; raises what `views_of` explains."""
+    flips = verdict.get("flips")
+    margin, confidence = _number(verdict["margin"]), _number(verdict["confidence"])
+    if margin is None or confidence is None:
+        raise ValueError("a verdict without a margin or confidence")
+    return Judgement(
+        metric=_text(verdict["metric"]),
+        outcome=_text(verdict["outcome"]),
+        margin=margin,
+        confidence=confidence,
+        difference=_number(verdict.get("difference")),
+        low=_number(verdict.get("low")),
+        high=_number(verdict.get("high")),
+        relative=bool(verdict.get("relative")),
+        lower_is_better=bool(verdict.get("lower_is_better")),
+        against=_text(verdict.get("against") or "reference"),
+        method=_text(verdict.get("method") or ""),
+        n=_whole(verdict.get("n")),
+        flips=(int(flips[0]), int(flips[1])) if flips else None,
+        samples_to_decide=_whole(verdict.get("samples_to_decide")),
+    )
+
+
+def metric_of(metric: Mapping[str, Any]) -> Number:
+    """A metric of a record; raises what `views_of` explains."""
+    return Number(
+        value=_number(metric["value"]),
+        low=_number(metric["low"]),
+        high=_number(metric["high"]),
+        confidence=_number(metric.get("confidence")) or 0.0,
+        method=_text(metric.get("method") or ""),
+    )
+
+
+def _box(latency: Mapping[str, Any]) -> Box | None:
+    names = ("min_ns", "q1_ns", "median_ns", "q3_ns", "max_ns")
+    numbers = [_number(latency.get(name)) for name in names]
+    known = [number / 1e9 for number in numbers if number is not None and number > 0]
+    return Box(*known) if len(known) == len(numbers) else None
+
+
+def _example(example: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Of the two tasks that come with the package; others' are not shown."""
+    checked: dict[str, Any] = {"id": _text(example["id"]), "change": _number(example["change"])}
+    if task == "detection" and "picture" in example:
+        checked |= {
+            "width": _side(example["width"]),
+            "height": _side(example["height"]),
+            "picture": _text(example["picture"]),
+            **{side: [_detected(box) for box in example[side]] for side in ("float", "quantized")},
+        }
+    if task == "last_word" and "context" in example:
+        checked |= {
+            "context": _text(example["context"]),
+            "target": _text(example["target"]),
+            **{
+                side: {
+                    "right": bool(example[side]["right"]),
+                    "words": [(_text(w), _number(p)) for w, p in example[side]["words"]],
+                }
+                for side in ("float", "quantized")
+            },
+        }
+    return checked
+
+
+def _side(value: Any) -> float:
+    length = _number(value)
+    if length is None or length <= 0:
+        raise ValueError(f"{str(value)[:40]!r} is no side of a picture")
+    return length
+
+
+def _detected(box: Sequence[Any]) -> tuple[float, float, float, float, float, str]:
+    x, y, width, height, score = (float(_number(side) or 0) for side in box[:5])
+    return x, y, width, height, score, _text(str(box[5]))
+
+
+def _with_ratios(views: Sequence[View]) -> list[View]:
+    """Ratios to the reference of the same run."""
+    references = {
+        (view.model, view.dataset, view.device): view for view in views if view.is_reference
+    }
+
+    def ratio(view: View, name: str) -> float | None:
+        was = references.get((view.model, view.dataset, view.device))
+        if was is None or was is view:
+            return None
+        value, before = getattr(view, name), getattr(was, name)
+        return value / before if value and before else None
+
+    return [
+        replace(
+            view,
+            size_ratio=ratio(view, "weights_bytes"),
+            latency_ratio=ratio(view, "latency_s"),
+        )
+        for view in views
+    ]
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{str(value)[:40]!r} is no number")
+    return float(value)
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]!r} is no text")
+    value.encode()  # half a surrogate pair cannot be written anywhere
+    return value
