@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.digests import digest_of
-from quantbench.errors import AnchorError
+from quantbench.errors import AnchorError, BuildError
 from quantbench.evaluation import Accepted, Evaluation
 from quantbench.evidence import Evidence
 from quantbench.record.baseline import read_baseline
@@ -66,10 +66,12 @@ class Bench(Workshop):
 
         Raises:
             UsageError: the model has no reference.
+            BuildError: the case's artifact is the reference's.
             AnchorError: the reference does not reproduce its published score.
         """
         reference = self.evaluate(case.reference)
         self._check_anchor(reference)
+        self._check_other(case, reference)
         for evaluation in (reference, self.evaluate(case)):
             if evaluation.case not in self._compared:
                 self._agree(evaluation, reference)
@@ -189,15 +191,22 @@ class Bench(Workshop):
         evaluation.changes = json.loads((kept.path / _CHANGES).read_text())
         evaluation.per_sample |= task.per_sample(rows, theirs)
 
+    def _check_other(self, case: Case, reference: Evaluation) -> None:
+        """A quantized model that is the float one, byte for byte, would pass every gate."""
+        if case != reference.case and self.artifact(case).sha256 == reference.artifact.sha256:
+            raise BuildError(
+                f"the artifact of {case} is the float model's own",
+                expected="other bytes than those of " + str(reference.case),
+                got=f"sha256 {reference.artifact.sha256[:12]} for both",
+                remedy="look at what the quantizer wrote: nothing was quantized, or two were mixed",
+            )
+
     def _check_anchor(self, reference: Evaluation) -> None:
-        anchor = reference.case.model.anchor
-        if anchor is None or (reference.case.dataset.name, len(reference.rows)) != (
-            anchor.dataset,
-            anchor.n,
-        ):
-            return
-        value = reference.value(anchor.metric)
-        if not abs(value - anchor.value) <= anchor.tolerance:
+        seen = reference.case.dataset.name, len(reference.rows)
+        for anchor in reference.case.model.anchors:
+            value = reference.value(anchor.metric) if seen == (anchor.dataset, anchor.n) else None
+            if value is None or abs(value - anchor.value) <= anchor.tolerance:
+                continue
             raise AnchorError(
                 f"{reference.case} does not reproduce its known score",
                 expected=f"{anchor.metric} {anchor.value:g} +- {anchor.tolerance:g}, "

@@ -95,7 +95,7 @@ def parse_settings(
         or None
         for name in OPTIONS
     }
-    data = Path(given["data"]).expanduser() if given["data"] else None
+    data = _path("data", given["data"])
     if data is not None and not data.is_dir():
         raise UsageError("--quant-data names no folder", got=data.absolute())
     required = _words(environment.get("QUANTBENCH_REQUIRE"))
@@ -106,7 +106,7 @@ def parse_settings(
             got=", ".join(sorted(unknown)),
         )
     chosen = {name: _word(name, given[name]) for name in _WORDS}
-    baseline = Path(given["baseline"]).expanduser() if given["baseline"] else None
+    baseline = _path("baseline", given["baseline"])
     if baseline is not None and not baseline.is_file():
         raise UsageError("--quant-baseline names no file", got=baseline.absolute())
     if baseline is not None and chosen["sequential"] == "on":
@@ -119,7 +119,7 @@ def parse_settings(
         inconclusive_passes=chosen["inconclusive"] == "pass",
         sequential=chosen["sequential"] == "on",
         holm=chosen["familywise"] == "holm",
-        cache=Path(given["cache"]).expanduser() if given["cache"] else None,
+        cache=_path("cache", given["cache"]),
         schemes=_words(given["schemes"]) or None,
         samples=_samples(given["samples"]),
         data=data,
@@ -127,6 +127,13 @@ def parse_settings(
         required=required,
         threads=usable_threads(environment),
     )
+
+
+def _path(name: str, text: str | None) -> Path | None:
+    try:
+        return Path(text).expanduser() if text else None
+    except RuntimeError as error:  # ~somebody
+        raise UsageError(f"--quant-{name}", expected="a path", got=f"{text!r}: {error}") from error
 
 
 def _words(text: str | None) -> frozenset[str]:

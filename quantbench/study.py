@@ -230,7 +230,7 @@ class Model:
         license: SPDX name of the weights' licence, "" where unknown.
         paper: where it was published.
         published: metric, value and data set of its published score, for the record.
-        anchor: a known score that the reference must reproduce.
+        anchors: known scores that the reference must reproduce.
     """
 
     name: str
@@ -246,7 +246,7 @@ class Model:
     license: str = ""
     paper: str = ""
     published: tuple[str, float, str] | None = None
-    anchor: Anchor | None = None
+    anchors: tuple[Anchor, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a name that could not stand in a case's name, and schemes that do not fit."""

@@ -348,14 +348,14 @@ def test_a_reference_that_misses_its_known_score_stops_what_is_judged_by_it(
     tmp_path: Path, tiny_checkpoint: Path
 ) -> None:
     anchor = Anchor("accuracy", 0.5, 0.01, "mine", 600, "nobody")
-    bench, _, case = passages(tmp_path, tiny_checkpoint, anchor=anchor)
+    bench, _, case = passages(tmp_path, tiny_checkpoint, anchors=(anchor,))
     value = bench.evaluate(case).value("accuracy")
     with pytest.raises(AnchorError, match=r"(?s)known score.*0\.5 \+- 0\.01, nobody"):
         bench.reference(case)
     met = Anchor("accuracy", value, 0.01, "mine", 600, "this test")
-    bench, _, case = passages(tmp_path, tiny_checkpoint, anchor=met)
+    bench, _, case = passages(tmp_path, tiny_checkpoint, anchors=(met,))
     bench.reference(case)
-    bench, _, case = passages(tmp_path, tiny_checkpoint, anchor=anchor)
+    bench, _, case = passages(tmp_path, tiny_checkpoint, anchors=(anchor,))
     bench.settings = replace(bench.settings, samples=300)
     bench.reference(case)  # on fewer samples an anchor says nothing
 

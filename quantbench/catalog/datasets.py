@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from quantbench.catalog.samples import Passage, Photo, Picture
 from quantbench.catalog.texts import read_kjv, read_lines, read_texts, read_tokenized
 from quantbench.errors import DataError, UsageError
+from quantbench.jsons import loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,30 +97,8 @@ class CocoImages:
                 expected=" or ".join(self.annotations[split]),
             )
         try:
-            described = json.loads(path.read_text())
-            truths: dict[int, list[dict[str, Any]]] = {
-                image["id"]: [] for image in described["images"]
-            }
-            for annotation in described["annotations"]:
-                kept = {key: annotation[key] for key in ("bbox", "area", "category_id", "iscrowd")}
-                x, y, width, height = kept["bbox"]
-                if not all(map(math.isfinite, (x, y, width, height))) or min(width, height) < 0:
-                    raise ValueError(f"bbox {kept['bbox']}")  # noqa: TRY301 - explained below
-                truths[annotation["image_id"]].append(kept)
-            if len(truths) < len(described["images"]):
-                raise ValueError("two images have the same id")  # noqa: TRY301 - explained below
-            images = sorted(described["images"], key=lambda image: image["id"])[:n]
-            folder = root / self.folders[split]
-            photos = [
-                Photo(
-                    str(image["id"]),
-                    folder / image["file_name"],
-                    tuple(truths[image["id"]]),
-                    (image["height"], image["width"]) if "height" in image else None,
-                )
-                for image in images
-            ]
-        except (ValueError, KeyError, TypeError) as error:
+            photos = _photos(loads(path.read_text()), root / self.folders[split], n)
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(
                 "not COCO annotations",
                 where=path,
@@ -130,6 +109,62 @@ class CocoImages:
             if not photo.path.is_file():
                 raise DataError("an annotated image is missing", where=photo.path)
         return photos
+
+
+def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:
+    """Of COCO's JSON; raises what `CocoImages.samples` explains."""
+    truths: dict[int, list[dict[str, Any]]] = {
+        _id(image["id"]): [] for image in described["images"]
+    }
+    for annotation in described["annotations"]:
+        truths[_id(annotation["image_id"])].append(_truth(annotation))
+    if len(truths) < len(described["images"]):
+        raise ValueError("two images have the same id")
+    images = sorted(described["images"], key=lambda image: image["id"])[:n]
+    return [
+        Photo(
+            str(image["id"]),
+            folder / _file_name(image["file_name"]),
+            tuple(truths[image["id"]]),
+            (int(image["height"]), int(image["width"])) if "height" in image else None,
+        )
+        for image in images
+    ]
+
+
+def _id(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"id {str(value)[:40]!r} is no whole number")
+    return value
+
+
+def _real(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{str(value)[:40]!r} is no number")
+    return float(value)
+
+
+def _truth(annotation: Any) -> dict[str, Any]:
+    """What is kept of an annotation."""
+    x, y, width, height = map(_real, annotation["bbox"])
+    area, crowd = _real(annotation["area"]), annotation["iscrowd"]
+    if not all(map(math.isfinite, (x, y, width, height, area))) or min(width, height, area) < 0:
+        raise ValueError(f"bbox {annotation['bbox']}, area {annotation['area']}")
+    if crowd not in {0, 1}:
+        raise ValueError(f"iscrowd {str(crowd)[:40]}")
+    return {key: annotation[key] for key in ("bbox", "area", "iscrowd")} | {
+        "category_id": _id(annotation["category_id"])
+    }
+
+
+def _file_name(name: Any) -> str:
+    """A path below the folder of images, and nowhere else."""
+    if not isinstance(name, str) or "\0" in name:
+        raise TypeError(f"file_name {str(name)[:40]!r}")
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"file_name {name[:80]!r} leaves the folder of images")
+    return name
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from PIL import Image
+
+
+_MOST_PIXELS = 50_000_000  # 150 MB as RGB
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,20 @@ class Photo:
         from PIL import Image
 
         try:
-            with Image.open(self.path) as image:
+            with warnings.catch_warnings():
+                # Of too many pixels Pillow warns, or raises: here they are an error of ours.
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                opened = Image.open(self.path)
+            with opened as image:
+                if image.width * image.height > _MOST_PIXELS:
+                    raise DataError(
+                        "a picture is too large to decode",
+                        where=self.path,
+                        expected=f"at most {_MOST_PIXELS:,} pixels",
+                        got=f"{image.width} x {image.height}",
+                        remedy="scale it down, or leave it out: detectors see a few hundred "
+                        "pixels a side",
+                    )
                 if self.annotated and self.annotated != (image.height, image.width):
                     raise DataError(
                         "a picture has another size than its annotations say",
@@ -114,7 +131,8 @@ class Photo:
                         remedy="give the originals: boxes of a resized copy would miss",
                     )
                 yield image
-        except OSError as error:  # UnidentifiedImageError and truncated files are OSErrors
+        except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            # UnidentifiedImageError and truncated files are OSErrors; broken PNGs raise the rest.
             raise DataError("not an image", where=self.path, got=error) from error
 
     @cached_property

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from typing import TYPE_CHECKING
 
 from quantbench.errors import DataError
+from quantbench.jsons import loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +40,8 @@ def read_jsonl(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                text = json.loads(line)["text"]
-            except (ValueError, TypeError, KeyError):
+                text = loads(line)["text"]
+            except (ValueError, TypeError, KeyError, RecursionError):
                 text = None
             if not isinstance(text, str):
                 raise DataError(

@@ -8,7 +8,6 @@ they are, and weights that were stored in fewer bits are widened.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.errors import BuildError
+from quantbench.jsons import loads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ def _read(source: Path) -> dict[str, Any]:
     files = list(source.glob("*.json"))
     if len(files) != 1:
         raise BuildError("expected one model JSON", where=source, got=[f.name for f in files])
-    described: dict[str, Any] = json.loads(files[0].read_text())
+    described: dict[str, Any] = loads(files[0].read_text())
     missing = {"modelTopology", "weightsManifest", "signature"} - set(described)
     if described.get("format") != "graph-model" or missing:
         raise BuildError(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import RecordError
+from quantbench.jsons import loads
 from quantbench.record.schema import SCHEMA
 from quantbench.stats.comparison import Estimate
 
@@ -43,7 +43,7 @@ def read_json(path: Path) -> Any:
 
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
+        return loads(text, parse_constant=refuse, object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(
             "cannot read the file", where=path, expected="JSON, whole", got=error

@@ -13,6 +13,7 @@ from quantbench.metrics.lost_precision import lost_precision
 from quantbench.metrics.matching import AREAS, match
 from quantbench.tasks.changes import changed_pictures
 from quantbench.tasks.decoders import decoder_digest, find_decoder
+from quantbench.tasks.decoders.found import MAX_DETECTIONS
 from quantbench.tasks.pictures import fitted, in_picture
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from quantbench.study import Model
 
 
+_HALF = 0.5  # what a sigmoid makes of nothing
 _ROUNDING = 0.01  # of quantized scores
 _LEAVES_MEMORY = {"tflite_postprocess"}  # rows that are not counted are never written
 
@@ -92,6 +94,13 @@ class Detection:
                 where=sample.id,
                 got=f"{found.scores.min():g} to {found.scores.max():g}",
                 remedy="logits take a sigmoid or softmax first: put it into the model or decoder",
+            )
+        if len(found.scores) >= MAX_DETECTIONS and found.scores.min() >= _HALF:
+            raise PredictionError(
+                f"all of {len(found.scores)} detections score at least one half",
+                where=sample.id,
+                got=f"{found.scores.min():g} to {found.scores.max():g}",
+                remedy="a sigmoid is applied twice, in the model and in the decoder",
             )
         height, width = sample.size
         boxes = in_picture(found.boxes, (height, width), self._detector)

@@ -1,0 +1,263 @@
+"""Known mistakes put back into the embedded study of a detector: it must go red for each.
+
+The study is the float model and static int8 on the full thousand scenes: what is fed or read
+wrongly misses the float model's anchor, what is wrong in the quantized path alone fails the gate.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from quantbench import cases, non_inferior
+from quantbench import litert as runtime
+from quantbench.errors import AnchorError, BuildError, DataError, PredictionError
+from quantbench.evidence import Evidence
+from quantbench.pipeline import Bench
+from quantbench.settings import Settings
+from quantbench.tasks import detection
+from quantbench.tasks.decoders import centernet
+from quantbench.workshop import Workshop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+FLOAT, INT8 = (case for case in cases("digits_centernet", schemes=["float32", "int8_static"]))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mistake: what is replaced, by what, and what must be said of it.
+
+    Attributes:
+        place: the object that holds the name.
+        name: what is replaced.
+        make: from what stands there to the mistake.
+        error: what the study ends in.
+        says: a part of its message.
+    """
+
+    mistake: str
+    place: Any
+    name: str
+    make: Callable[[Any], Any]
+    error: type[Exception]
+    says: str
+
+    def __str__(self) -> str:
+        """As its test is named."""
+        return self.mistake
+
+
+def divided_again(right: Any) -> Any:
+    """Boxes in pixels over the picture's size, y before x."""
+
+    def wrong(boxes: Any, size: Any, detector: Any) -> Any:
+        found = right(boxes, size, detector)
+        height, width = size
+        return (found / [width, height, width, height])[:, [1, 0, 3, 2]]
+
+    return wrong
+
+
+def shifted(right: Any) -> Any:
+    """Every label one too high."""
+
+    def wrong(name: str) -> Any:
+        decode = right(name)
+
+        def decoded(outputs: Any, described: Any) -> Any:
+            found = decode(outputs, described)
+            return found._replace(labels=(found.labels + 1) % len(described.category_ids))
+
+        return decoded
+
+    return wrong
+
+
+def sigmoid(values: Any) -> Any:
+    return 1 / (1 + np.exp(-values))
+
+
+def swapped(right: Any) -> Any:
+    """The int8 case gets the float model's file."""
+
+    def wrong(self: Workshop, case: Any) -> Any:
+        return right(self, FLOAT if case == INT8 else case)
+
+    return wrong
+
+
+def out_of_order(right: Any) -> Any:
+    """The second evidence that is read has its rows in another order."""
+    read: list[Any] = []
+
+    def wrong(self: Evidence) -> Any:
+        rows = right.func(self)
+        read.append(self)
+        return rows if len(read) == 1 else rows[::-1]
+
+    return property(wrong)
+
+
+MUTANTS = [
+    Mutant(
+        "a picture divided by 255 and cast back to uint8 is black",
+        detection,
+        "fitted",
+        lambda right: lambda image, *more: right((image // 255).astype(np.uint8), *more),
+        AnchorError,
+        "does not reproduce its known score",
+    ),
+    Mutant(
+        "a picture fed from 0 to 255 where 0 to 1 is expected",
+        detection,
+        "fitted",
+        lambda right: lambda *given: right(*given) * 255,
+        AnchorError,
+        "does not reproduce",
+    ),
+    Mutant(
+        "a picture turned on its side",
+        detection,
+        "fitted",
+        lambda right: lambda *given: right(*given).transpose(0, 2, 1, 3),
+        AnchorError,
+        "does not reproduce",
+    ),
+    Mutant(
+        "boxes divided by the size of the picture again, y first",
+        detection,
+        "in_picture",
+        divided_again,
+        AnchorError,
+        "does not reproduce",
+    ),
+    Mutant(
+        "an offset within the cell forgotten",
+        centernet,
+        "output",
+        lambda right: lambda outputs, role, fits: right(outputs, role, fits) * (role != "offset"),
+        AnchorError,
+        "does not reproduce",
+    ),
+    Mutant(
+        "IoU from .01 on",
+        detection,
+        "match",
+        lambda right: (
+            lambda rows, ids, *more: right(rows, ids, *(more or (np.linspace(0.01, 0.46, 10),)))
+        ),
+        AnchorError,
+        "does not reproduce",
+    ),
+    Mutant(
+        "labels off by one",
+        detection,
+        "find_decoder",
+        shifted,
+        AnchorError,
+        "does not reproduce",
+    ),
+    Mutant(
+        "a sigmoid applied twice",
+        centernet,
+        "_heatmap",
+        lambda right: lambda *given: sigmoid(right(*given)),
+        PredictionError,
+        "sigmoid",
+    ),
+    Mutant(
+        "the integer input's formula inverted",
+        runtime,
+        "quantize",
+        lambda right: (
+            lambda values, detail: (
+                right(values, detail)
+                if np.dtype(detail["dtype"]).kind == "f"
+                else np.clip(
+                    (values - detail["quantization"][1]) * detail["quantization"][0], -128, 127
+                ).astype(detail["dtype"])
+            )
+        ),
+        AssertionError,
+        "assert <fail: ",
+    ),
+    Mutant(
+        "scale and zero point of another tensor",
+        runtime,
+        "dequantize",
+        lambda right: (
+            lambda stored, detail: (
+                right(stored, {**detail, "quantization": (0.05, 0)})
+                if detail["quantization"][0]
+                else right(stored, detail)
+            )
+        ),
+        (AssertionError, PredictionError),  # type: ignore[arg-type]
+        "",
+    ),
+    Mutant(
+        "the quantized artifact is the float model",
+        Workshop,
+        "_artifact",
+        swapped,
+        BuildError,
+        "is the float model's own",
+    ),
+    Mutant(
+        "rows paired by position instead of id",
+        Evidence,
+        "rows",
+        out_of_order,
+        DataError,
+        "not evaluated on the same samples",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with both artifacts, from a run without a mistake; which passes."""
+    cache = tmp_path_factory.mktemp("right")
+    study(cache)
+    return cache
+
+
+def study(cache: Path) -> None:
+    """What benchmarks/test_detection.py asserts of int8, on one thread."""
+    bench = Bench(Settings(cache=cache))
+    reference = bench.reference(INT8)
+    verdict = non_inferior(bench.evaluate(INT8), reference, metric="AP", margin=0.02)
+    assert verdict
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_the_study_goes_red(
+    mutant: Mutant, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("source", "float_model", "artifact"):
+        if (built / kind).exists():
+            shutil.copytree(built / kind, tmp_path / kind)
+    right = vars(mutant.place)[mutant.name]
+    monkeypatch.setattr(mutant.place, mutant.name, mutant.make(right))
+    with pytest.raises(mutant.error) as caught:
+        study(tmp_path)
+    assert mutant.says in str(caught.value)
+
+
+def test_calibration_on_evaluated_scenes_is_refused(tmp_path: Path) -> None:
+    class Leaking(type(INT8.dataset)):  # type: ignore[misc]
+        def samples(self, files: Any, split: str, n: int | None) -> Any:
+            del split
+            return super().samples(files, "evaluation", n)
+
+    leaking = Leaking(**vars(INT8.dataset))
+    with pytest.raises(DataError, match="calibrated on samples that it is evaluated on"):
+        Bench(Settings(cache=tmp_path, samples=20)).evaluate(replace(INT8, dataset=leaking))
