@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import entry_points
 
 import pytest
@@ -31,3 +33,27 @@ def test_every_tool_of_every_part_is_brought_by_an_extra(group: str, name: str) 
 def test_a_package_that_no_extra_brings_is_no_missing_extra() -> None:
     assert missing_extra("a_private_module") is None
     assert missing_extra(None) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lacking"),
+    [
+        (
+            "tasks.last_word predict.causal_lm quantize.gptq quantize.reference quantize.hqq",
+            "numba PIL tensorflow keras ai_edge_litert hotcoco sklearn",
+        ),
+        (
+            "tasks.detection predict.litert quantize.litert quantize.aeq catalog.digits.network",
+            "gptqmodel bitsandbytes datasets gguf hqq torchao",
+        ),
+    ],
+)
+def test_one_extra_serves_without_the_other(wanted: str, lacking: str) -> None:
+    """In a process of its own, which cannot import what the other extra brings."""
+    code = (
+        "import sys, importlib\n"
+        f"sys.modules.update(dict.fromkeys({lacking.split()!r}))\n"
+        f"for name in {wanted.split()!r}: importlib.import_module('quantbench.' + name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from quantbench.errors import PredictionError, UsageError
 from quantbench.metrics import agreement, average_precision
 from quantbench.metrics.lost_precision import lost_precision
 from quantbench.metrics.matching import AREAS, match
-from quantbench.tasks.changes import changed_pictures
+from quantbench.tasks.changed_pictures import changed_pictures
 from quantbench.tasks.decoders import decoder_digest, find_decoder
 from quantbench.tasks.decoders.found import MAX_DETECTIONS
 from quantbench.tasks.pictures import fitted, in_picture
@@ -150,7 +150,7 @@ class Detection:
     def changes(
         self, samples: Mapping[str, Any], rows: Sequence[Row], reference: Sequence[Row], most: int
     ) -> list[dict[str, Any]]:
-        """Pictures and boxes (`tasks/changes.py`)."""
+        """Pictures and boxes (`tasks/changed_pictures.py`)."""
         return changed_pictures(samples, rows, reference, self._detector.category_ids, most)
 
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:

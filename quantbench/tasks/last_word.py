@@ -10,7 +10,7 @@ import numpy as np
 
 from quantbench.errors import DataError, PredictionError
 from quantbench.metrics import language
-from quantbench.tasks.changes import changed_passages
+from quantbench.tasks.changed_passages import changed_passages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,7 +128,7 @@ class LastWord:
     def changes(
         self, samples: Mapping[str, Any], rows: Sequence[Row], reference: Sequence[Row], most: int
     ) -> list[dict[str, Any]]:
-        """Passages and likeliest words (`tasks/changes.py`)."""
+        """Passages and likeliest words (`tasks/changed_passages.py`)."""
 
         def word(token: int) -> str:
             text: str = self._tokenizer.decode([token], skip_special_tokens=False)

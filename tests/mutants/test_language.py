@@ -60,7 +60,7 @@ def study(tmp_path: Path, checkpoint: Path, score: float) -> None:
         reference="reference_float32",
         schemes=("reference_float32",),
         datasets=(Passages("mine", f"file:{path}"),),
-        anchors=(Anchor("logprob", score, 1e-3, "mine", N, "transformers"),),
+        anchors=(Anchor("logprob", score, 1e-4, "mine", N, "transformers"),),
     )
     (case,) = cases(described)
     bench = Bench(Settings(cache=tmp_path / "cache"))
