@@ -98,7 +98,7 @@ class CocoImages:
             )
         try:
             photos = _photos(loads(path.read_text()), root / self.folders[split], n)
-        except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except _MALFORMED as error:
             raise DataError(
                 "not COCO annotations",
                 where=path,
@@ -109,6 +109,10 @@ class CocoImages:
             if not photo.path.is_file():
                 raise DataError("an annotated image is missing", where=photo.path)
         return photos
+
+
+# What a value of the wrong kind raises where it is read.
+_MALFORMED = (*(LookupError, ValueError, TypeError, AttributeError, RecursionError, OverflowError),)
 
 
 def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:

@@ -21,7 +21,21 @@ FUZZ = settings(
     suppress_health_check=list(HealthCheck),
 )
 _ODD: list[Any] = [
-    *(None, True, -1, 0, 1.5, 10**30, -(10**12), 1e308, "", "\0", "../../x", "/etc/passwd"),
+    *(
+        None,
+        True,
+        -1,
+        0,
+        1.5,
+        10**30,
+        -(10**12),
+        10**400,
+        1e308,
+        "",
+        "\0",
+        "../../x",
+        "/etc/passwd",
+    ),
     *("\ud800", "<script>", "9" * 400, [], {}, [[]], {"a": {}}, [None], "NaN", -0.0),
 ]
 _VALUES = st.sampled_from(_ODD) | st.recursive(
