@@ -87,7 +87,7 @@ class Store:
         Raises:
             StoreError: the folder cannot be written, or the disk is full.
         """
-        key = digest_of({"kind": kind, **ingredients})
+        key = _key(kind, ingredients)
         place = self.root / kind / key
         if known := self._verified.get(key):
             _used_now(place)
@@ -116,7 +116,7 @@ class Store:
 
     def has(self, kind: str, ingredients: Mapping[str, Any]) -> bool:
         """Whether there is an entry of these ingredients, whole or not."""
-        key = digest_of({"kind": kind, **ingredients})
+        key = _key(kind, ingredients)
         return (self.root / kind / key / "manifest.json").exists()
 
     def remove(self, kind: str, key: str, unused_since_s: float | None = None) -> bool:
@@ -253,6 +253,10 @@ def default_root() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("quantbench")
+
+
+def _key(kind: str, ingredients: Mapping[str, Any]) -> str:
+    return digest_of({"kind": kind, **ingredients})
 
 
 def _used_now(place: Path) -> None:

@@ -16,6 +16,8 @@ from quantbench.errors import QuantbenchError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from quantbench.artifacts import Store
+
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _CACHE = click.option(
     "--quant-cache",
@@ -172,13 +174,12 @@ def cases(models: tuple[str, ...], quant_data: Path | None, quant_cache: Path | 
 
     `ready` runs as it is, `fetch` fetches files first, `missing` is skipped. Nothing is fetched.
     """
-    from quantbench.artifacts import Store, default_root
     from quantbench.catalog.models import MODELS
     from quantbench.catalog.models import cases as cases_of
     from quantbench.reach import reach_of
     from quantbench.report.terminal import aligned
 
-    store = Store(quant_cache or default_root())
+    store = _store(quant_cache)
     found = [
         reach_of(case, store, quant_data) for model in models or MODELS for case in cases_of(model)
     ]
@@ -247,6 +248,12 @@ def _first_expected(error: QuantbenchError) -> str:
     )
 
 
+def _store(folder: Path | None) -> Store:
+    from quantbench.artifacts import Store, default_root
+
+    return Store(folder or default_root())
+
+
 def _progress() -> Any:
     """On standard error, if that is a terminal."""
     if not sys.stderr.isatty():
@@ -266,11 +273,10 @@ def doctor(quant_cache: Path | None, *, offline: bool) -> None:
 
     Exit status 1 if the embedded study cannot run here.
     """
-    from quantbench.artifacts import Store, default_root
     from quantbench.doctor import examine
 
     broken = False
-    for found in examine(Store(quant_cache or default_root()), online=not offline):
+    for found in examine(_store(quant_cache), online=not offline):
         click.echo(f"{found.state:<8} {found.what:<18} {found.said}")
         if found.next:
             click.echo(f"{'':<8} {'':<18} next: {found.next}")
@@ -293,12 +299,11 @@ def list_(quant_cache: Path | None) -> None:
     """List what is stored, least recently used first."""
     import time
 
-    from quantbench.artifacts import Store, default_root
     from quantbench.report.numbers import size
     from quantbench.report.terminal import aligned
     from quantbench.upkeep import entries
 
-    store = Store(quant_cache or default_root())
+    store = _store(quant_cache)
     found = entries(store)
     rows = [
         (
@@ -320,10 +325,9 @@ def list_(quant_cache: Path | None) -> None:
 @_CACHE
 def verify(quant_cache: Path | None) -> None:
     """Read every file and compare it with its digest. Exit status 1 if one is damaged."""
-    from quantbench.artifacts import Store, default_root
     from quantbench.upkeep import damaged, entries
 
-    store = Store(quant_cache or default_root())
+    store = _store(quant_cache)
     bad = list(damaged(store))
     for entry in bad:
         click.echo(f"{entry.kind}/{entry.key}  {entry.what}")
@@ -342,11 +346,10 @@ def gc(max_size: str, quant_cache: Path | None) -> None:
 
     What was used within the last hour stays: a run may hold it.
     """
-    from quantbench.artifacts import Store, default_root
     from quantbench.report.numbers import size
     from quantbench.upkeep import collect, entries, parse_size
 
-    store = Store(quant_cache or default_root())
+    store = _store(quant_cache)
     most = parse_size(max_size)
     removed = collect(store, most)
     for entry in removed:
@@ -362,10 +365,9 @@ def gc(max_size: str, quant_cache: Path | None) -> None:
 @_CACHE
 def clear(quant_cache: Path | None) -> None:
     """Remove everything; runs build it again."""
-    from quantbench.artifacts import Store, default_root
     from quantbench.report.numbers import size
     from quantbench.upkeep import clear as clear_store
 
-    removed = clear_store(Store(quant_cache or default_root()))
+    removed = clear_store(_store(quant_cache))
     freed = sum(entry.size_bytes for entry in removed)
     click.echo(f"removed {len(removed)} entries, {size(freed)}", err=True)

@@ -6,6 +6,8 @@ import json
 import sys
 from typing import Any
 
+# What a value of the wrong kind raises where it is read.
+MALFORMED = (*(LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),)
 _DEPTH = 3000  # frames, those of the caller included: the interpreter's own stack holds far more
 
 

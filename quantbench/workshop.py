@@ -12,7 +12,7 @@ import json
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -195,36 +195,30 @@ class Workshop:
             _versions(runner_type.tools),
         ]
         shards = []
+        cut = blocks(len(samples), growing=self.settings.sequential)[:looks]
+        parts = [[samples[i] for i in block] for block in cut]
+        advance: Callable[[int], None] | None = None
         with self._borrowed(case) as opened, ExitStack() as watched:
 
-            @cache
-            def advance(left: int) -> Callable[[int], None]:
-                """From the first block that has to be predicted on."""
-                shown = self._progress.working(f"evaluating {case}", total=left)
-                return watched.enter_context(shown)
+            def predict(i: int, folder: Path) -> Mapping[str, Any]:
+                nonlocal advance
+                what = f"evaluating {case}"
+                if advance is None:  # the first block that the store does not have
+                    left = sum(map(len, parts[i:]))
+                    advance = watched.enter_context(self._progress.working(what, left))
+                if len(cut) > 1:
+                    what += f", samples {cut[i].start} to {cut[i].stop} of {len(samples)}"
+                with _explained(what, PredictionError):
+                    return self._predicted(case, parts[i], opened, folder, advance)
 
-            cut = blocks(len(samples), growing=self.settings.sequential)[:looks]
-            left = None
-            for i, block in enumerate(cut):
-                part = [samples[i] for i in block]
+            for i, part in enumerate(parts):
                 ingredients = {
                     "artifact": artifact.sha256,
                     "samples": [[sample.id, sample.fingerprint] for sample in part],
                     "protocol": self._protocol(case),
                     "runner": runner,
                 }
-                place = f", samples {block.start} to {block.stop} of {len(samples)}"
-                what = f"evaluating {case}{place if len(cut) > 1 else ''}"
-
-                def predict(
-                    folder: Path, part: Sequence[Any] = part, what: str = what, i: int = i
-                ) -> Mapping[str, Any]:
-                    nonlocal left
-                    left = left or sum(map(len, cut[i:]))
-                    with _explained(what, PredictionError):
-                        return self._predicted(case, part, opened, folder, advance(left))
-
-                shards.append(self._store.get("evidence", ingredients, predict))
+                shards.append(self._store.get("evidence", ingredients, partial(predict, i)))
         return Evidence(tuple(shards))
 
     def _predicted(

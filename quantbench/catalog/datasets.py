@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from quantbench.catalog.samples import Passage, Photo, Picture
 from quantbench.catalog.texts import read_kjv, read_lines, read_texts, read_tokenized
 from quantbench.errors import DataError, UsageError
-from quantbench.jsons import loads
+from quantbench.jsons import MALFORMED, loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ class CocoImages:
             )
         try:
             photos = _photos(loads(path.read_text()), root / self.folders[split], n)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise DataError(
                 "not COCO annotations",
                 where=path,
@@ -109,10 +109,6 @@ class CocoImages:
             if not photo.path.is_file():
                 raise DataError("an annotated image is missing", where=photo.path)
         return photos
-
-
-# What a value of the wrong kind raises where it is read.
-_MALFORMED = (*(LookupError, ValueError, TypeError, AttributeError, RecursionError, OverflowError),)
 
 
 def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:

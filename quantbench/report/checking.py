@@ -11,13 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import RecordError
+from quantbench.jsons import MALFORMED
 from quantbench.report.views import OUTCOMES, Box, Judgement, Number, View, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# What a value of the wrong kind raises where it is read.
-_MALFORMED = (*(LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),)
 _BITS = {"float32": 32, "float16": 16, "bfloat16": 16}  # of a reference, by what it runs in
 
 
@@ -32,43 +31,33 @@ def views_of(document: Mapping[str, Any], where: str, run: str = "") -> list[Vie
         place = f"{where}, {str(record['case'])[:80]}"
         try:
             found.append(_view(record, run))
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise RecordError(
                 "a record is malformed", where=place, got=f"{type(error).__name__}: {error}"
             ) from error
     return sorted(_with_ratios(found), key=worst_first)
 
 
-def verdict_word(record: Mapping[str, Any]) -> str:
+def _verdict(record: Mapping[str, Any], judgements: Sequence[Judgement]) -> str:
     """Of all a record's verdicts the worst, with the study's declaration."""
     if record["error"]:
         return "error, declared" if record.get("expected") == "error" else "error"
-    outcomes = {verdict["outcome"] for verdict in record["verdicts"]}
+    outcomes = {judged.outcome for judged in judgements}
     if not outcomes:
         return "not judged"
     worst = next((word for word in OUTCOMES if word in outcomes), None)
     if worst is None:
-        raise ValueError(f"no outcome that is known: {min(map(str, outcomes))[:40]}")
+        raise ValueError(f"no outcome that is known: {min(outcomes)[:40]}")
     return "fail, declared" if worst == "fail" and record.get("expected") == "fail" else worst
-
-
-def judged_of(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The first verdict on quality; times and bytes have columns of their own."""
-    of_quality = (v for v in record["verdicts"] if v["metric"] in record["metrics"])
-    return next((v for v in of_quality if v.get("against", "reference") == "reference"), None)
-
-
-def headline_of(record: Mapping[str, Any]) -> str | None:
-    """The judged metric, or the task's first where nothing was judged."""
-    judged = judged_of(record)
-    names = (name for name in record["metrics"] if not name.endswith("_per_s"))
-    return str(judged["metric"]) if judged else next(names, None)
 
 
 def _view(record: Mapping[str, Any], run: str) -> View:
     judgements = tuple(map(judgement_of, record["verdicts"]))
-    first = judged_of(record)
-    judged = judgement_of(first) if first else None
+    metrics = {_text(name): metric_of(metric) for name, metric in record["metrics"].items()}
+    # Times and bytes have columns of their own.
+    of_quality = (j for j in judgements if j.metric in metrics and j.against == "reference")
+    judged = next(of_quality, None)
+    unjudged = next((name for name in metrics if not name.endswith("_per_s")), None)
     memory = record["memory"] or {}
     energy, runner = record.get("energy") or {}, record["runner"] or {}
     latency, error = record["latency"] or {}, record["error"]
@@ -81,14 +70,14 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         task=_text(record["task"]),
         dataset=_text(record["dataset"]["name"]),
         device=_text(record.get("device") or "cpu"),
-        verdict=verdict_word(record),
+        verdict=_verdict(record, judgements),
         run=run,
         n=_whole(record["dataset"].get("n")),
         of=_whole(record["dataset"].get("of")),
         bits=_bits(record, runner),
         reference=_text(record["reference"]) if record.get("reference") else None,
-        headline=headline_of(record),
-        metrics={_text(name): metric_of(metric) for name, metric in record["metrics"].items()},
+        headline=judged.metric if judged else unjudged,
+        metrics=metrics,
         judgements=judgements,
         judged=judged,
         decided_by=_decided_by(judgements, judged),

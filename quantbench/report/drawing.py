@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from quantbench.report.views import Number, View
 
 WIDTH = 5.4  # inches; 518 CSS pixels
-_INK, _FAINT = "#1b1b1f", "#c9c9cf"  # replaced by the page's in SVG
+INK, _FAINT = "#1b1b1f", "#c9c9cf"  # replaced by the page's in SVG
 _COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
     *("#7A6FF0", "#8C6D31", "#999999", "#A6CE39"),
@@ -32,9 +32,9 @@ OUTCOME_COLOURS = {
 }
 _STYLE = {
     "axes.axisbelow": True,
-    "axes.edgecolor": _INK,
+    "axes.edgecolor": INK,
     "axes.grid": True,
-    "axes.labelcolor": _INK,
+    "axes.labelcolor": INK,
     "axes.labelsize": 10,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -47,12 +47,12 @@ _STYLE = {
     "legend.frameon": False,
     "savefig.facecolor": "none",
     "svg.fonttype": "none",
-    "text.color": _INK,
+    "text.color": INK,
     "text.parse_math": False,  # a name with a dollar sign is a name
     "axes.facecolor": "none",
     "axes.titlesize": 10,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
 }
 
 
@@ -165,7 +165,7 @@ def as_svg(drawn: Drawn, place: str = "") -> str:
     prefix = f"f{hashlib.sha256(f'{place} {drawn.name}'.encode()).hexdigest()[:8]}-"
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
     text = text.replace("'DejaVu Sans'", "sans-serif")
-    return text.replace(_INK, "currentColor").replace(_FAINT, "var(--faint)")
+    return text.replace(INK, "currentColor").replace(_FAINT, "var(--faint)")
 
 
 def _rounded(path: re.Match[str]) -> str:

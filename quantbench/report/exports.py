@@ -7,9 +7,9 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, size
+from quantbench.report.numbers import difference, flips, margin, milliseconds, quality, size
 from quantbench.report.tables import escaped, inert
-from quantbench.report.views import outcome, studies_of
+from quantbench.report.views import outcome, studies_of, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
     """One sentence, a table for each study, and what was skipped (GitHub's Markdown)."""
     lines = [f"**{escaped(outcome(views))}**", ""]
-    studies = studies_of(views)
-    # Worst study first, as the cases are.
-    order = {(v.model, v.dataset, v.device, v.run): -i for i, v in enumerate(reversed(views))}
-    for study in sorted(studies, key=lambda s: order[s.model, s.dataset, s.device, s.run]):
-        members = [view for view in views if view in study.cases]
+    for study in studies_of(views):
+        members = sorted(study.cases, key=worst_first)
         metric = study.metric or "metric"
         header = ("scheme", "verdict", metric, "difference", "margin", "flips", "size", "latency")
         lines += [f"### {escaped(study.title)}", "", _row(header), _row(["---"] * len(header))]
@@ -47,11 +44,10 @@ def _row(cells: Any) -> str:
 
 
 def _cells(view: View, metric: str) -> tuple[str, ...]:
-    value = estimate(view.quality)
     return (
         view.scheme,
         view.verdict_in_full,
-        value if view.headline in {None, metric} else f"{view.headline} {value}",
+        quality(view, metric),
         difference(view.judged),
         margin(view.judged) if view.judged else "-",
         flips(view.judged),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quantbench.report.views import Judgement, Number
+    from quantbench.report.views import Judgement, Number, View
 
 
 def estimate(number: Number | None) -> str:
@@ -18,6 +18,12 @@ def estimate(number: Number | None) -> str:
         return plain(number.value)
     low, high = ("open" if end is None else plain(end) for end in (number.low, number.high))
     return f"{plain(number.value)} [{low}, {high}]"
+
+
+def quality(view: View, metric: str) -> str:
+    """A case's headline; named where it is not the metric that stands over the column."""
+    value = estimate(view.quality)
+    return value if view.headline in {None, metric} else f"{view.headline} {value}"
 
 
 def plain(value: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.report.checking import judgement_of, metric_of, views_of
-from quantbench.report.numbers import difference, estimate, margin, milliseconds
+from quantbench.report.numbers import difference, estimate, margin, milliseconds, quality
 from quantbench.report.numbers import flips as flips_of
 
 if TYPE_CHECKING:
@@ -197,11 +197,10 @@ def _number(value: float | None) -> str:
 
 
 def _row(view: View, metric: str, *, flips: bool) -> tuple[str, ...]:
-    value = estimate(view.quality)
     return (
         view.scheme,
         view.verdict_in_full,
-        value if view.headline in {None, metric} else f"{view.headline} {value}",
+        quality(view, metric),
         difference(view.judged),
         *([flips_of(view.judged)] * flips),
         f"{view.weights_bytes / 1e6:.1f}" if view.weights_bytes else "-",

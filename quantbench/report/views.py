@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -176,18 +175,19 @@ def worst_first(view: View) -> tuple[int, float, str, str]:
 
 
 def studies_of(views: Sequence[View]) -> list[Study]:
-    """Grouped by model, data set, device and run; the reference first, then by bits and name."""
+    """Grouped by model, data set, device and run, in the order in which these come up.
 
-    def study(view: View) -> tuple[str, str, str, str]:
-        return view.model, view.dataset, view.device, view.run
+    Within a study the reference stands first, then cases by bits and name.
+    """
+    grouped: dict[tuple[str, str, str, str], list[View]] = {}
+    for view in views:
+        key = view.model, view.dataset, view.device, view.run
+        grouped.setdefault(key, []).append(view)
 
     def order(view: View) -> tuple[bool, int, str]:
         return not view.is_reference, -(view.bits or 0), view.scheme
 
-    return [
-        Study(*key, tuple(sorted(group, key=order)))
-        for key, group in groupby(sorted(views, key=study), key=study)
-    ]
+    return [Study(*key, tuple(sorted(group, key=order))) for key, group in grouped.items()]
 
 
 def outcome(views: Sequence[View]) -> str:

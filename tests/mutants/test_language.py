@@ -6,6 +6,7 @@ The anchor is worked out here, by transformers alone, a passage at a time.
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +50,8 @@ def known_score(tiny_checkpoint: Path) -> float:
     return total / N
 
 
-def study(tmp_path: Path, checkpoint: Path, score: float) -> None:
-    path = tmp_path / "passages.jsonl"
+def case_of(folder: Path, checkpoint: Path, *anchors: Anchor) -> Case:
+    path = folder / "passages.jsonl"
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
     described = Model(
         name="tiny",
@@ -60,14 +61,15 @@ def study(tmp_path: Path, checkpoint: Path, score: float) -> None:
         reference="reference_float32",
         schemes=("reference_float32",),
         datasets=(Passages("mine", f"file:{path}"),),
-        anchors=(Anchor("logprob", score, 1e-4, "mine", N, "transformers"),),
+        anchors=anchors,
     )
-    (case,) = cases(described)
-    bench = Bench(Settings(cache=tmp_path / "cache"))
-    try:
-        bench.reference(case)
-    finally:
-        bench.close()
+    return cases(described)[0]
+
+
+def study(tmp_path: Path, checkpoint: Path, score: float) -> None:
+    anchor = Anchor("logprob", score, 1e-4, "mine", N, "transformers")
+    with closing(Bench(Settings(cache=tmp_path / "cache"))) as bench:
+        bench.reference(case_of(tmp_path, checkpoint, anchor))
 
 
 def test_without_a_mistake_the_anchor_holds(
@@ -143,23 +145,8 @@ def test_padding_on_the_left_misses_it(
 
 
 def rows(checkpoint: Path, folder: Path, threads: int) -> list[Any]:
-    path = folder / "passages.jsonl"
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
-    described = Model(
-        name="tiny",
-        source=f"file:{checkpoint}",
-        runner="causal_lm",
-        task="last_word",
-        reference="reference_float32",
-        schemes=("reference_float32",),
-        datasets=(Passages("mine", f"file:{path}"),),
-    )
-    case: Case = cases(described)[0]
-    bench = Bench(Settings(cache=folder / f"cache{threads}", threads=threads))
-    try:
-        return list(bench.evidence(case).rows)
-    finally:
-        bench.close()
+    with closing(Bench(Settings(cache=folder / f"cache{threads}", threads=threads))) as bench:
+        return list(bench.evidence(case_of(folder, checkpoint)).rows)
 
 
 def test_another_number_of_threads_gives_the_same_rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantbench.report.drawing import (
+    INK,
     Drawn,
     bars,
     blank,
@@ -66,13 +67,13 @@ def latency(study: Study) -> Drawn | None:
         showfliers=False,
         patch_artist=True,
         widths=0.6,
-        medianprops={"color": "#1b1b1f", "linewidth": 1.6},
-        whiskerprops={"color": "#1b1b1f"},
-        capprops={"color": "#1b1b1f"},
+        medianprops={"color": INK, "linewidth": 1.6},
+        whiskerprops={"color": INK},
+        capprops={"color": INK},
         manage_ticks=False,
     )
     for (case, _), patch in zip(known, shown["boxes"], strict=True):
-        patch.set(facecolor=looks(study.cases)[case.scheme]["color"], edgecolor="#1b1b1f")
+        patch.set(facecolor=looks(study.cases)[case.scheme]["color"], edgecolor=INK)
     named_rows(axes, [case.scheme for case, _ in known])
     log_milliseconds(axes, [side * 1e3 for _, box in known for side in (box.low, box.high)])
     fastest = min(known, key=lambda pair: pair[1].median)[0]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from quantbench.report.drawing import Drawn, blank, legend, looks, plot_height, spread
-from quantbench.report.figures.tradeoffs import front_caption, point, points_of, scatter
+from quantbench.report.figures.tradeoffs import over_megabytes, point
 from quantbench.report.numbers import digits
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _RATES = ("decode_tokens_per_s", "prefill_tokens_per_s", "evaluation_tokens_per_s")
 _FEW = 2
+_MEMORY = "memory footprint of the loaded model (MB)"
 
 
 def by_bits(study: Study) -> Drawn | None:
@@ -69,18 +71,14 @@ def quality_and_memory(study: Study) -> Drawn | None:
     """Accuracy against the memory that the model takes while it answers."""
     if not any("top1" in case.metrics for case in study.cases):
         return None
-    points = points_of(study, lambda case: case.footprint_bytes and case.footprint_bytes / 1e6)
-    if len(points) < _FEW:
+    found = over_megabytes(study, attrgetter("footprint_bytes"), _MEMORY)
+    if found is None:
         return None
-    figure, axes = blank(plot_height(len(study.cases)))
-    scatter(figure, axes, study, points)
-    axes.set_xlabel("memory footprint of the loaded model (MB)")
-    axes.set_xlim(0, max(cost for _, cost, _ in points) * 1.08)
+    caption, figure = found
     return Drawn(
         "accuracy_memory",
         f"{study.metric} against memory",
-        front_caption(points, study, "smaller")
-        + " Memory is transformers' get_memory_footprint(), the published study's figure.",
+        f"{caption} Memory is transformers' get_memory_footprint(), the published study's figure.",
         figure,
     )
 
@@ -102,7 +100,7 @@ def speed_and_memory(study: Study) -> Drawn | None:
     figure, axes = blank(plot_height(len(study.cases)))
     for case, memory, number in known:
         point(axes, study, case, memory, number)
-    axes.set_xlabel("memory footprint of the loaded model (MB)")
+    axes.set_xlabel(_MEMORY)
     axes.set_ylabel("tokens/s")
     axes.set_xlim(0, max(memory for _, memory, _ in known) * 1.08)
     axes.set_ylim(bottom=0)

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from quantbench.report.drawing import (
+    INK,
     OUTCOME_COLOURS,
     Drawn,
     blank,
@@ -43,7 +44,7 @@ def differences(study: Study) -> Drawn | None:
     for row, (_, judged) in enumerate(known):
         _interval(axes, row, judged, (least, most))
     axes.set_xlim(least, most)
-    axes.axvline(0, color="#1b1b1f", linewidth=0.9)
+    axes.axvline(0, color=INK, linewidth=0.9)
     named_rows(axes, [case.scheme for case, _ in known])
     (metric, relative), judged = metrics.pop(), known[0][1]
     axes.set_xlabel(
@@ -83,9 +84,9 @@ def _interval(axes: Any, row: int, judged: Judgement, reach: tuple[float, float]
     for end, edge, arrow in ((judged.low, low, "<"), (judged.high, high, ">")):
         if end is None:
             axes.plot(edge, row, arrow, color=colour, markersize=9, clip_on=False)
-    axes.plot(judged.difference, row, marker, color=colour, markersize=6, markeredgecolor="#1b1b1f")
+    axes.plot(judged.difference, row, marker, color=colour, markersize=6, markeredgecolor=INK)
     margin = judged.margin if judged.lower_is_better else -judged.margin
-    axes.plot([margin, margin], [row - 0.36, row + 0.36], color="#1b1b1f", linewidth=1.6)
+    axes.plot([margin, margin], [row - 0.36, row + 0.36], color=INK, linewidth=1.6)
 
 
 def flips(study: Study) -> Drawn | None:
@@ -113,7 +114,7 @@ def flips(study: Study) -> Drawn | None:
         write_beside(axes, row, won, str(won))
     widest = max(max(pair) for _, pair, _ in known) or 1
     axes.set_xlim(-1.25 * widest, 1.25 * widest)
-    axes.axvline(0, color="#1b1b1f", linewidth=0.9)
+    axes.axvline(0, color=INK, linewidth=0.9)
     axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     named_rows(axes, [case.scheme for case, _, _ in known])
     axes.set_xlabel("answers lost (left) and won (right) against the float model")
@@ -199,7 +200,7 @@ def by_area(study: Study) -> Drawn | None:
                     color=colours[area],
                     markersize=7,
                     label=f"{area} objects",
-                    markeredgecolor="#1b1b1f",
+                    markeredgecolor=INK,
                     markeredgewidth=0.6,
                 )
         named_rows(axes, [case.scheme for case in known])
@@ -258,7 +259,7 @@ def by_category(study: Study) -> Drawn | None:
         axes.plot([0, change], [row, row], color="#999999", linewidth=1.2, zorder=1)
         colour = "#D55E00" if change < 0 else "#0072B2"
         axes.plot(change, row, "o" if change < 0 else "s", color=colour, markersize=6)
-    axes.axvline(0, color="#1b1b1f", linewidth=0.9)
+    axes.axvline(0, color=INK, linewidth=0.9)
     named_rows(axes, [name for _, name in shown])
     axes.set_xlabel(f"change of AP under {case.scheme}")
     of = f"the {half} most lowered and most raised of {len(changes)}" if shown != changes else "all"

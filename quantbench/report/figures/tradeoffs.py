@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from quantbench.report.drawing import (
+    INK,
     Drawn,
     bars,
     blank,
@@ -29,15 +31,23 @@ _FEW = 2  # points that make a comparison
 
 def quality_and_size(study: Study) -> Drawn | None:
     """Pareto front of quality and bytes."""
-    points = points_of(study, lambda case: case.weights_bytes and case.weights_bytes / 1e6)
+    found = over_megabytes(study, attrgetter("weights_bytes"), "weights as stored (MB)")
+    title = f"{study.metric} against size"
+    return Drawn("quality_size", title, *found) if found else None
+
+
+def over_megabytes(
+    study: Study, size: Callable[[View], float | None], label: str
+) -> tuple[str, Any] | None:
+    """Caption and figure of quality over bytes of some kind; None of a single case."""
+    points = points_of(study, lambda case: (n := size(case)) and n / 1e6)
     if len(points) < _FEW:
         return None
     figure, axes = blank(plot_height(len(study.cases)))
     scatter(figure, axes, study, points)
-    axes.set_xlabel("weights as stored (MB)")
+    axes.set_xlabel(label)
     axes.set_xlim(0, max(cost for _, cost, _ in points) * 1.08)
-    title = f"{study.metric} against size"
-    return Drawn("quality_size", title, front_caption(points, study, "smaller"), figure)
+    return front_caption(points, study, "smaller"), figure
 
 
 def quality_and_latency(study: Study) -> Drawn | None:
@@ -108,7 +118,7 @@ def scatter(figure: Any, axes: Any, study: Study, points: Sequence[Point]) -> No
     axes.plot(
         [cost for _, cost, _ in front],
         [quality.value for _, _, quality in front],
-        color="#1b1b1f",
+        color=INK,
         linewidth=0.9,
         linestyle="--",
         drawstyle="steps-post",
@@ -128,7 +138,7 @@ def point(axes: Any, study: Study, case: View, cost: float, number: Number) -> N
         markersize=7,
         capsize=2,
         linewidth=1,
-        markeredgecolor="#1b1b1f",
+        markeredgecolor=INK,
         markeredgewidth=0.6,
         label=case.scheme,
         **looks(study.cases)[case.scheme],

@@ -148,16 +148,10 @@ class _Rendered:
             taken: characters that the rest of the page has.
         """
         self._left = _BUDGET - taken
-        places = {(v.case, v.run): i for i, v in enumerate(views)}
-        self.told = {
-            key for key, view in zip(places, views, strict=True) if self._fits(_told(view))
-        }
+        self.told = {(view.case, view.run) for view in views if self._fits(_told(view))}
         self.untold = len(views) - len(self.told)
         self.undrawn = 0
-        ordered = sorted(
-            studies_of(views), key=lambda s: min(places[v.case, v.run] for v in s.cases)
-        )
-        self.studies = [self._study(i, study) for i, study in enumerate(ordered)]
+        self.studies = [self._study(i, study) for i, study in enumerate(studies_of(views))]
 
     def _fits(self, size: int) -> bool:
         if size > self._left:
