@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quantbench.artifacts import Store
+    from quantbench.pipeline import Bench
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _CACHE = click.option(
@@ -286,6 +287,86 @@ def doctor(quant_cache: Path | None, *, offline: bool) -> None:
         err=True,
     )
     sys.exit(1 if broken else 0)
+
+
+@main.command(epilog="Example: quantbench diagnose nanodet_416_as_shipped-int8_static-coco")
+@click.argument("case")
+@click.option("--quick", is_flag=True, help="Leave the minutes of one op alone out.")
+@click.option("-o", "--output", type=_FILE, help="Write the diagnosis as JSON, too.")
+@_DATA
+@_CACHE
+def diagnose(
+    case: str,
+    output: Path | None,
+    quant_data: Path | None,
+    quant_cache: Path | None,
+    *,
+    quick: bool,
+) -> None:
+    """Explain why CASE is worse than its float model: causes, ops and numbers, worst first."""
+    import json
+
+    from quantbench.catalog.models import find_case
+    from quantbench.report.terminal import diagnosis_block
+
+    found = _bench(quant_data, quant_cache).diagnose(find_case(case), alone=not quick)
+    for line in diagnosis_block(found):
+        click.echo(line)
+    if output is not None:
+        _put(json.dumps(found, indent=1, sort_keys=True) + "\n", output)
+
+
+@main.command(epilog="Example: quantbench mend centernet_mobilenetv3-int8_static-coco")
+@click.argument("case")
+@click.option("--margin", default=0.015, show_default=True, help="Loss that may be left.")
+@click.option("--metric", default="AP", show_default=True, help="AP, or agreement_AP: no labels.")
+@click.option("-o", "--output", type=_FILE, help="Write the recipe, to be committed.")
+@_DATA
+@_CACHE
+def mend(
+    case: str,
+    margin: float,
+    metric: str,
+    output: Path | None,
+    quant_data: Path | None,
+    quant_cache: Path | None,
+) -> None:
+    """Search the smallest mixed-precision recipe with which CASE's model passes its gate in int8.
+
+    Searched on the calibration split, judged on the evaluated one. Exit status 1 if it does not
+    pass there.
+    """
+    from dataclasses import replace
+
+    from quantbench.catalog.models import find_case
+    from quantbench.evaluation import non_inferior
+    from quantbench.quantize.recipes import RECIPE
+    from quantbench.report.terminal import recipe_block, verdict_block
+    from quantbench.study import Gate, Scheme
+
+    bench = _bench(quant_data, quant_cache)
+    asked = replace(find_case(case), scheme=Scheme.parse("int8_mended"))
+    found = bench.recipe(asked, Gate(metric, margin)).path / RECIPE
+    mended = replace(asked, scheme=replace(asked.scheme, recipe=str(found)))
+    verdict = non_inferior(
+        bench.evaluate(mended), bench.reference(mended), metric=metric, margin=margin
+    )
+    for line in recipe_block(found.read_text(), bench.compared_speed(mended)):
+        click.echo(line)
+    click.echo(verdict_block(bench.record(mended)))
+    if output is not None:
+        _put(found.read_text(), output)
+    sys.exit(0 if verdict else 1)
+
+
+def _bench(data: Path | None, cache: Path | None) -> Bench:
+    import os
+
+    from quantbench.pipeline import Bench
+    from quantbench.settings import Settings, usable_threads
+
+    threads = usable_threads(os.environ)
+    return Bench(Settings(cache=cache, data=data, threads=threads), _progress())
 
 
 @main.group()

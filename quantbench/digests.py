@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import IntegrityError
@@ -16,6 +17,17 @@ def digest_of(value: Any) -> str:
     """sha256 of a JSON value in canonical form (sorted keys, no spaces, no NaN)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def as_digest(text: Any) -> str:
+    """A digest that a file names: digits alone, so that no key of the store leads out of it.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(text, str) or not re.fullmatch("[0-9a-f]+", text):
+        raise ValueError(f"{str(text)[:80]!r} is no digest")
+    return text
 
 
 def sha256_of(path: Path) -> str:

@@ -7,11 +7,12 @@
     │   ├── MissingDataError      data was not given (`--quant-data`)
     │   ├── MissingDeviceError    no GPU
     │   └── FetchError            a registry or file did not answer
-    ├── IntegrityError        bytes differ from their pinned digest
+    ├── IntegrityError        bytes differ from their pinned digest, or are another artifact's
     ├── StoreError            the cache folder cannot be read or written
-    ├── AnchorError           a float reference that misses its known score
+    ├── AnchorError           a score that is not the known one, or not what others compute
     ├── RecordError           a baseline or record file that cannot be read or compared with
-    ├── DataError             samples that are malformed, empty, or shared with calibration
+    ├── DataError             samples malformed, too few, shared with calibration, or spoilt on
+    │                         their way into the model
     ├── BuildError            a quantizer failed or made an artifact that does not check
     └── PredictionError       a runner failed, or answered NaN or infinity
 
@@ -74,7 +75,7 @@ class FetchError(OutOfReachError):
 
 
 class IntegrityError(QuantbenchError):
-    """Bytes differ from their pinned digest."""
+    """Bytes differ from their pinned digest, or are another artifact's."""
 
 
 class StoreError(QuantbenchError):
@@ -90,7 +91,7 @@ class RecordError(QuantbenchError):
 
 
 class DataError(QuantbenchError):
-    """Samples that are malformed, empty, or shared between calibration and evaluation."""
+    """Samples malformed, too few, shared with calibration, or spoilt on their way to the model."""
 
 
 class BuildError(QuantbenchError):

@@ -7,7 +7,9 @@ import sys
 from typing import Any
 
 # What a value of the wrong kind raises where it is read.
-MALFORMED = (*(LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),)
+MALFORMED = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError),
+)
 _DEPTH = 3000  # frames, those of the caller included: the interpreter's own stack holds far more
 
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.apart import run_apart
 from quantbench.errors import PredictionError
+from quantbench.tflite import check_tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_ROOM_BYTES = 2 << 30  # to run a small model in, which says nothing of what it will ask for
+_ROOM_FOLD = 8  # XNNPACK unpacks weights, and keeps both
+_MOST_SECONDS = 600.0
 _LIKELY = {  # what the interpreter says, and what is likely behind it
     "Select TensorFlow op": "an op was left to TensorFlow (Flex), which this runtime lacks: "
     "convert without SELECT_TF_OPS, or cut the post-processing off",
@@ -147,10 +152,33 @@ def model_file(folder: Path) -> Path:
 def finished_model(folder: Path) -> Path | None:
     """The `.tflite` file of a folder that holds one, None where the model is in another format.
 
+    Anybody may have made it: its tables are checked, and a process of its own runs it first.
+
     Raises:
-        PredictionError: there are several.
+        PredictionError: there are several, or it is broken.
     """
-    return model_file(folder) if any(folder.glob("*.tflite")) else None
+    if not any(folder.glob("*.tflite")):
+        return None
+    path = model_file(folder)
+    check_tflite(path)
+    room = _ROOM_BYTES + _ROOM_FOLD * path.stat().st_size
+    run_apart("quantbench.litert:run_on_noise", path, room, _MOST_SECONDS)
+    return path
+
+
+def run_on_noise(path: Path) -> None:
+    """Read a model as tools do, open it, and run it once on noise; raises as `LiteRTModel`."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    model = LiteRTModel(path, threads=1)
+    noise = np.random.default_rng(0).uniform(size=model.input["shape"]).astype(np.float32)
+    dtype = np.dtype(model.input["dtype"])
+    if dtype.kind != "f":
+        limits = np.iinfo(dtype)
+        stored = limits.min + noise * (float(limits.max) - limits.min)
+        noise = dequantize(stored, model.input)
+    model(noise)
 
 
 def quantize(values: NDArray[np.float32], detail: Mapping[str, Any]) -> NDArray[Any]:

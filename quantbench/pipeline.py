@@ -9,16 +9,20 @@ a case, its float reference, its known score, and what was accepted of it before
 from __future__ import annotations
 
 import json
+import time
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.diagnosis.looks import DIAGNOSIS, LOOKS, SAMPLES
 from quantbench.digests import digest_of
-from quantbench.errors import AnchorError, BuildError
+from quantbench.errors import AnchorError, BuildError, UsageError
 from quantbench.evaluation import Accepted, Evaluation
 from quantbench.evidence import Evidence
+from quantbench.progress import Steps
 from quantbench.record.baseline import read_baseline
 from quantbench.record.schema import empty_record, with_artifact, with_cost, with_evaluation
 from quantbench.stats.bootstrap import REPLICATES, SEED, resampling_weights
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 _REPLICATES = "replicates.npz"
 _EXPLANATION = "explanation.json"
 _CHANGES = "changes.json"
+_DIAGNOSIS = "diagnosis.json"
+_WARM_UP = 3  # rounds
 
 
 class Bench(Workshop):
@@ -49,6 +55,7 @@ class Bench(Workshop):
         self._evaluations: dict[Case, Evaluation] = {}
         self._compared: set[Case] = set()
         self._times: dict[Case, NDArray[np.float64]] = {}
+        self._diagnoses: dict[Case, Mapping[str, Any]] = {}
 
     @cached_property
     def _baseline(self) -> Mapping[str, Entry]:
@@ -78,6 +85,68 @@ class Bench(Workshop):
                 self._compared.add(evaluation.case)
         return reference
 
+    def diagnose(self, case: Case, *, alone: bool = True) -> Mapping[str, Any]:
+        """Why the case is worse than its reference (`diagnosis/looks.py`), as JSON.
+
+        On samples of the calibration split. Looked at once: the store keeps it.
+
+        Args:
+            case: a quantized one.
+            alone: whether to quantize each op alone, which takes minutes.
+
+        Raises:
+            UsageError: there is no float model beside it, or no look at models of its kind.
+        """
+        if case.model.runner not in LOOKS:
+            raise UsageError(
+                f"there is no look into models of the runner {case.model.runner}",
+                expected=", ".join(LOOKS),
+            )
+        if case.is_reference:
+            raise UsageError(f"{case} is the float model: there is nothing to explain")
+        built = self.artifact(case)
+        float_model = self.artifact(case.reference)
+        samples = self.samples(case, "calibration")[:SAMPLES]
+        ingredients = {
+            "artifacts": [float_model.sha256, built.sha256],
+            "samples": [sample.fingerprint for sample in samples],
+            "protocol": self._protocol(case),
+            "alone": alone,
+            "version": DIAGNOSIS,
+        }
+
+        def look(folder: Path) -> None:
+            task = self.task(case)
+            with self._progress.working(f"preparing samples for {case}"):
+                prepared = [task.prepare(sample) for sample in samples]
+            with Steps(self._progress, f"diagnosing {case}") as step:
+                found = LOOKS[case.model.runner](
+                    float_model.path, built.path, prepared, step, alone=alone
+                )
+            (folder / _DIAGNOSIS).write_text(json.dumps(found.as_json(), allow_nan=False))
+
+        kept = self._store.get("diagnosis", ingredients, self._guarded(f"diagnosing {case}", look))
+        diagnosis: dict[str, Any] = json.loads((kept.path / _DIAGNOSIS).read_text())
+        self._diagnoses[case] = diagnosis
+        return diagnosis
+
+    def compared_speed(self, case: Case, rounds: int = 30) -> tuple[float, float]:
+        """Medians of one inference in seconds, of the reference and of the case, in turn."""
+        prepared = self.sample(case)
+        with ExitStack() as opened:
+            runners = [
+                opened.enter_context(closing(self._opened(each))) for each in (case.reference, case)
+            ]
+            seconds = np.empty((2, rounds))
+            for taken in (np.empty((2, _WARM_UP)), seconds):
+                for i in range(taken.shape[1]):
+                    for which, runner in enumerate(runners):
+                        started = time.perf_counter()
+                        runner.predict(prepared)
+                        taken[which, i] = time.perf_counter() - started
+        before, after = np.median(seconds, axis=1)
+        return float(before), float(after)
+
     def timed(self, case: Case, seconds: Sequence[float]) -> None:
         """Remember the rounds that pytest-benchmark timed."""
         self._times[case] = np.array(seconds)
@@ -93,6 +162,8 @@ class Bench(Workshop):
             record = with_artifact(record, self._artifacts[case], self._facts.get(case))
         if case in self._warmed_up:  # stands in where nothing was evaluated as it is stored
             record = with_cost(record, self._warmed_up[case])
+        if case in self._diagnoses:
+            record["diagnosis"] = dict(self._diagnoses[case])
         return record
 
     def _evaluate(self, case: Case) -> Evaluation:

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -20,6 +21,7 @@ from quantbench.errors import (
     BuildError,
     OutOfReachError,
     PredictionError,
+    QuantbenchError,
     RecordError,
     UsageError,
 )
@@ -27,17 +29,19 @@ from quantbench.settings import OPTIONS, parse_settings
 from quantbench.study import Case, Scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from quantbench.evaluation import Evaluation
     from quantbench.pipeline import Bench
     from quantbench.progress import Progress
     from quantbench.protocols import Runner
+    from quantbench.record.journal import Journal, Unfinished
     from quantbench.settings import Settings
 
 _SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 _BENCH: pytest.StashKey[Bench] = pytest.StashKey()
 _TERMINAL: pytest.StashKey[IO[str]] = pytest.StashKey()
+_JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
 _MARKERS = (
     "gpu: needs a CUDA device",
     "network: needs a package registry, hub or web server",
@@ -50,6 +54,9 @@ _FALLEN = (
 )
 _UNDECIDED = "assert <inconclusive: "  # how pytest words the failing assertion on a verdict
 _ATTRIBUTE = "quantbench"  # of a test report: its case's record, as JSON
+_RECORDER = "quantbench-recorder"
+_INPUT = "quantbench_journal"  # of an xdist worker: where the journal is
+_WORKER_DIED = "???"  # xdist's word for the phase of a test in which a worker died
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,15 +81,17 @@ def pytest_configure(config: pytest.Config) -> None:
             from quantbench.record.baseline import read_baseline
 
             read_baseline(baseline)
+        if (journal := _journal(config)) is not None:
+            config.stash[_JOURNAL] = journal
+        if not hasattr(config, "workerinput"):  # xdist's workers send their reports here
+            config.pluginmanager.register(_Recorder(config), _RECORDER)
     except (UsageError, RecordError) as error:
         raise pytest.UsageError(str(error)) from error
-    if not hasattr(config, "workerinput"):  # xdist's workers send their reports here
-        if sys.stdout.isatty():
-            # While a test runs, what pytest itself writes is captured too.
-            terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-            config.stash[_TERMINAL] = terminal
-            config.add_cleanup(terminal.close)
-        config.pluginmanager.register(_Recorder(config), "quantbench-recorder")
+    if not hasattr(config, "workerinput") and sys.stdout.isatty():
+        # While a test runs, what pytest itself writes is captured too.
+        terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+        config.stash[_TERMINAL] = terminal
+        config.add_cleanup(terminal.close)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -216,6 +225,19 @@ def _progress(config: pytest.Config) -> Progress | None:
     return TerminalProgress(console, lambda: print(file=terminal))
 
 
+def _journal(config: pytest.Config) -> Journal | None:
+    """Of the file that records go to; workers are told by the process that writes it."""
+    output = config.getoption("benchmark_json", None)
+    path = getattr(config, "workerinput", {}).get(_INPUT)
+    if output is None and path is None:
+        return None
+    if path is None and not output.parent.is_dir():
+        raise UsageError("--benchmark-json names a file in no folder", got=output.absolute())
+    from quantbench.record.journal import Journal
+
+    return Journal(Path(path)) if path else Journal.beside(output)
+
+
 def _console(reporter: pytest.TerminalReporter) -> Any:
     """rich's, writing as pytest writes."""
     from rich.console import Console
@@ -299,8 +321,22 @@ def pytest_runtest_makereport(
         report.outcome, report.longrepr = "passed", None
     if report.failed and record["verdicts"]:
         report.sections.append(("quantbench", verdict_block(record)))
+    if settings.diagnose != "off" and "fail" in outcomes:
+        record["diagnosis"], said = _diagnosed(bench, case, alone=settings.diagnose == "full")
+        report.sections.append(("quantbench: why", said))
     setattr(report, _ATTRIBUTE, json.dumps(record, allow_nan=False))
     return report
+
+
+def _diagnosed(bench: Bench, case: Case, *, alone: bool) -> tuple[Any, str]:
+    """The diagnosis for the record, and what is printed; what stops it is printed too."""
+    from quantbench.report.terminal import diagnosis_block
+
+    try:
+        found = bench.diagnose(case, alone=alone)
+    except QuantbenchError as error:  # the verdict stands without it
+        return None, f"no diagnosis: {error}"
+    return found, "\n".join(diagnosis_block(found))
 
 
 def pytest_runtest_call(item: pytest.Item) -> None:
@@ -311,28 +347,108 @@ def pytest_runtest_call(item: pytest.Item) -> None:
         timing.extra_info["case"] = str(case)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Note which test of which case begins, in the process that may die in it."""
+    case = _case_of(item)
+    if case is None or _JOURNAL not in item.config.stash:
+        return
+    from quantbench.record.schema import empty_record
+
+    if (recorder := item.config.pluginmanager.get_plugin(_RECORDER)) is not None:
+        recorder.begin()
+    item.config.stash[_JOURNAL].write(begins=item.nodeid, record=empty_record(case))
+
+
 class _Recorder:
-    """Gathers the records off the reports and writes them, in the one process that writes."""
+    """Gathers the records off the reports and writes them, in the one process that writes.
+
+    Each is in the journal as soon as it is here. What stands there of a run that did not come to
+    its end is part of this one, but for the cases that this one records itself.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._journal = config.stash.get(_JOURNAL, None)
+        self._before: Unfinished | None = None
+        self._begun = False
         self._records: dict[str, dict[str, Any]] = {}
         self._skipped: dict[str, str] = {}
         self._fallen: list[str] = []
         self._written = False
+        self._worker_died = False
+        if self._journal is not None and self._journal.path.exists():
+            from quantbench.record.journal import read_journal
+            from quantbench.record.reading import read_document
+
+            self._before = read_journal(self._journal.path)
+            checked = read_document(self._journal.path)["records"]
+            self._before.records = {record["case"]: record for record in checked}
+
+    def pytest_report_header(self) -> str | None:
+        """A test that ended the last run may end this one."""
+        if self._before is None or self._journal is None:
+            return None
+        where = f" in {', '.join(self._before.running)}" if self._before.running else " early"
+        return f"quantbench: the last run ended{where}; it goes on from {self._journal.path}"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        if self._journal is not None:
+            self.begin()
+            node.workerinput[_INPUT] = str(self._journal.path.absolute())
+
+    def begin(self) -> None:
+        """Note in the journal that a run begins, once there is one."""
+        if self._begun or self._journal is None:
+            return
+        from quantbench.record.schema import SCHEMA
+
+        self._begun = True
+        self._journal.write(run=self._environment, schema=SCHEMA)
+        if self._before is not None and not self._before.goes_with(self._environment, SCHEMA):
+            self._before = None
+
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        from quantbench.record.environment import environment
+
+        return environment()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == _WORKER_DIED:
+            self._add_died(report)
         text = getattr(report, _ATTRIBUTE, None)
-        if text is None:
-            return
+        if text is not None:
+            self._add(json.loads(text))
+        if self._begun and self._journal is not None and report.when in {"teardown", _WORKER_DIED}:
+            self._journal.write(ends=report.nodeid)
+
+    def _add(self, record: dict[str, Any]) -> None:
         from quantbench.record.schema import merged
 
-        record = json.loads(text)
         if "skipped" in record:
             self._skipped[record["case"]] = record["skipped"]
+        else:
+            known = self._records.get(record["case"])
+            self._records[record["case"]] = merged(known, record) if known else record
+        if self._begun and self._journal is not None:
+            self._journal.write(**record if "skipped" in record else {"record": record})
+
+    def _add_died(self, report: pytest.TestReport) -> None:
+        """The case that a worker died of; the journal knows which it was."""
+        self._worker_died = True
+        if self._journal is None or not self._begun:
             return
-        known = self._records.get(record["case"])
-        self._records[record["case"]] = merged(known, record) if known else record
+        from quantbench.record.journal import died, read_journal
+
+        empty = read_journal(self._journal.path).running.get(report.nodeid)
+        if empty is not None:
+            self._add(died(empty, str(report.longrepr)))
+
+    def _all(self) -> dict[str, dict[str, Any]]:
+        """The records of this run, and what it takes over."""
+        return {**(self._before.records if self._before else {}), **self._records}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
@@ -353,11 +469,18 @@ class _Recorder:
 
         settings = self._config.stash[_SETTINGS]
         if settings.holm and self._records:
-            self._fallen = judged_together(list(self._records.values()))
+            self._fallen = judged_together(list(self._all().values()))
             if self._fallen and not settings.inconclusive_passes and session.exitstatus == 0:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
         yield
         self._write_untimed()
+        ended_well = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+        if self._journal is not None and (not self._all() or (self._written and ended_well)):
+            self._journal.remove()
+        if self._worker_died or session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            from quantbench.artifacts import Store, default_root
+
+            Store(settings.cache or default_root()).sweep()
 
     def _write_untimed(self) -> None:
         """Write the file that pytest-benchmark leaves out when it timed nothing."""
@@ -376,14 +499,20 @@ class _Recorder:
         )
         output["quantbench"] = self._document()
         timings.save_json(output)
+        self._written = True
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self._records and not self._skipped:
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, exitstatus: int
+    ) -> None:
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and (
+            self._begun or _BENCH in self._config.stash
+        )
+        if not self._records and not self._skipped and not interrupted:
             return
         from quantbench.report.terminal import coloured, summary
 
         terminalreporter.write_sep("=", "quantbench")
-        records = list(self._records.values())
+        records = list(self._all().values())
         if terminalreporter.isatty and terminalreporter.hasmarkup:
             coloured(records, self._left_out(), _console(terminalreporter))
         else:
@@ -391,8 +520,26 @@ class _Recorder:
                 terminalreporter.write_line(line)
         for case in self._fallen:
             terminalreporter.write_line(f"{case}: {_FALLEN}", red=True)
+        for line in self._outlasting(interrupted=interrupted):
+            terminalreporter.write_line(line)
         if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
             self._write_job_summary(Path(job_summary), terminalreporter)
+
+    def _outlasting(self, *, interrupted: bool) -> Iterator[str]:
+        """What came from a run before this one, and what stays for the next."""
+        if taken_over := sorted(set(self._all()) - set(self._records)):
+            yield f"recorded by the run before, which ended early: {', '.join(taken_over)}"
+        if self._journal is not None and self._journal.failure:
+            yield f"no journal was kept: {self._journal.failure}"
+        if not interrupted:
+            return
+        from quantbench.evidence import SHARD
+
+        kept = "no record is kept, for want of --benchmark-json FILE"
+        if self._journal is not None:
+            kept = f"cases recorded in {self._journal.path}: {len(self._all())}"
+        yield f"interrupted; {kept}; what was built and evaluated stays in the cache,"
+        yield f"evidence in shards of {SHARD} samples: run again, and it goes on from there"
 
     def _write_job_summary(self, path: Path, reporter: pytest.TerminalReporter) -> None:
         """The table as Markdown, where CI shows it beside the run."""
@@ -409,14 +556,14 @@ class _Recorder:
             reporter.write_line(f"quantbench: no job summary: {error}", red=True)
 
     def _document(self) -> dict[str, Any]:
-        from quantbench.record.environment import environment
         from quantbench.record.schema import document
 
-        return document(self._records.values(), self._left_out(), environment())
+        return document(self._all().values(), self._left_out(), self._environment)
 
     def _left_out(self) -> dict[str, str]:
         """Cases of which no test ran, with the reason."""
-        return {case: why for case, why in self._skipped.items() if case not in self._records}
+        skipped = {**(self._before.skipped if self._before else {}), **self._skipped}
+        return {case: why for case, why in skipped.items() if case not in self._all()}
 
 
 def _case_of(item: pytest.Item) -> Case | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -17,6 +17,26 @@ class Progress(Protocol):
         self, what: str, total: int | None = None
     ) -> AbstractContextManager[Callable[[int], None]]:
         """For the time of the work; of `total` items, the call that is lent says how many more."""
+
+
+class Steps:
+    """Long work of several steps, each with a line of its own; made for a `with` block."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        """Begin nothing yet."""
+        self._progress, self._what, self._shown = progress, what, ExitStack()
+
+    def __enter__(self) -> Callable[[str, int], Callable[[int], None]]:
+        """Called with a step's name and its number of parts, gives the call for each part."""
+        return self._next
+
+    def __exit__(self, *raised: object) -> None:
+        """End the last step."""
+        self._shown.close()
+
+    def _next(self, name: str, parts: int) -> Callable[[int], None]:
+        self._shown.close()
+        return self._shown.enter_context(self._progress.working(f"{self._what}: {name}", parts))
 
 
 class Silent:

@@ -25,12 +25,15 @@ OPTIONS = {
     "sequential": "'on' to stop a case as soon as its verdict is certain (default: off)",
     "examples": "samples that changed most, kept in a case's record to be seen (default: 10)",
     "familywise": "'holm' (default): the passes of a run hold together; 'none': each by itself",
+    "diagnose": "'quick' or 'full': say why cases fail, op by op in minutes if full (default: off)",
 }
 _WORDS = {  # option: its words, the default first
     "inconclusive": ("fail", "pass"),
     "sequential": ("off", "on"),
     "familywise": ("holm", "none"),
+    "diagnose": ("off", "quick", "full"),
 }
+_MOST_DIGITS = 18  # Python refuses to read thousands
 REQUIREMENTS = ("extras", "data", "network", "gpu")
 
 
@@ -61,6 +64,7 @@ class Settings:
         holm: passes that do not hold together make the run red.
         cache: folder of the store; None for the platform's cache directory.
         examples: changed samples a case, with their pictures or texts, in the record.
+        diagnose: "off", or how far failing cases are looked into: "quick", "full".
         required: requirements whose lack is an error instead of a skip.
         threads: of every runner.
     """
@@ -74,6 +78,7 @@ class Settings:
     sequential: bool = False
     holm: bool = True
     examples: int = 10
+    diagnose: str = "off"
     required: frozenset[str] = frozenset()
     threads: int = 1
 
@@ -88,6 +93,11 @@ def parse_settings(
     Raises:
         UsageError: a value that cannot be meant; the message lists what can.
     """
+    for name, text in ini.items():
+        if not isinstance(text, str):  # a list: pytest warns of it and goes on
+            raise UsageError(
+                f"quant_{name} in the configuration file", expected="a text", got=repr(text)[:80]
+            )
     given = {
         name: options.get(name)
         or environment.get(f"QUANTBENCH_{name.upper()}")
@@ -119,6 +129,7 @@ def parse_settings(
         inconclusive_passes=chosen["inconclusive"] == "pass",
         sequential=chosen["sequential"] == "on",
         holm=chosen["familywise"] == "holm",
+        diagnose=chosen["diagnose"],
         cache=_path("cache", given["cache"]),
         schemes=_words(given["schemes"]) or None,
         samples=_samples(given["samples"]),
@@ -131,9 +142,12 @@ def parse_settings(
 
 def _path(name: str, text: str | None) -> Path | None:
     try:
-        return Path(text).expanduser() if text else None
-    except RuntimeError as error:  # ~somebody
+        path = Path(text).expanduser() if text else None
+        if path is not None:
+            path.exists()
+    except (RuntimeError, OSError, ValueError) as error:  # ~somebody, a name that no file can have
         raise UsageError(f"--quant-{name}", expected="a path", got=f"{text!r}: {error}") from error
+    return path
 
 
 def _words(text: str | None) -> frozenset[str]:
@@ -150,15 +164,19 @@ def _word(name: str, text: str | None) -> str:
 def _samples(text: str | None) -> int | None:
     if text is None or text == "all":
         return None if text is None else 0
-    if not text.isdecimal() or int(text) == 0:
+    if not _is_number(text) or int(text) == 0:
         raise UsageError("--quant-samples", expected="a positive number, or 'all'", got=repr(text))
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _examples(text: str | None) -> int:
     if text is None:
         return Settings.examples
-    if not text.isdecimal():
+    if not _is_number(text):
         raise UsageError("--quant-examples", expected="a number, 0 for none", got=repr(text))
     return int(text)
 

@@ -33,6 +33,7 @@ _AEQ = {  # the same by ai-edge-quantizer, and what only it does
 LITERT_SCHEMES, AEQ_SCHEMES = tuple(_LITERT), tuple(_AEQ)
 _BITSANDBYTES = {"bnb_int8": ("int8", "float"), "bnb_nf4": ("nf4", "float")}
 _TORCHAO = {"torchao_int8": ("int8", "float")}
+_MENDED = {"int8_mended": ("int8", "int8")}
 _COPIED = {
     "reference": ("float", "float"),
     **{f"reference_{kind}": (kind, kind) for kind in ("float32", "bfloat16", "float16")},
@@ -41,6 +42,7 @@ _COPIED = {
 _NAMED = {  # quantizer: scheme: weights and activations
     "litert": _LITERT,
     "aeq": _AEQ,
+    "mended": _MENDED,
     "reference": _COPIED,
     "bitsandbytes": _BITSANDBYTES,
     "torchao": _TORCHAO,
@@ -67,6 +69,7 @@ class Scheme:
         group_size: weights sharing a scale, or None for the quantizer's own granularity.
         seed: of the draw of calibration samples, said by the suffix `_s1` and so on; 0 takes the
             first ones.
+        recipe: file of a recipe that `quantbench mend` wrote, of `int8_mended`; "" searches one.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Scheme:
     activations: str
     group_size: int | None = None
     seed: int = 0
+    recipe: str = ""
 
     @classmethod
     def parse(cls, name: str | Scheme) -> Scheme:

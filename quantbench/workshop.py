@@ -11,19 +11,22 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from quantbench.artifacts import REFUSED, Artifact, Store, default_root
 from quantbench.catalog.sources import File, parse_source
-from quantbench.digests import digest_of
+from quantbench.diagnosis.mending import MENDED, MOST, mended
+from quantbench.digests import digest_of, sha256_of
 from quantbench.errors import (
     BuildError,
     DataError,
+    IntegrityError,
     PredictionError,
     QuantbenchError,
     UsageError,
@@ -35,20 +38,21 @@ from quantbench.metrics.footprint import Cost, peak_memory
 from quantbench.overlap import ahead
 from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory
 from quantbench.progress import Silent
+from quantbench.quantize.recipes import RECIPE
 from quantbench.settings import Machine
 from quantbench.stats.bootstrap import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from quantbench.progress import Progress
     from quantbench.protocols import Dataset, Runner, Task
     from quantbench.settings import Settings
-    from quantbench.study import Case, Detector, Model
+    from quantbench.study import Case, Detector, Gate, Model, Scheme
 
 _T = TypeVar("_T")
 _WARM_UP_CALLS = 3
+_FEWEST = 10  # samples that calibrate, where a data set does not say that it has fewer
 _PROBES = 3  # samples that an artifact is checked with, where none calibrate it
 
 
@@ -104,12 +108,15 @@ class Workshop:
         float_model = self.float_model(case.model)
         quantizer = load("quantizers", case.scheme.quantizer)()
         calibration = self._calibration(case) if case.scheme.calibrated else []
+        self._check_enough(case, calibration)
+        scheme, recipe = self._with_recipe(case)
         self._check_disjoint(case, calibration)
         ingredients = {
             # Of files as they came the content, of imported ones what they were made from: a
             # second import may differ in its last bits.
             "float_model": float_model.key if case.model.importer else float_model.sha256,
-            "scheme": asdict(case.scheme),
+            "scheme": {k: v for k, v in asdict(scheme).items() if k != "recipe"},
+            **recipe,
             "version": quantizer.version,
             "calibration": [sample.fingerprint for sample in calibration],
             "tools": _versions(quantizer.tools),
@@ -125,9 +132,49 @@ class Workshop:
                 for sample in probes:
                     prepared.append(task.prepare(sample))
                     advance(1)
-            return dict(quantizer.build(float_model.path, case.scheme, prepared, folder))
+            facts = dict(quantizer.build(float_model.path, scheme, prepared, folder))
+            return facts | ({"calibration_samples": len(calibration)} if calibration else {})
 
         return self._store.get("artifact", ingredients, self._guarded(f"building {case}", build))
+
+    def _with_recipe(self, case: Case) -> tuple[Scheme, dict[str, str]]:
+        """A mended scheme with its recipe's file, and the ingredient that it is; else as it is."""
+        scheme = case.scheme
+        if scheme.quantizer != "mended":
+            return scheme, {}
+        if not scheme.recipe:
+            scheme = replace(scheme, recipe=str(self.recipe(case).path / RECIPE))
+        return scheme, {"recipe": sha256_of(Path(scheme.recipe))}
+
+    def recipe(self, case: Case, gate: Gate = MENDED) -> Artifact:
+        """A recipe that passes the gate on the calibration split, searched; `recipe.json`.
+
+        The first 64 samples give the ranges, all others judge.
+
+        Raises:
+            UsageError: there are too few samples to judge by.
+        """
+        float_model = self.float_model(case.model)
+        samples = self._read(case.dataset, "calibration", None)[:MOST]
+        self._check_disjoint(case, samples)
+        quantizer = load("quantizers", "mended")()
+        ingredients = {
+            "float_model": float_model.key if case.model.importer else float_model.sha256,
+            "samples": [sample.fingerprint for sample in samples],
+            "protocol": self._protocol(case),
+            "gate": asdict(gate),
+            "version": quantizer.version,
+            "tools": _versions(quantizer.tools),
+        }
+
+        def build(folder: Path) -> Mapping[str, Any]:
+            found = mended(
+                float_model.path, self.task(case), samples, gate, self._progress, f"mending {case}"
+            )
+            (folder / RECIPE).write_text(found.as_json())
+            return dict(found.notes)
+
+        return self._store.get("recipe", ingredients, self._guarded(f"mending {case}", build))
 
     def runner(self, case: Case) -> Runner:
         """The opened artifact, kept open until another case asks for its own."""
@@ -142,8 +189,13 @@ class Workshop:
         """The runner after a few predictions, whose peak memory is kept for the record.
 
         Inside the block it stays open, whatever else is asked for.
+
+        Raises:
+            PredictionError: a prediction failed, or the delegate that the artifact was built and
+                checked with is not there: its times would be those of other kernels.
         """
         runner = self.runner(case)
+        _check_delegated(case, self.artifact(case).details, self._facts[case])
         with (
             peak_memory(case.device) as memory,
             energy(case.device) as drawn,
@@ -185,6 +237,9 @@ class Workshop:
         """Rows for every evaluated sample, or those of the first so many blocks.
 
         Predicted once for this artifact, shard by shard: what a killed run had finished stands.
+
+        Raises:
+            IntegrityError: what the store gives was predicted by another artifact.
         """
         artifact = self.artifact(case)
         samples = self.samples(case, "evaluation")
@@ -219,6 +274,7 @@ class Workshop:
                     "runner": runner,
                 }
                 shards.append(self._store.get("evidence", ingredients, partial(predict, i)))
+                _check_predicted_by(case, artifact, shards[-1])
         return Evidence(tuple(shards))
 
     def _predicted(
@@ -264,6 +320,7 @@ class Workshop:
             "peak_device_bytes": memory.peak_device_bytes if as_stored else None,
             "joules": drawn.joules if as_stored else None,
             "runner": facts,
+            "artifact": self.artifact(case).sha256,
         }
 
     def task(self, case: Case) -> Task:
@@ -360,6 +417,19 @@ class Workshop:
             return source.path
         return self.source(text).path
 
+    def _check_enough(self, case: Case, calibration: Sequence[Any]) -> None:
+        """Ranges out of a picture or two say nothing, unless the data set says it has no more."""
+        wanted = min(case.dataset.calibration_n, _FEWEST) if case.scheme.calibrated else 0
+        if len(calibration) < wanted:
+            raise DataError(
+                f"{case} would be calibrated on too few samples",
+                where=case.dataset.name,
+                expected=f"{case.dataset.calibration_n}, at least {wanted}",
+                got=len(calibration),
+                remedy="add calibration samples, or describe the data set with fewer: "
+                f"calibration_n={len(calibration)}",
+            )
+
     def _check_disjoint(self, case: Case, calibration: Sequence[Any]) -> None:
         if not calibration:
             return
@@ -396,6 +466,33 @@ class Workshop:
                 return build(folder)
 
         return guarded
+
+
+def _check_delegated(case: Case, built: Mapping[str, Any], opened: Mapping[str, Any]) -> None:
+    delegate, now = built.get("delegate", "none"), opened.get("delegate", "none")
+    # A runtime that refuses the model says so in the facts, and is one that people have.
+    if delegate not in {"none", now} and "delegate_refused" not in opened:
+        raise PredictionError(
+            f"{case} would be timed on other kernels than it was built and checked with",
+            expected=f"{delegate}, which took {built.get('delegated_ops')} of {built.get('ops')} "
+            "ops when it was built",
+            got=f"delegate {now}",
+            remedy="time it where the runtime has its delegate, opened with its defaults",
+        )
+
+
+def _check_predicted_by(case: Case, artifact: Artifact, shard: Artifact) -> None:
+    """Rows say by which artifact they were predicted; those of earlier versions do not."""
+    by = shard.details.get("artifact", artifact.sha256)
+    if by != artifact.sha256:
+        raise IntegrityError(
+            f"the evidence of {case} is that of another artifact",
+            where=shard.path,
+            expected=f"rows predicted by sha256 {artifact.sha256[:12]}",
+            got=f"rows predicted by sha256 {by[:12]}",
+            remedy="report it, and take another cache folder (--quant-cache DIR): "
+            "evidence must be kept under its artifact's digest",
+        )
 
 
 _IMPORTED = ("size", "layout", "value_range", "mean", "std", "outputs")

@@ -86,6 +86,88 @@ def test_a_cache_that_is_a_file_is_explained(tmp_path: Path) -> None:
         Store(tmp_path / "cache").get("artifact", INGREDIENTS, write)
 
 
+def test_a_cache_is_made_wherever_it_is_named(tmp_path: Path) -> None:
+    root = tmp_path / "not" / "there" / "yet"
+    assert Store(root).get("artifact", INGREDIENTS, write).cache == "built"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (PermissionError(errno.EACCES, "denied", "/elsewhere/model"), PermissionError, "elsewhere"),
+        (OSError(errno.ENOEXEC, "no program", "/elsewhere/tool"), OSError, "elsewhere"),
+        (OSError(errno.ENOSPC, "full", "/elsewhere/scratch"), StoreError, "the disk is full"),
+        (OSError(errno.EROFS, "read-only", None), StoreError, "the file system is read-only"),
+    ],
+)
+def test_what_is_refused_elsewhere_is_no_matter_of_the_cache_unless_a_disk_is_full(
+    tmp_path: Path, error: OSError, expected: type[Exception], message: str
+) -> None:
+    def refused(folder: Path) -> None:
+        del folder
+        raise error
+
+    with pytest.raises(expected, match=message) as caught:
+        Store(tmp_path).get("artifact", INGREDIENTS, refused)
+    assert caught.type is expected
+
+
+def test_what_is_refused_inside_the_cache_is_explained(tmp_path: Path) -> None:
+    def refused(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "denied", str(folder / "weights"))
+
+    with pytest.raises(StoreError, match=r"(?s)no permission to write.*files/weights"):
+        Store(tmp_path).get("artifact", INGREDIENTS, refused)
+
+
+def test_every_file_is_on_disk_before_the_entry_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could leave an entry whose files are empty."""
+    synced: list[str] = []
+
+    def sync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append(path.name)
+        assert path.is_relative_to(tmp_path / "building")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    Store(tmp_path).get("artifact", INGREDIENTS, write)
+    assert sorted(synced) == ["config.json", "manifest.json", "weights"]
+
+
+def test_an_entry_can_be_looked_at_and_taken_away(tmp_path: Path) -> None:
+    key = Store(tmp_path).get("artifact", INGREDIENTS, write).key  # by a process that has ended
+    store = Store(tmp_path)
+    assert store.has("artifact", INGREDIENTS)
+    assert not store.has("evidence", INGREDIENTS)
+    assert store.is_whole("artifact", key)
+    assert not store.is_whole("evidence", key)
+    used_s = (tmp_path / "artifact" / key / "manifest.json").stat().st_mtime
+    assert not store.remove("artifact", key, unused_since_s=used_s - 1)
+    assert store.has("artifact", INGREDIENTS)
+    assert store.remove("artifact", key, unused_since_s=used_s)
+    assert not store.has("artifact", INGREDIENTS)
+    assert not store.is_whole("artifact", key)
+    assert not store.remove("artifact", key)
+    assert list((tmp_path / "building").iterdir()) == []
+    store.get("artifact", INGREDIENTS, write)
+    assert store.remove("artifact", key), "whoever asks for it by name may, though it is in use"
+    assert store.find("artifact", key) is None
+
+
+def test_what_killed_builds_left_is_swept_and_what_is_being_built_is_not(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def sweep(folder: Path) -> None:
+        (tmp_path / "building" / "dead.xyz").mkdir()
+        Store(tmp_path).sweep()
+        assert [path.name for path in folder.parent.parent.iterdir()] == [folder.parent.name]
+        write(folder)
+
+    assert store.get("artifact", INGREDIENTS, sweep).cache == "built"
+
+
 def test_a_lost_file_is_reported_and_rebuilt(tmp_path: Path) -> None:
     built = Store(tmp_path).get("artifact", INGREDIENTS, write)
     (built.path / "weights").unlink()

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Store:
         made = store.get("artifact", {"scheme": {"name": f"scheme{i}"}}, write)
         used = time.time() - (3 - i) * DAY_S
         os.utime(made.path.parent / "manifest.json", (used, used))
-    return store
+    return Store(store.root)  # of another process: this one uses none of them
 
 
 def write(folder: Path) -> None:
@@ -87,6 +87,18 @@ def test_a_build_that_goes_on_is_not_swept(store: Store) -> None:
     def build(folder: Path) -> None:
         collect(Store(store.root), 0)
         (folder / "weights").write_bytes(b"w")
+
+    assert store.get("artifact", {"scheme": {"name": "new"}}, build).cache == "built"
+
+
+def test_a_build_that_is_nearly_done_is_no_entry(store: Store) -> None:
+    """Its manifest is written, its folder not yet in place."""
+
+    def build(folder: Path) -> None:
+        (folder / "weights").write_bytes(b"w")
+        (folder.parent / "manifest.json").write_text("{}")
+        assert len(entries(store)) == 3
+        assert len(clear(Store(store.root))) == 3
 
     assert store.get("artifact", {"scheme": {"name": "new"}}, build).cache == "built"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from quantbench.catalog.names import inner_path
 from quantbench.catalog.samples import Passage, Photo, Picture
 from quantbench.catalog.texts import read_kjv, read_lines, read_texts, read_tokenized
 from quantbench.errors import DataError, UsageError
@@ -124,7 +124,7 @@ def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:
     return [
         Photo(
             str(image["id"]),
-            folder / _file_name(image["file_name"]),
+            folder / inner_path(image["file_name"]),
             tuple(truths[image["id"]]),
             (int(image["height"]), int(image["width"])) if "height" in image else None,
         )
@@ -155,16 +155,6 @@ def _truth(annotation: Any) -> dict[str, Any]:
     return {key: annotation[key] for key in ("bbox", "area", "iscrowd")} | {
         "category_id": _id(annotation["category_id"])
     }
-
-
-def _file_name(name: Any) -> str:
-    """A path below the folder of images, and nowhere else."""
-    if not isinstance(name, str) or "\0" in name:
-        raise TypeError(f"file_name {str(name)[:40]!r}")
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(f"file_name {name[:80]!r} leaves the folder of images")
-    return name
 
 
 @dataclass(frozen=True)

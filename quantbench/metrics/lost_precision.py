@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,18 @@ def lost_precision(
         rows: as in `matching.match`, with the image's `width` and `height`.
         categories: ids that the detector can say.
     """
+    evaluation = evaluated(rows, categories)
+    if evaluation is None:
+        return None
+    found = evaluation.tide_errors(pos_thr=0.5, bg_thr=0.1)
+    return {
+        name: {"gain": float(found["delta_ap"][kind]), "count": int(found["counts"][kind])}
+        for kind, name in _KINDS.items()
+    }
+
+
+def evaluated(rows: Sequence[Row], categories: Sequence[int]) -> Any | None:
+    """What hotcoco makes of the rows: its COCOeval after `evaluate()`, or None without truths."""
     import hotcoco
 
     truths = [{**truth, "image_id": i} for i, row in enumerate(rows) for truth in row["truths"]]
@@ -57,11 +69,7 @@ def lost_precision(
     said = np.array(list(_results(rows)), dtype=np.float64).reshape(-1, 7)
     evaluation = hotcoco.COCOeval(truth, truth.load_res(said), "bbox")
     evaluation.evaluate()
-    found = evaluation.tide_errors(pos_thr=0.5, bg_thr=0.1)
-    return {
-        name: {"gain": float(found["delta_ap"][kind]), "count": int(found["counts"][kind])}
-        for kind, name in _KINDS.items()
-    }
+    return evaluation
 
 
 def _results(rows: Sequence[Row]) -> Iterator[tuple[float, ...]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from quantbench.errors import BuildError
 from quantbench.litert import LiteRTModel, quantize
+from quantbench.tflite import check_tflite, stored_types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,9 +40,10 @@ def check_build(
     Raises:
         BuildError: weights of another type, an input that its samples do not fit into, an answer
             that is not finite, or one that is not the framework's to 1e-4.
-        PredictionError: the interpreter cannot load or run it.
+        PredictionError: it is broken, or the interpreter cannot load or run it.
     """
-    stored = _stored_types(path)
+    check_tflite(path)
+    stored = stored_types(path)
     if weights is not None:
         _check_stored(stored, weights, path)
     model = LiteRTModel(path, threads=1)
@@ -152,22 +154,3 @@ def _check_close(said: NDArray[Any], meant: NDArray[Any], name: str, path: Path)
         got=f"{error:g}",
         remedy="the conversion changed the model: report it to the converter's project",
     )
-
-
-def _stored_types(path: Path) -> dict[str, int]:
-    """Bytes of constants by type, e.g. INT8 and FLOAT32; small ones included."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    names = {v: k for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    found: dict[str, int] = {}
-    for graph in model.subgraphs:
-        for tensor in graph.tensors:
-            buffer = model.buffers[tensor.buffer]
-            size = (
-                buffer.size if buffer.offset > 1 else 0 if buffer.data is None else len(buffer.data)
-            )
-            if size:
-                name = names[tensor.type]
-                found[name] = found.get(name, 0) + int(size)
-    return dict(sorted(found.items()))

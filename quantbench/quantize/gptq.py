@@ -39,7 +39,7 @@ class GPTQQuantizer:
         ]
         device = "cuda" if torch.cuda.is_available() else "cpu"
         config = QuantizeConfig(bits=scheme.bits, group_size=scheme.group_size)
-        model = GPTQModel.load(str(float_model), config, device=device)
+        model = GPTQModel.load(str(float_model), config, device=device, trust_remote_code=False)
         model.quantize(passages, batch_size=4)
         model.save(str(folder))
         copy_tokenizer(float_model, folder)

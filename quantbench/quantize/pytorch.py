@@ -79,7 +79,9 @@ class DETRImporter:
 
             def __init__(self) -> None:
                 super().__init__()
-                self.detr = DetrForObjectDetection.from_pretrained(source, local_files_only=True)
+                self.detr = DetrForObjectDetection.from_pretrained(
+                    source, local_files_only=True, use_safetensors=True
+                )
 
             def forward(self, pixel_values: Any) -> dict[str, Any]:
                 said = self.detr(pixel_values=pixel_values)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from quantbench.errors import BuildError
 from quantbench.litert import finished_model
 from quantbench.quantize.checks import check_build
+from quantbench.quantize.gguf import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,19 +28,36 @@ class GGUFImporter:
         """Write `config.json`, tokenizer and `model.safetensors`.
 
         Raises:
-            BuildError: there is not exactly one GGUF file.
+            BuildError: there is not exactly one GGUF file, or it lacks weights of its model.
         """
         del model
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
 
         files = list(source.glob("*.gguf"))
         if len(files) != 1:
             raise BuildError(
                 "expected one GGUF file", where=source, got=[file.name for file in files]
             )
+        header = read_header(files[0])
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
         name = files[0].name
-        loaded = AutoModelForCausalLM.from_pretrained(source, gguf_file=name, dtype=torch.float32)
+        with torch.device("meta"):  # nothing is allocated by what the header says
+            config = AutoConfig.from_pretrained(source, gguf_file=name)
+            meant = AutoModelForCausalLM.from_config(config).num_parameters()
+        if meant > header.elements:
+            raise BuildError(
+                "the header describes more weights than the file holds",
+                where=name,
+                expected=f"{meant:,}",
+                got=f"{header.elements:,}",
+                remedy="fetch it again; transformers would fill the rest with random numbers",
+            )
+        loaded, found = AutoModelForCausalLM.from_pretrained(
+            source, gguf_file=name, dtype=torch.float32, output_loading_info=True
+        )
+        if missing := found["missing_keys"]:
+            raise BuildError("the file lacks weights", where=name, got=sorted(missing)[:5])
         # The weights are plain float32 from here on; left in, these would make every loader
         # treat the checkpoint as quantized.
         loaded.hf_quantizer = None

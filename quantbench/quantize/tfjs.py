@@ -8,14 +8,13 @@ they are, and weights that were stored in fewer bits are widened.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.errors import BuildError
-from quantbench.jsons import loads
+from quantbench.errors import BuildError, QuantbenchError
+from quantbench.quantize.tfjs_files import LOOP_OPS, Shipped, read_graph_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,41 +43,42 @@ class TFJSImporter:
     finite_padding = False
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
-        """Write a SavedModel with the input and outputs of the model's own signature.
+        """Write a SavedModel; what `served` raises."""
+        import os
+
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow as tf
+
+        module, serve = self.served(model, source)
+        tf.saved_model.save(module, str(folder), signatures=serve)
+
+    def served(self, model: Model, source: Path) -> tuple[Any, Any]:
+        """A module, and its function with the input and outputs of the model's own signature.
 
         Of the outputs only those that the detector's description names, where it names any: what
         the browser adds (box decoding and sorting as graph ops) has no int8 kernels.
 
         Raises:
-            BuildError: not one graph model, a missing or short shard, or an op that is unknown.
+            BuildError: not one graph model, one that is not whole, or ops that are unknown.
         """
-        import os
-
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import tensorflow as tf
-        from google.protobuf.json_format import ParseDict
-
-        described = _read(source)
-        weights = _weights(described["weightsManifest"], source)
-        topology = {
-            key: value
-            for key, value in described["modelTopology"].items()
-            if key in {"node", "versions", "library"}
-        }
-        graph = ParseDict(topology, tf.compat.v1.GraphDef())
-        for node in graph.node:
-            if node.op == "Const" and node.name in weights:
-                # The browser has no int64, the graph still asks for it.
-                dtype = tf.as_dtype(node.attr["dtype"].type)
-                value = tf.make_tensor_proto(weights[node.name], dtype)
-                node.attr["value"].tensor.CopyFrom(value)
-        plain = _unfused(graph)
-        if self.fuse_hard_swish:
-            _reorder_hard_swish(plain, weights)
-        if self.finite_padding:
-            _pad_finitely(plain)
-        wanted = dict(model.detector.outputs).values() if model.detector else ()
-        _save(plain, described["signature"], set(wanted), folder)
+        shipped = read_graph_model(source)
+        try:
+            plain = _unfused(_filled(shipped))
+            if self.fuse_hard_swish:
+                _reorder_hard_swish(plain, shipped.weights)
+            if self.finite_padding:
+                _pad_finitely(plain)
+            wanted = dict(model.detector.outputs).values() if model.detector else ()
+            return _served(plain, shipped, set(wanted))
+        except QuantbenchError:
+            raise
+        except Exception as error:  # TensorFlow raises its own, and Python's
+            raise BuildError(
+                "TensorFlow takes the graph for none",
+                where=model.source,
+                got=f"{type(error).__name__}: {str(error)[:500]}",
+                remedy="fetch it again, or export it again from its source",
+            ) from error
 
 
 class TFJSHardSwishImporter(TFJSImporter):
@@ -101,57 +101,22 @@ class TFJSFinitePaddingImporter(TFJSImporter):
     finite_padding = True
 
 
-def _read(source: Path) -> dict[str, Any]:
-    files = list(source.glob("*.json"))
-    if len(files) != 1:
-        raise BuildError("expected one model JSON", where=source, got=[f.name for f in files])
-    described: dict[str, Any] = loads(files[0].read_text())
-    missing = {"modelTopology", "weightsManifest", "signature"} - set(described)
-    if described.get("format") != "graph-model" or missing:
-        raise BuildError(
-            "not a TensorFlow.js graph model",
-            where=files[0],
-            expected="format graph-model with modelTopology, weightsManifest and signature",
-            got=f"format {described.get('format')!r}, without {sorted(missing)}",
-            remedy="layers models are Keras models: convert them back with tensorflowjs first",
-        )
-    return described
+def _filled(shipped: Shipped) -> Any:
+    """The graph with its constants."""
+    import tensorflow as tf
+    from google.protobuf.json_format import ParseDict, ParseError
 
-
-def _weights(manifest: list[dict[str, Any]], source: Path) -> dict[str, NDArray[Any]]:
-    """Every constant by name, in its original dtype."""
-    found = {}
-    for group in manifest:
-        paths = [source / name for name in group["paths"]]
-        for path in paths:
-            if path.resolve().parent != source.resolve() or not path.is_file():
-                raise BuildError("the model names a shard that is not beside it", where=path)
-        content = b"".join(path.read_bytes() for path in paths)
-        start = 0
-        for entry in group["weights"]:
-            stored = np.dtype(entry.get("quantization", {}).get("dtype", entry["dtype"]))
-            size = stored.itemsize * math.prod(entry["shape"])
-            if start + size > len(content):
-                raise BuildError(
-                    "a weight file is too short",
-                    where=f"{', '.join(group['paths'])}, at {entry['name']}",
-                    expected=f"{start + size} bytes",
-                    got=len(content),
-                )
-            values = np.frombuffer(content, stored, math.prod(entry["shape"]), start)
-            found[entry["name"]] = _widened(values, entry).reshape(entry["shape"])
-            start += size
-    return found
-
-
-def _widened(values: NDArray[Any], entry: Mapping[str, Any]) -> NDArray[Any]:
-    """Undo the storage quantization: half precision, or `q * scale + min` for 8 and 16 bits."""
-    dtype = np.dtype(entry["dtype"])
-    quantization = entry.get("quantization", {})
-    if "scale" in quantization:
-        wide = values * quantization["scale"] + quantization["min"]
-        return np.asarray(np.rint(wide) if dtype.kind == "i" else wide, dtype=dtype)
-    return np.asarray(values, dtype=dtype)
+    try:
+        graph = ParseDict(shipped.topology, tf.compat.v1.GraphDef())
+    except ParseError as error:
+        raise ValueError(error) from error
+    for node in graph.node:
+        if node.op == "Const":
+            # The browser has no int64, the graph still asks for it.
+            dtype = tf.as_dtype(node.attr["dtype"].type)
+            value = tf.make_tensor_proto(shipped.weights[node.name], dtype)
+            node.attr["value"].tensor.CopyFrom(value)
+    return graph
 
 
 def _unfused(graph: Any) -> Any:
@@ -237,30 +202,33 @@ def _pad_finitely(graph: Any) -> None:
         )
 
 
-def _save(graph: Any, signature: Mapping[str, Any], wanted: set[str], folder: Path) -> None:
-    """A SavedModel whose signature names drop the scope: `tower_0/wh` becomes `wh`."""
+def _served(graph: Any, shipped: Shipped, wanted: set[str]) -> tuple[Any, Any]:
+    """A module that answers the wanted outputs, or all, and what it is `serve`d by.
+
+    Raises:
+        BuildError: an output is missing, or what is kept loops.
+    """
     import tensorflow as tf
 
     imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
-
-    def tensors(kind: str) -> dict[str, Any]:
-        named = {key.rpartition("/")[2]: entry["name"] for key, entry in signature[kind].items()}
-        return {
-            key.partition(":")[0]: imported.graph.get_tensor_by_name(
-                name if ":" in name else f"{name}:0"
-            )
-            for key, name in named.items()
-        }
-
-    outputs = tensors("outputs")
-    if missing := wanted - set(outputs):
+    if missing := wanted - set(shipped.outputs):
         raise BuildError(
-            "the model has no such outputs", expected=sorted(missing), got=sorted(outputs)
+            "the model has no such outputs", expected=sorted(missing), got=sorted(shipped.outputs)
         )
-    ((name, placeholder),) = tensors("inputs").items()
-    kept = {key: output for key, output in outputs.items() if not wanted or key in wanted}
+    ((name, fed),) = shipped.inputs.items()
+    placeholder = imported.graph.get_tensor_by_name(fed)
+    kept = {
+        key: imported.graph.get_tensor_by_name(tensor)
+        for key, tensor in shipped.outputs.items()
+        if not wanted or key in wanted
+    }
     module = tf.Module()
     module.run = imported.prune(placeholder, kept)
+    if loops := {op.type for op in module.run.graph.get_operations()} & LOOP_OPS:
+        raise BuildError(
+            "the outputs come out of a loop",
+            got=", ".join(sorted(loops)),
+            remedy="name outputs that come before it: Detector(outputs=...)",
+        )
     spec = tf.TensorSpec(placeholder.shape, tf.float32, name=name)
-    serve = tf.function(module.run, input_signature=[spec])
-    tf.saved_model.save(module, str(folder), signatures=serve)
+    return module, tf.function(module.run, input_signature=[spec])

@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quantbench.digests import as_digest
 from quantbench.errors import RecordError
+from quantbench.jsons import MALFORMED
 from quantbench.record.reading import estimate_of, read_json, refuse_newer
 
 if TYPE_CHECKING:
@@ -64,25 +66,20 @@ def accepted(document: Mapping[str, Any], *, times: bool = False) -> dict[str, A
         times: keep throughputs and latencies, which are this machine's.
 
     Raises:
-        RecordError: no case has evidence.
+        RecordError: no case has evidence, or one is malformed.
     """
     cases = {}
     for record in document["records"]:
         if record["error"] or not record["evidence"]:
             continue
-        kept = {
-            "artifact": record["artifact"]["sha256"],
-            "dataset": record["dataset"],
-            "evidence": record["evidence"]["keys"],
-            "metrics": {
-                name: metric
-                for name, metric in record["metrics"].items()
-                if times or name not in _TIMED
-            },
-            "protocol": record["evidence"]["protocol"],
-            "size_bytes": record["memory"]["weights_bytes"],
-        }
-        cases[record["case"]] = {**kept, "latency": record["latency"]} if times else kept
+        try:
+            cases[record["case"]] = _kept(record, times=times)
+        except MALFORMED as error:
+            raise RecordError(
+                "a case's evidence is malformed",
+                where=str(record["case"])[:80],
+                got=f"{type(error).__name__}: {error}",
+            ) from error
     if not cases:
         raise RecordError(
             "nothing to accept: no case of this run was evaluated",
@@ -92,9 +89,33 @@ def accepted(document: Mapping[str, Any], *, times: bool = False) -> dict[str, A
     return {_KEY: _VERSION, "packages": packages, "cases": cases}
 
 
+def _kept(record: Mapping[str, Any], *, times: bool) -> dict[str, Any]:
+    """What a baseline keeps of a case."""
+    kept = {
+        "artifact": record["artifact"]["sha256"],
+        "dataset": record["dataset"],
+        "evidence": record["evidence"]["keys"],
+        "metrics": {
+            name: metric
+            for name, metric in record["metrics"].items()
+            if times or name not in _TIMED
+        },
+        "protocol": record["evidence"]["protocol"],
+        "size_bytes": record["memory"]["weights_bytes"],
+    }
+    return {**kept, "latency": record["latency"]} if times else kept
+
+
 def as_text(baseline: Mapping[str, Any]) -> str:
-    """As a file that differs only where something changed."""
-    return json.dumps(baseline, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    """As a file that differs only where something changed.
+
+    Raises:
+        RecordError: a number of it is none.
+    """
+    try:
+        return json.dumps(baseline, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise RecordError("a baseline of numbers that are none", got=error) from error
 
 
 def read_baseline(path: Path) -> dict[str, Entry]:
@@ -115,7 +136,7 @@ def read_baseline(path: Path) -> dict[str, Entry]:
             case: Entry(
                 entry["dataset"]["sha256"],
                 entry["protocol"],
-                tuple(entry["evidence"]),
+                tuple(map(as_digest, entry["evidence"])),
                 {
                     name: estimate_of(metric, f"{path}, {case}, {name}")
                     for name, metric in entry["metrics"].items()
@@ -123,7 +144,7 @@ def read_baseline(path: Path) -> dict[str, Entry]:
             )
             for case, entry in found["cases"].items()
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise RecordError(
             "a malformed baseline", where=path, got=f"{type(error).__name__}: {error}"
         ) from error

@@ -6,9 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from quantbench.artifacts import Store, default_root
+from quantbench.digests import as_digest
 from quantbench.errors import RecordError
 from quantbench.evidence import Evidence
 from quantbench.extensions import load
+from quantbench.jsons import MALFORMED
 from quantbench.record.reading import estimate_of
 from quantbench.stats.comparison import Comparison, Independent
 from quantbench.stats.gates import outcome_of
@@ -35,7 +37,7 @@ def compared(before: Named, after: Named, cache: Path | None = None) -> list[dic
 
     Raises:
         RecordError: they share no case, or a shared case was evaluated on other data or under
-            another protocol.
+            another protocol, or is malformed.
     """
     were = {record["case"]: record for record in before[1]["records"]}
     now = {record["case"]: record for record in after[1]["records"]}
@@ -47,11 +49,20 @@ def compared(before: Named, after: Named, cache: Path | None = None) -> list[dic
             where=f"{before[0]}, {after[0]}",
         )
     store = Store(cache or default_root())
-    rows = [
-        {"file": after[0], **row}
-        for case, was in were.items()
-        for row in (_rows_of(was, now[case], store, after[0]) if case in now else [_missing(was)])
-    ]
+    try:
+        rows = [
+            {"file": after[0], **row}
+            for case, was in were.items()
+            for row in (
+                _rows_of(was, now[case], store, after[0]) if case in now else [_missing(was)]
+            )
+        ]
+    except MALFORMED as error:
+        raise RecordError(
+            "a record is malformed",
+            where=f"{before[0]}, {after[0]}",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
     return sorted(rows, key=lambda row: (_ORDER.index(row["verdict"]), row["case"]))
 
 
@@ -65,6 +76,7 @@ def _missing(was: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nothing(case: str) -> dict[str, Any]:
+    case.encode()  # half a surrogate pair cannot be written anywhere
     names = ("metric", "before", "after", "difference", "low", "high", "flips")
     more = ("size_ratio", "time_ratio", "paired")
     return {"case": case, **dict.fromkeys((*names, *more)), "verdict": "not judged"}
@@ -92,12 +104,13 @@ def _judged(
 ) -> dict[str, Any]:
     """By the gate of the later run."""
     metric = by["metric"]
+    metric.encode()
     gate = Gate(metric, by["margin"], by["confidence"], by["lower_is_better"], by["relative"])
     one, other = (
         estimate_of(record["metrics"][metric], f"{name}, {record['case']}, {metric}")
         for record in (now, was)
     )
-    undefined = math.isnan(one.value) or math.isnan(other.value)
+    undefined = not (math.isfinite(one.value) and math.isfinite(other.value))
     if undefined or (gate.relative and other.value <= 0):
         return {"metric": metric}
     pair = None if gate.relative else _paired(now, was, metric, store)
@@ -151,7 +164,7 @@ def _rows(record: Mapping[str, Any], store: Store) -> Sequence[Row] | None:
         return None
     shards: list[Artifact] = []
     for key in record["evidence"]["keys"]:
-        shard = store.find("evidence", key)
+        shard = store.find("evidence", as_digest(key))
         if shard is None:
             return None
         shards.append(shard)
@@ -163,4 +176,5 @@ def _time(record: Mapping[str, Any]) -> float | None:
 
 
 def _ratio(value: float | None, was: float | None) -> float | None:
-    return value / was if value and was else None
+    ratio = value / was if value and was else None
+    return ratio if ratio is not None and math.isfinite(ratio) else None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import RecordError
 from quantbench.jsons import loads
+from quantbench.record.journal import PARTIAL, read_journal
 from quantbench.record.schema import SCHEMA
+from quantbench.record.schema import document as document_of
 from quantbench.stats.comparison import Estimate
 
 if TYPE_CHECKING:
@@ -69,11 +72,13 @@ def refuse_newer(what: str, path: Path, version: int, known: int) -> None:
 def read_document(path: Path) -> dict[str, Any]:
     """The part of a `--benchmark-json` file that is quantbench's, in this version's form.
 
+    Of a run that was killed the journal beside it (`record/journal.py`) is read the same way.
+
     Raises:
-        RecordError: it is no such file, was written by a newer quantbench, or lacks what every
-            record has.
+        RecordError: it is no such file, was written by a newer quantbench, lacks what every
+            record has, holds a case twice, or a verdict that its own numbers contradict.
     """
-    whole = read_json(path)
+    whole = _so_far(path) if path.name.endswith(PARTIAL) else read_json(path)
     document = whole.get(_KEY) if isinstance(whole, dict) else None
     if not isinstance(document, dict):
         raise RecordError(
@@ -92,10 +97,18 @@ def read_document(path: Path) -> dict[str, Any]:
         raise RecordError("the list of skipped cases is malformed", where=path)
     for place, record in enumerate(records):
         _check(record, f"{path}, record {place}")
+    _check_one_run(records, path)
     for step in range(version, SCHEMA):
         records = [_UPGRADES[step](record) for record in records]
     records = [{**_UNKNOWN, **record} for record in records]
     return {"environment": {}, "skipped": [], **document, "schema": SCHEMA, "records": records}
+
+
+def _so_far(path: Path) -> dict[str, Any]:
+    """A journal in the form of the file that its run did not come to write."""
+    found = read_journal(path)
+    listed = document_of(found.records.values(), found.skipped, found.environment)
+    return {_KEY: {**listed, "schema": found.schema}}
 
 
 # What a record may leave out, because nothing is known of it.
@@ -121,6 +134,46 @@ def _check(record: Any, where: str) -> None:
             raise RecordError(
                 "a verdict is malformed", where=where, expected=", ".join(sorted(lacking))
             )
+
+
+def _check_one_run(records: list[dict[str, Any]], path: Path) -> None:
+    """One record a case, and no conclusion that was typed by hand."""
+    counted = Counter(str(record["case"]) for record in records)
+    if twice := [case for case, times in counted.items() if times > 1]:
+        raise RecordError(
+            "a record file holds a case twice",
+            where=path,
+            expected="what one run measured",
+            got=f"{counted[twice[0]]} records of {twice[0][:80]}",
+            remedy="keep each run's own file: quantbench compare and report take several",
+        )
+    for record in records:
+        for verdict in record["verdicts"]:
+            if (meant := _follows(verdict)) and verdict["outcome"] not in meant:
+                raise RecordError(
+                    "a verdict contradicts its own numbers",
+                    where=f"{path}, {str(record['case'])[:80]}",
+                    expected=f"{' or '.join(meant)}: {str(verdict['metric'])[:40]} difference "
+                    f"in [{verdict['low']:g}, {verdict['high']:g}], margin {verdict['margin']:g}",
+                    got=str(verdict["outcome"])[:40],
+                    remedy="record files are written by a run and not by hand: run it again",
+                )
+
+
+def _follows(verdict: Mapping[str, Any]) -> tuple[str, ...]:
+    """The outcomes that the verdict's interval and margin allow; none where they are not known."""
+    numbers = [verdict.get(name) for name in ("low", "high", "margin")]
+    if "lower_is_better" not in verdict or not all(
+        isinstance(number, float) and math.isfinite(number) for number in numbers
+    ):
+        return ()
+    low, high, margin = (float(number) for number in numbers if number is not None)
+    if verdict["lower_is_better"]:
+        low, high = -high, -low
+    if high < -margin:
+        return ("fail",)
+    # A pass that is not certain enough beside the run's others is none (Holm).
+    return ("pass", "inconclusive") if low > -margin else ("inconclusive",)
 
 
 def estimate_of(metric: Mapping[str, Any], where: str) -> Estimate:

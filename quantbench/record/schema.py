@@ -34,6 +34,7 @@ def empty_record(case: Case) -> dict[str, Any]:
         "artifact": None,
         "metrics": {},
         "explanation": {},
+        "diagnosis": None,
         "examples": [],
         "labels": _labels(case),
         "verdicts": [],
@@ -279,7 +280,7 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
         known: Any = earlier.get(name)
         if name == "cache":
             result[name] = {key: _first_made(known[key], value[key]) for key in value}
-        elif name == "examples":
+        elif name in {"examples", "diagnosis"}:
             result[name] = known or value
         elif name == "verdicts":
             result[name] = [*known, *(verdict for verdict in value if verdict not in known)]

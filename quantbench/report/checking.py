@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import RecordError
 from quantbench.jsons import MALFORMED
-from quantbench.report.views import OUTCOMES, Box, Judgement, Number, View, worst_first
+from quantbench.report.views import (
+    OUTCOMES,
+    Box,
+    Cause,
+    Diagnosis,
+    Judgement,
+    Number,
+    View,
+    worst_first,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +110,7 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         facts=_facts(record, artifact, runner),
         labels={_text(key): _text(name) for key, name in (record.get("labels") or {}).items()},
         examples=tuple(_example(each, record["task"]) for each in record.get("examples") or ()),
+        diagnosis=_diagnosis(record["diagnosis"]) if record.get("diagnosis") else None,
     )
 
 
@@ -212,6 +222,28 @@ def _example(example: Mapping[str, Any], task: str) -> dict[str, Any]:
             },
         }
     return checked
+
+
+def _diagnosis(told: Mapping[str, Any]) -> Diagnosis:
+    causes = tuple(
+        Cause(
+            _text(found["cause"]),
+            tuple(map(_text, found["ops"])),
+            _text(found["text"]),
+            _text(found["remedy"]),
+        )
+        for found in told["findings"]
+    )
+    named = {op for cause in causes for op in cause.ops}.union(map(_text, told["convicted"]))
+    profile, convicted = [], []
+    for each in told["profile"]:
+        place, snr = _whole(each["place"]), _number(each["snr_db"])
+        if place is None or snr is None:
+            raise ValueError("a profile without a place or a number")
+        profile.append((place, snr))
+        if _text(each["op"]) in named:
+            convicted.append((place, each["op"]))
+    return Diagnosis(causes, tuple(profile), tuple(convicted))
 
 
 def _side(value: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from quantbench.report.views import View
 
 
+_OPS, _NAME = 4, 44  # ops that are named, and characters of a name
 _WORDS = 4  # columns to the left; numbers stand to the right
 _STYLES = {
     "pass": "green",
@@ -102,6 +104,11 @@ def _table(model: str, dataset: str, members: Sequence[View]) -> Table:
         if view.error:
             message = next(iter(view.error[1].splitlines()), "(no message)")
             notes.append(f"{view.scheme}: {view.error[0]}: {message}")
+        if "delegated_ops" in view.facts and view.timed_by.endswith("delegate none"):
+            ops = view.facts.get("ops")
+            notes.append(
+                f"{view.scheme}: timed on plain kernels: no delegate took any of {ops} ops"
+            )
         if view.decided_by and view.decided_by.against == "reference":
             by = view.decided_by
             notes.append(f"{view.scheme}: {by.metric} {difference(by)}, margin {margin(by)}")
@@ -194,6 +201,52 @@ def _value(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
+
+
+def diagnosis_block(diagnosis: Mapping[str, Any]) -> Iterator[str]:
+    """Causes, worst first, each with its ops and what helps; then what the looks cost."""
+    if not diagnosis["findings"]:
+        yield "nothing stands out: its loss is that of 8 bits everywhere"
+    for rank, found in enumerate(diagnosis["findings"], 1):
+        ops = found["ops"]
+        counted = f"{len(ops)} op{'s' * (len(ops) > 1)}"
+        yield f"{rank}. {found['cause']}, {counted}, first op {found['place']}"
+        yield f"   {found['text']}"
+        shown = [_end_of(op) for op in ops[:_OPS]]
+        yield f"   at   {', '.join(shown)}{', ...' if len(ops) > _OPS else ''}"
+        yield f"   next {found['remedy']}"
+    seconds = diagnosis["seconds"]
+    yield "looked for " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+
+
+def recipe_block(text: str, times_s: tuple[float, float]) -> Iterator[str]:
+    """What a recipe leaves in float and why, and what it bought.
+
+    Args:
+        text: of the recipe.
+        times_s: medians of one inference, of the float model and of the mended one.
+    """
+    told = json.loads(text)
+    notes, kept = told["notes"], told["float_ops"]
+    how = "passes" if notes["passed"] else "does not pass: the closest that was found"
+    yield (
+        f"{len(kept)} of {notes['ops']} ops in float, found by {notes['found_by']}; "
+        f"on the calibration split it {how}"
+    )
+    for op, why in kept.items():
+        yield f"   {_end_of(op)}: {why}"
+    for kind, number in Counter(repair["kind"] for repair in told["repairs"]).items():
+        yield f"   repaired: {kind}, {number} ops"
+    before, after = times_s
+    word = "faster" if after < before else "slower"
+    times = f"{1e3 * after:.1f} ms against {1e3 * before:.1f} in float, {word}"
+    yield f"{notes['bytes'] / 1e6:.2f} MB; {times}"
+
+
+def _end_of(name: str) -> str:
+    """The telling end of an op's name."""
+    last = name.rpartition(";")[2]
+    return last if len(last) <= _NAME else f"...{last[-_NAME:]}"
 
 
 def _row(view: View, metric: str, *, flips: bool) -> tuple[str, ...]:

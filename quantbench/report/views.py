@@ -59,6 +59,38 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """One cause of a case's loss.
+
+    Attributes:
+        cause: its name.
+        ops: names of the ops that it is about, in graph order.
+        text: the numbers that convict them, of the worst.
+        remedy: what helps.
+    """
+
+    cause: str
+    ops: tuple[str, ...]
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why a case is worse than its reference.
+
+    Attributes:
+        causes: worst first.
+        profile: place of each op in the graph, and signal to noise of what it writes in dB.
+        convicted: place and name of each op that a cause names.
+    """
+
+    causes: tuple[Cause, ...]
+    profile: tuple[tuple[int, float], ...]
+    convicted: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
 class View:
     """A case as it is shown.
 
@@ -109,6 +141,7 @@ class View:
     facts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[Mapping[str, Any], ...] = ()
+    diagnosis: Diagnosis | None = None
 
     @property
     def quality(self) -> Number | None:

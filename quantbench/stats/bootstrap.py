@@ -124,7 +124,7 @@ class PairedBootstrap(Comparison):
         acceleration = float((influence**3).sum() / 6)
         # Of the fourth powers, less what the draws' own noise adds to them.
         fourth = float((influence**4).sum()) - 6 / draws - 3 * self.n / draws**2
-        freedom = 2 / max(fourth - 1 / self.n, 2 / max(self.n - 1, 1))
+        freedom = 2 / max(fourth - 1 / self.n, 2 / (self.n - 1))  # one sample never varies
         return bias, acceleration, freedom
 
     def bounds(self, alpha: float) -> tuple[float, float]:

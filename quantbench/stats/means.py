@@ -62,8 +62,9 @@ class PairedMeans(Comparison):
         second, third, fourth = (float(np.mean(centred**power)) for power in (2, 3, 4))
         if second == 0 or self.spread < 1e-12 * abs(self.value):
             return 0.0, 0.0
-        excess = max(fourth / second**2 - 1, 2 * self.n / max(self.n - 1, 1))
-        return third / second**1.5, min(2 * self.n / excess, self.n - 1)
+        # At most n - 1 of them; of one sample nothing is left here.
+        excess = max(fourth / second**2 - 1, 2 * self.n / (self.n - 1))
+        return third / second**1.5, 2 * self.n / excess
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """One-sided bounds; infinite where too few samples carry the difference."""

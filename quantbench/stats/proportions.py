@@ -128,7 +128,7 @@ def _score(losses: NDArray[Any], gains: NDArray[Any], n: int, bound: float) -> N
     distance = (gains - losses) / n - bound
     known = variance > 0
     scored = distance / np.sqrt(np.where(known, variance, 1.0))
-    return np.where(known, scored, np.copysign(np.inf, distance))
+    return np.where(known | (distance == 0), scored, np.copysign(np.inf, distance))
 
 
 def _exact(losses: int, gains: int, n: int, bound: float) -> float:
@@ -158,12 +158,12 @@ def _exact(losses: int, gains: int, n: int, bound: float) -> float:
     rest = n - seen
     share = np.clip(gained / (1 - lost), 0.0, 1.0)[:, None]
     reached = np.where(least <= 0, 1.0, 1 - bdtr(least - 1, np.maximum(rest, 1), share))
-    reached = np.where((least > rest) | ((rest == 0) & (least > 0)), 0.0, reached)
+    reached = np.where(least > rest, 0.0, reached)
     return float(min((chance * reached).sum(axis=1).max() + _GAMMA, 1.0))
 
 
 def _fewest_gains(losses: NDArray[Any], n: int, bound: float, score: float) -> NDArray[np.int64]:
-    """For so many losses, the gains from which on the score is reached; n + 1 where never."""
+    """For so many losses, the gains from which on the score is reached; more than fit if never."""
     low: NDArray[np.int64] = np.full(len(losses), -1, np.int64)  # not reached
     high = n - losses + 1  # counts as reached
     while (high - low > 1).any():
@@ -172,4 +172,4 @@ def _fewest_gains(losses: NDArray[Any], n: int, bound: float, score: float) -> N
         open_ = high - low > 1
         high = np.where(open_ & reached, middle, high)
         low = np.where(open_ & ~reached, middle, low)
-    return np.where(high > n - losses, n + 1, high)
+    return high

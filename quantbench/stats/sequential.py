@@ -84,7 +84,7 @@ class BettingDifference(Comparison):
         return self._lower(alpha), -self.mirrored()._lower(alpha)  # noqa: SLF001 - its own kind
 
     def _lower(self, alpha: float) -> float:
-        low, high = -1 + 1e-9, max(self.value, -1 + 2e-9)
+        low, high = -1 + 1e-9, self.value
         if self.capital(low) < 1 / alpha:
             return -1.0
         for _ in range(_STEPS):
@@ -94,4 +94,4 @@ class BettingDifference(Comparison):
 
     def p_at_most(self, bound: float) -> float:
         """One over the capital: a p-value whenever one stops (Vovk and Wang, 2021)."""
-        return min(1.0, 1 / max(self.capital(max(bound, -1 + 1e-9)), 1e-300))
+        return 1 / self.capital(max(bound, -1 + 1e-9))

@@ -11,10 +11,12 @@ from quantbench.errors import PredictionError, UsageError
 from quantbench.metrics import agreement, average_precision
 from quantbench.metrics.lost_precision import lost_precision
 from quantbench.metrics.matching import AREAS, match
+from quantbench.metrics.second_opinion import check_average_precision
 from quantbench.tasks.changed_pictures import changed_pictures
 from quantbench.tasks.decoders import decoder_digest, find_decoder
 from quantbench.tasks.decoders.found import MAX_DETECTIONS
 from quantbench.tasks.pictures import fitted, in_picture
+from quantbench.tasks.round_trip import check_round_trip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +56,7 @@ class Detection:
             )
         self._detector = model.detector
         self._decode = find_decoder(model.detector.decoder)
+        self._round_trip_checked = False
 
     @staticmethod
     def identity(model: Model) -> Mapping[str, Any]:
@@ -66,7 +69,15 @@ class Detection:
         return {**described, "decoder_file": decoder_digest(model.detector.decoder)}
 
     def prepare(self, sample: Picture | Photo) -> NDArray[np.float32]:
-        """The picture as the detector's input (`tasks/pictures.py`)."""
+        """The picture as the detector's input (`tasks/pictures.py`).
+
+        Raises:
+            DataError: the picture does not fit, or no picture would come back as it went in
+                (`tasks/round_trip.py`; looked at once).
+        """
+        if not self._round_trip_checked:
+            check_round_trip(fitted, in_picture, self._detector)
+            self._round_trip_checked = True
         return fitted(sample.image, self._detector, sample.id)
 
     def evidence(
@@ -123,9 +134,15 @@ class Detection:
     def summarise(
         self, rows: Sequence[Row], weights: NDArray[Any]
     ) -> Mapping[str, NDArray[np.float64]]:
-        """COCO's numbers (`metrics/average_precision.py`), precision and recall where asked for."""
+        """COCO's numbers (`metrics/average_precision.py`), precision and recall where asked for.
+
+        Raises:
+            AnchorError: another implementation computes another AP (`metrics/second_opinion.py`).
+        """
         categories = self._detector.category_ids
         numbers = average_precision.summarise(match(rows, categories), weights)
+        for unweighted in np.flatnonzero((weights == 1).all(axis=1))[:1]:
+            check_average_precision(numbers["AP"][unweighted], rows, categories)
         for iou, score in self._detector.operating_points:
             matches = match(rows, categories, np.array([iou]), {"all": AREAS["all"]})
             point = average_precision.operating_point(matches, weights, score)

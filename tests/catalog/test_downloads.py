@@ -13,6 +13,7 @@ import pytest
 
 from quantbench.catalog.downloads import Download
 from quantbench.catalog.sources import Several, parse_source
+from quantbench.catalog.transfers import Patience
 from quantbench.errors import FetchError, IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def folder(tmp_path: Path) -> Path:
 
 def download(server: Server, path: str, *files: str, sha256: str | None = None) -> Download:
     digest = sha256 or hashlib.sha256(FILES.get(path, b"")).hexdigest()
-    return Download(f"http://127.0.0.1:{server.server_port}{path}", digest, files)
+    url = f"http://127.0.0.1:{server.server_port}{path}"
+    return Download(url, digest, files, Patience(tries=1))
 
 
 def test_a_file_is_fetched_and_an_archive_unpacked(server: Server, folder: Path) -> None:
@@ -152,3 +154,10 @@ def test_several_downloads_share_a_folder(server: Server, folder: Path) -> None:
 def test_a_download_without_a_digest_is_refused() -> None:
     with pytest.raises(UsageError, match="not a pinned download"):
         parse_source("https://example.org/archive.zip")
+
+
+def test_two_downloads_of_one_name_do_not_hide_each_other(server: Server, folder: Path) -> None:
+    (folder / "model.bin").write_bytes(b"the other")
+    with pytest.raises(IntegrityError, match=r"are named model\.bin"):
+        download(server, "/model.bin").fetch(folder)
+    assert (folder / "model.bin").read_bytes() == b"the other"

@@ -19,14 +19,18 @@ from PIL import Image
 
 from quantbench.catalog.datasets import CocoImages, Passages
 from quantbench.catalog.sources import parse_source
-from quantbench.errors import DataError, QuantbenchError
-from quantbench.record.baseline import read_baseline
+from quantbench.errors import DataError, QuantbenchError, RecordError
+from quantbench.record.baseline import accepted, read_baseline
+from quantbench.record.baseline import as_text as baseline_as_text
+from quantbench.record.comparing import compared
+from quantbench.record.reading import read_document
 from quantbench.report.exports import as_csv, as_json, as_markdown
 from quantbench.report.reports import gathered
+from quantbench.report.tables import FORMATS
 from quantbench.settings import OPTIONS, parse_settings
 from quantbench.study import Gate, Scheme
 from quantbench.upkeep import parse_size
-from tests.fuzz.conftest import FUZZ, as_text, bent, cut
+from tests.fuzz.conftest import FUZZ, SLOW_FUZZ, as_text, bent, cut
 from tests.report.conftest import both_studies
 
 if TYPE_CHECKING:
@@ -95,6 +99,22 @@ def test_record_files(folder: Path, document: Any) -> None:
         return
     for write in (as_markdown, as_csv, as_json):
         write(views, runs).encode()
+
+
+@SLOW_FUZZ
+@given(bent(RECORDS))
+def test_record_files_that_are_accepted_and_compared(folder: Path, document: Any) -> None:
+    paths = [folder / name for name in ("before.json", "after.json")]
+    for path, content in zip(paths, (RECORDS, document), strict=True):
+        path.write_text(as_text(content))
+    with contextlib.suppress(QuantbenchError):
+        before, after = ((str(path), read_document(path)) for path in paths)
+        for one, other in ((before, after), (after, before)):
+            with contextlib.suppress(QuantbenchError):
+                rows = compared(one, other, folder / "store")
+                for write in FORMATS.values():
+                    write(rows).encode()
+        baseline_as_text(accepted(after[1], times=True))
 
 
 @FUZZ
@@ -236,3 +256,11 @@ def test_brackets_do_not_end_a_process_whose_limit_was_raised(tmp_path: Path) ->
     command = [sys.executable, "-c", code, str(tmp_path / "deep.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "refused 1000000\n"
+
+
+@pytest.mark.parametrize("key", ["../../../elsewhere", "/etc", "a/b", "", 7])
+def test_a_key_of_evidence_does_not_leave_the_store(tmp_path: Path, key: Any) -> None:
+    path = tmp_path / "baseline.json"
+    path.write_text(as_text({**BASELINE, "cases": {"x": {**ENTRY, "evidence": [key]}}}))
+    with pytest.raises(RecordError, match="is no digest"):
+        read_baseline(path)

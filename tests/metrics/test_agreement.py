@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantbench.metrics.agreement import summarise
+from quantbench.metrics.agreement import changed, summarise
 
 ONE = np.ones((1, 1))
 numbers = st.integers(0, 80).map(float)
@@ -66,8 +66,32 @@ def test_one_box_is_no_partner_of_two() -> None:
     assert found["lost"] == 1 / 2
 
 
-def test_a_box_without_area_is_no_object() -> None:
-    flat = row(box(0.95, 50, width=0), box(0.9))
+def test_every_change_of_what_is_shown_is_counted_by_image() -> None:
+    reference = [row(box(0.9), box(0.8, 100)), row(box(0.3)), row(), row(box(0.9))]
+    rows = [
+        row(box(0.9), box(0.2, 100), box(0.6, 60), box(0.5, 100, 2)),  # one lost, two gained
+        row(box(0.3)),  # just shown, by both
+        row(box(0.29)),  # shown by neither
+        row(),
+    ]
+    assert changed(rows, reference, (1, 2)).tolist() == [3, 0, 0, 1]
+
+
+def test_other_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        changed([row(), row()], [row()], (1,))
+
+
+def test_a_box_is_an_object_however_small() -> None:
+    small = row(box(0.9, width=0.01))
+    found = agreement(small, small)
+    assert found["agreement_AP"] == pytest.approx(1)
+    assert agreement(row(), small)["lost"] == 1
+
+
+@pytest.mark.parametrize("extent", [[0.0, 20.0], [20.0, 0.0]])
+def test_a_box_without_area_is_no_object(extent: list[float]) -> None:
+    flat = row(box(0.95) | {"bbox": [50.0, 10.0, *extent]}, box(0.9))
     found = agreement(flat, flat)
     assert found["agreement_AP"] == pytest.approx(1)
     assert found["lost"] == found["gained"] == 0

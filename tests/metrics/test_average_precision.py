@@ -213,6 +213,41 @@ def test_a_category_that_the_detector_does_not_know_is_missed() -> None:
     assert summarise(match(rows, [1]), np.ones((1, 1)))["AP"][0] == pytest.approx(0.5)
 
 
+def test_a_box_takes_the_object_that_it_overlaps_most() -> None:
+    there, near = (10, 10, 40, 40), (14, 10, 40, 40)
+    for truths, expected in (([truth(1, near), truth(1, there)], 1), ([truth(1, there)] * 2, 1)):
+        matches = match([image(truths, [said(0.9, box=there)])], [1])[1, "all"]
+        # Of equals the later one, as COCOeval has it.
+        assert matches.truth.ravel().tolist() == [expected] * 10
+
+
+def test_a_box_that_reaches_out_of_a_crowd_is_false_at_the_strictest_threshold_alone() -> None:
+    crowd = truth(1, (100, 100, 100, 100)) | {"iscrowd": 1}
+    mostly_in = said(0.9, box=(97, 120, 50, 50))  # 94 % of it
+    rows = [image([crowd, truth()], [mostly_in, said(0.8)])]
+    found = summarise(match(rows, [1]), np.ones((1, 1)))
+    assert found["AP90"][0] == pytest.approx(1)
+    assert found["AP95"][0] == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "extent"),
+    [
+        *(("AR1", 1, 40), ("AR10", 10, 40), ("AR", 100, 40)),
+        *(("AR_small", 100, 20), ("AR_medium", 100, 40), ("AR_large", 100, 120)),
+    ],
+)
+def test_a_find_counts_up_to_the_detections_that_take_part(
+    name: str, most: int, extent: float
+) -> None:
+    there = (10, 10, extent, extent)
+    for better, expected in ((most - 1, 1.0), (most, 0.0)):
+        elsewhere = [said(0.9, box=(200, 200, 40, 40))] * better
+        rows = [image([truth(1, there)], [*elsewhere, said(0.1, box=there)])]
+        found = summarise(match(rows, CATEGORIES), np.ones((1, 1)))
+        assert found[name][0] == pytest.approx(expected)
+
+
 def test_precision_and_recall_at_an_operating_point() -> None:
     """One truth found twice, one missed, one box of nothing, one not shown."""
     rows = [
@@ -224,7 +259,7 @@ def test_precision_and_recall_at_an_operating_point() -> None:
     matches = match(rows, CATEGORIES, np.array([0.5]), {"all": AREAS["all"]})
     precision, recall = operating_point(matches, np.ones((1, 1)), score=0.5)
     assert (precision[0], recall[0]) == (1 / 3, 1 / 2)
-    precision, recall = operating_point(matches, np.ones((1, 1)), score=0.3)
+    precision, recall = operating_point(matches, np.ones((1, 1)), score=0.4)  # the least shown
     assert (precision[0], recall[0]) == (2 / 4, 1)
     precision, _ = operating_point(matches, np.ones((1, 1)), score=0.95)
     assert np.isnan(precision[0])  # nothing is shown

@@ -16,6 +16,7 @@ from quantbench.metrics.boxes import (
     area,
     iou,
     normalized_yxyx_to_xyxy,
+    paired_iou,
     xywh_to_xyxy,
     xyxy_to_normalized_yxyx,
     xyxy_to_xywh,
@@ -139,9 +140,40 @@ def test_what_is_no_box_is_refused(function: Any, box: Any, message: str) -> Non
         function([box])
 
 
-def test_an_error_names_the_box() -> None:
+@pytest.mark.parametrize("wrong", [[3, 0, 2, 1], [0, 0, np.nan, 1]])
+def test_an_error_names_the_first_such_box(wrong: list[float]) -> None:
+    fine = [0.0, 0.0, 1.0, 1.0]
     with pytest.raises(DataError, match=r"where:\s+box \[1\]"):
-        area([[0, 0, 1, 1], [3, 0, 2, 1]])
+        area([fine, wrong, wrong, fine])
+    with pytest.raises(DataError, match=r"where:\s+box \[1, 0\]"):
+        area([[fine, fine], [wrong, wrong], [fine, wrong]])
+
+
+@given(st.lists(st.tuples(boxes, boxes), min_size=1, max_size=5))
+def test_in_pairs_it_is_what_it_is_alone(pairs: list[tuple[Box, Box]]) -> None:
+    found = paired_iou([a for a, _ in pairs], [b for _, b in pairs])
+    assert found.tolist() == [one(a, b) for a, b in pairs]
+
+
+@pytest.mark.parametrize("others", [[[0, 0, 1, 1]] * 2, [[[0, 0, 1, 1]]], [0, 0, 1, 1]])
+def test_lists_that_make_no_pairs_are_refused(others: Any) -> None:
+    with pytest.raises(DataError, match="two lists of as many boxes"):
+        paired_iou([[0, 0, 1, 1]], others)
+
+
+@pytest.mark.parametrize("alone", [[0, 0, 1, 1], [[[0, 0, 1, 1]]]])
+def test_what_is_no_list_makes_no_pairs(alone: Any) -> None:
+    with pytest.raises(DataError, match="two lists of as many boxes"):
+        paired_iou(alone, alone)
+
+
+def test_any_number_of_axes_may_come_before_the_last() -> None:
+    """As of models that put out [batch, boxes, 4]."""
+    stack = np.array([[[0, 0, 4, 2], [1, 2, 5, 9]], [[2, 2, 2, 2], [0, 1, 3, 7]]])
+    assert area(stack).tolist() == [[8, 28], [0, 18]]
+    for convert in (xyxy_to_xywh, xywh_to_xyxy):
+        expected = [[convert(box).tolist() for box in boxes] for boxes in stack]
+        assert convert(stack).tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -175,3 +207,11 @@ def test_pixels_are_not_taken_for_shares() -> None:
     """And shares are not divided by the image's size again: mistake 7 of the published study."""
     with pytest.raises(DataError, match="these are pixels already"):
         normalized_yxyx_to_xyxy([[10, 20, 50, 60]], height=100, width=100)
+
+
+def test_shares_a_little_outside_the_image_are_boxes() -> None:
+    outside = [[-1.0, -1.0, 2.0, 2.0]]
+    assert normalized_yxyx_to_xyxy(outside, height=10, width=20).tolist() == [[-20, -10, 40, 20]]
+    for beyond in ([-1.01, 0, 1, 1], [0, 0, 1, 2.01]):
+        with pytest.raises(DataError, match="must be shares"):
+            normalized_yxyx_to_xyxy([beyond], height=10, width=20)

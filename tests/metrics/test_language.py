@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_metrics_are_what_their_names_say() -> None:
     }
 
 
-TOP = {"top_ids": [[3, 5]], "top_logprobs": [[-0.5, -1.5]]}
+TOP: dict[str, Any] = {"top_ids": [[3, 5]], "top_logprobs": [[-0.5, -1.5]]}
 
 
 def listed(logprobs: NDArray[np.float64], most: int) -> tuple[list[int], list[float]]:
@@ -61,14 +61,48 @@ def test_divergence_is_scipys_over_the_whole_vocabulary_and_never_more(
     assert divergence(*next(rounded), *next(rounded)) <= exact + 1e-4
 
 
+@given(st.integers(0, 10**6), st.integers(1, 59), st.floats(0.01, 5))
+def test_tokens_that_one_list_lacks_are_one_outcome_together(
+    seed: int, most: int, apart: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    float_model = log_softmax(rng.normal(0, 2, 60))
+    quantized = log_softmax(float_model + rng.normal(0, apart, 60))
+    lists = listed(quantized, most), listed(float_model, most)
+    both = sorted(set(lists[0][0]) & set(lists[1][0]))
+    p, q = (
+        np.append(np.exp(side[both]), np.exp(np.delete(side, both)).sum())
+        for side in (float_model, quantized)
+    )
+    # What rounding may have taken from the others is given back to them, which lowers it.
+    allowed = p[-1] * np.log1p(1e-6 / q[-1])
+    found = divergence(*lists[0], *lists[1])
+    assert max(rel_entr(p, q).sum() - allowed, 0) - 1e-9 <= found <= rel_entr(p, q).sum() + 1e-9
+
+
+def test_likeliest_tokens_that_round_to_more_than_everything_are_everything() -> None:
+    rounded = [math.log(0.5), math.log(0.50001)]
+    everything = divergence([1, 2], rounded, [1, 2], [math.log(0.4), math.log(0.5)])
+    expected = 0.4 * math.log(0.8) + 0.5 * math.log(0.5 / 0.50001) + 0.1 * math.log(0.1 / 1e-6)
+    assert everything == pytest.approx(expected)
+
+
 def test_divergence_without_a_common_token_is_a_number() -> None:
     assert divergence([1], [-0.1], [2], [-0.1]) == pytest.approx(0.0)
     assert math.isfinite(divergence([1, 2], [-1e-9, -30.0], [2, 1], [-1e-9, -30.0]))
 
 
-def test_rank_five_does_not_count_for_top5() -> None:
-    rows = [{"ranks": [4], "logprobs": [-1.0]}, {"ranks": [5], "logprobs": [-1.0]}]
-    assert list(summarise(rows, np.eye(2))["top5"]) == [1, 0]
+def test_lists_of_tokens_and_of_probabilities_are_as_long() -> None:
+    for lists in (([1, 2], [-0.1], [1], [-0.1]), ([1], [-0.1], [1, 2], [-0.1])):
+        with pytest.raises(ValueError, match="shorter"):
+            divergence(*lists)
+
+
+def test_top_counts_the_first_token_and_from_rank_nought() -> None:
+    rows = [{"ranks": [rank, 9 - rank], "logprobs": [-1.0, -1.0]} for rank in (0, 1, 4, 5)]
+    found = summarise(rows, np.eye(4))
+    assert found["top1"].tolist() == [1, 0, 0, 0]
+    assert found["top5"].tolist() == [1, 1, 1, 0]
 
 
 def test_a_weight_is_a_repetition() -> None:
@@ -103,3 +137,17 @@ def test_agreement_counts_flips_both_ways_and_choices_right_or_wrong() -> None:
     itself = agreement(was, was, np.array([[0.0, 3.0, 1.0, 2.0]]))
     assert itself["first_token_agreement"][0] == 1
     assert itself["lost"][0] == itself["gained"][0] == itself["logprob_drift"][0] == 0
+
+
+def test_agreement_is_on_the_first_token_of_several() -> None:
+    def row(*greedy: int) -> dict[str, Any]:
+        said = {"ranks": [0] * len(greedy), "logprobs": [-1.0] * len(greedy), "greedy": greedy}
+        return said | {name: values * len(greedy) for name, values in TOP.items()}
+
+    rows, was = [row(7, 1), row(7, 1), row(8, 1)], [row(7, 2), row(1, 7), row(1, 1)]
+    found = agreement(rows, was, np.eye(3))
+    assert found["first_token_agreement"].tolist() == [1, 0, 0]
+    with pytest.raises(ValueError, match="shorter"):
+        agreement(rows, was[:2], np.eye(3))
+    with pytest.raises(ValueError, match="shorter"):
+        agreement([row(7, 1)], [row(7)], np.eye(1))

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from quantbench import Anchor, Passages, cases
-from quantbench.errors import AnchorError
+from quantbench.errors import AnchorError, DataError, PredictionError
 from quantbench.pipeline import Bench
 from quantbench.predict import scoring
 from quantbench.settings import Settings
-from quantbench.study import Model
+from quantbench.study import Model, Scheme
 from quantbench.tasks.last_word import LastWord, Prompt
 from tests.conftest import sentence
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from quantbench.study import Case
 
 N = 120
-TEXTS = [f"{sentence(i, 8 + i % 30)} home again" for i in range(N + 100)]
+# Every third ends in a word that no tokenizer of these words has in one piece.
+TEXTS = [
+    f"{sentence(i, 8 + i % 30)} home {'again' if i % 3 else 'fishbone'}" for i in range(N + 100)
+]
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,11 @@ def padding_scored(task: Any, sample: Any) -> Prompt:
     return replace(prompt, tokens=(*prompt.tokens, 0))
 
 
+def first_token_alone(task: Any, sample: Any) -> Prompt:
+    prompt: Prompt = task.right(sample)
+    return replace(prompt, tokens=prompt.tokens[: prompt.target_start + 1])
+
+
 def one_token_late(task: Any, sample: Any) -> Prompt:
     prompt: Prompt = task.right(sample)
     return replace(prompt, target_start=prompt.target_start - 1)
@@ -110,7 +118,14 @@ def one_token_late(task: Any, sample: Any) -> Prompt:
 
 @pytest.mark.parametrize(
     "wrong",
-    [last_character, without_its_space, special_tokens_twice, padding_scored, one_token_late],
+    [
+        last_character,
+        without_its_space,
+        first_token_alone,
+        special_tokens_twice,
+        padding_scored,
+        one_token_late,
+    ],
 )
 def test_a_target_taken_wrongly_misses_it(
     wrong: Callable[[Any, Any], Prompt],
@@ -142,6 +157,39 @@ def test_padding_on_the_left_misses_it(
     monkeypatch.setattr(scoring, "score", wrong)
     with pytest.raises(AnchorError, match="does not reproduce"):
         study(tmp_path, tiny_checkpoint, known_score)
+
+
+def test_gptq_calibrated_on_evaluated_passages_is_refused(
+    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is built: no tool that quantizes is even loaded."""
+    right = Passages.samples
+
+    def leaking(self: Passages, files: Any, split: str, n: int | None) -> Any:
+        del split
+        return right(self, files, "evaluation", n)
+
+    monkeypatch.setattr(Passages, "samples", leaking)
+    judged = replace(case_of(tmp_path, tiny_checkpoint), scheme=Scheme.parse("gptq_int4_g64"))
+    with (
+        closing(Bench(Settings(cache=tmp_path / "cache"))) as bench,
+        pytest.raises(DataError, match="calibrated on samples that it is evaluated on"),
+    ):
+        bench.evaluate(judged)
+
+
+def test_a_runner_that_is_handed_text_cannot_be_timed(
+    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokenization in the timed call: runners have no tokenizer to do it with."""
+    monkeypatch.setattr(LastWord, "prepare", lambda self, sample: sample)  # noqa: ARG005
+    case = case_of(tmp_path, tiny_checkpoint)
+    with (
+        closing(Bench(Settings(cache=tmp_path / "cache"))) as bench,
+        pytest.raises(PredictionError, match="'Passage' object has no attribute 'tokens'"),
+        bench.warmed(case, bench.sample(case)),
+    ):
+        pass
 
 
 def rows(checkpoint: Path, folder: Path, threads: int) -> list[Any]:

@@ -20,6 +20,7 @@ def test_wilson_is_scipys(n: int, share: float, confidence: float) -> None:
     found = wilson(successes, n, confidence)
     expected = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert (found.value, found.confidence, found.n) == (successes / n, confidence, n)
 
 
 @pytest.mark.parametrize("n", [10, 150, 5000])
@@ -66,7 +67,14 @@ def test_the_interval_ends_where_the_score_is_the_normal_quantile(
     assert (low, high) == pytest.approx(tuple(ends), abs=2e-4)
 
 
-@pytest.mark.parametrize(("losses", "gains", "n", "bound"), [(1, 2, 9, -0.3), (0, 1, 12, -0.2)])
+@pytest.mark.parametrize(
+    ("losses", "gains", "n", "bound"),
+    [
+        *((1, 2, 9, -0.3), (0, 1, 12, -0.2), (5, 9, 30, -0.1), (3, 1, 20, -0.05), (8, 4, 25, 0.0)),
+        *((20, 20, 60, -0.05), (25, 24, 60, -0.15), (1, 9, 60, 0.05), (2, 1, 120, -0.06)),
+        *((2, 3, 5, -0.2), (0, 4, 4, 0.3), (1, 3, 4, -0.1), (0, 5, 5, 0.9), (4, 0, 4, -0.95)),
+    ],
+)
 def test_the_exact_p_value_is_the_worst_by_enumeration(
     losses: int, gains: int, n: int, bound: float
 ) -> None:
@@ -83,11 +91,33 @@ def test_the_exact_p_value_is_the_worst_by_enumeration(
     ]
     counts = np.array([(b, c, n - b - c) for b, c in as_high])
     region = stats.binomtest(losses + gains, n).proportion_ci(1 - 1e-6, method="exact")
+    low, high = max(region.low, abs(bound)), max(region.high, abs(bound))
     worst = max(
         stats.multinomial.pmf(counts, n, [(f - bound) / 2, (f + bound) / 2, 1 - f]).sum()
-        for f in np.linspace(abs(bound), region.high, 400)
+        for f in np.linspace(low, high, 400)
     )
-    assert PairedProportions(losses, gains, n).p_at_most(bound) == pytest.approx(worst, abs=5e-3)
+    # A coarser grid may miss the worst rate by a little.
+    assert PairedProportions(losses, gains, n).p_at_most(bound) == pytest.approx(worst, rel=0.01)
+
+
+def test_what_is_certain_has_a_p_value_of_one_and_what_is_impossible_of_nearly_none() -> None:
+    assert PairedProportions(0, 0, 30).p_at_most(0.0) == 1
+    assert PairedProportions(0, 3, 3).p_at_most(1.0) == 1
+    assert PairedProportions(3, 3, 6).p_at_most(-1.0) == pytest.approx(1e-6)
+
+
+def test_one_gain_of_two_has_the_p_value_worked_out_by_hand() -> None:
+    """Most likely at 2/3 flips, half of them gains: f (1 - f) + (f / 2)^2."""
+    assert PairedProportions(0, 1, 2).p_at_most(0.0) == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_from_fifty_flips_on_the_score_is_taken_as_normal() -> None:
+    few, many = PairedProportions(29, 20, 400), PairedProportions(30, 20, 400)
+    assert few.method.startswith("paired proportions, exact unconditional score test")
+    assert many.method == "paired proportions, Tango score"
+    normal = [stats.norm.sf(score(p.losses, p.gains, p.n, -0.06)) for p in (few, many)]
+    assert many.p_at_most(-0.06) == pytest.approx(normal[1], rel=1e-3)
+    assert few.p_at_most(-0.06) != pytest.approx(normal[0], rel=1e-2)
 
 
 @settings(deadline=None, max_examples=40)
@@ -106,3 +136,5 @@ def test_flips_are_counted_by_sample() -> None:
     pair = PairedProportions.of(now, was)
     assert (pair.losses, pair.gains) == (2, 1)
     assert pair.value == pytest.approx(-0.2)
+    assert pair.spread == pytest.approx(np.std(now.astype(float) - was))
+    assert pair.n == 5

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantbench.report.drawing import Drawn, styled
-from quantbench.report.figures import cost, language, quality, tradeoffs
+from quantbench.report.figures import cost, language, noise, quality, tradeoffs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FIGURES: tuple[Callable[[Study], Drawn | None], ...] = (
     quality.differences,
+    noise.profile,
     tradeoffs.quality_and_size,
     tradeoffs.quality_and_latency,
     tradeoffs.quality_and_latency_bars,

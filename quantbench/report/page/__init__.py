@@ -178,7 +178,9 @@ class _Rendered:
 def _told(view: View) -> int:
     """Characters that a case's full numbers take, about."""
     tags = 130 * (len(view.metrics) + 3 * len(view.judgements) + len(view.facts) + 5)
-    return tags + _length([view.facts, view.note, view.reason, view.error or ""])
+    causes = view.diagnosis.causes if view.diagnosis else ()
+    told = [[each.cause, *each.ops[:3], each.text, each.remedy] for each in causes]
+    return tags + _length([view.facts, view.note, view.reason, view.error or "", told])
 
 
 def _length(value: Any) -> int:

@@ -1,0 +1,90 @@
+"""Candidates judged by a task, on samples of the calibration split."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import PredictionError, UsageError
+from quantbench.litert import LiteRTModel
+from quantbench.stats.bootstrap import PairedBootstrap, resampling_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from quantbench.protocols import Row, Task
+
+
+class TaskJudge:
+    """Agreement with the float model, and the paired loss of a metric."""
+
+    def __init__(
+        self,
+        task: Task,
+        samples: Sequence[Any],
+        prepared: Sequence[NDArray[Any]],
+        float_content: bytes,
+        metric: str,
+    ) -> None:
+        """Evaluate the float model.
+
+        Args:
+            task: makes and sums up rows.
+            samples: of the calibration split, none of which ranges are taken from.
+            prepared: the same, as the model's input.
+            float_content: of the float `.tflite`.
+            metric: that the gate asks for.
+
+        Raises:
+            UsageError: the task has no such metric.
+        """
+        self._task, self._samples, self._prepared = task, samples, prepared
+        self._metric = metric
+        self._meant = self._rows(float_content, len(samples))
+        self._weights = resampling_weights(len(samples))
+        numbers = task.summarise(self._meant, self._weights)
+        self._agrees = metric not in numbers
+        agreed = task.agree(self._meant, self._meant, self._weights[:1])
+        if metric not in numbers and metric not in agreed:
+            raise UsageError(f"no metric {metric!r}", expected=", ".join([*numbers, *agreed]))
+        self._sign = -1 if metric in task.lower_is_better else 1
+        self._reference = numbers.get(metric)
+
+    def agreement(self, content: bytes, samples: int | None = None) -> float:
+        """`agreement_AP` on the first so many samples."""
+        n = min(samples or len(self._samples), len(self._samples))
+        rows = self._rows(content, n)
+        agreed = self._task.agree(rows, self._meant[:n], self._weights[:1, :n])
+        return float(agreed["agreement_AP"][0])
+
+    def loss(self, content: bytes) -> tuple[float, float]:
+        """Difference to the float model, higher being better, and its lower bound at 95 %."""
+        rows = self._rows(content, len(self._samples))
+        if self._reference is None:
+            values = self._task.agree(rows, self._meant, self._weights)[self._metric]
+            meant = self._task.agree(self._meant, self._meant, self._weights)[self._metric]
+        else:
+            values = self._task.summarise(rows, self._weights)[self._metric]
+            meant = self._reference
+        compared = PairedBootstrap(self._sign * (values - meant), len(self._samples))
+        return compared.value, compared.bounds(0.05)[0]
+
+    def _rows(self, content: bytes, n: int) -> list[Row]:
+        """Rows of the first n samples; none says anything where the model cannot answer."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.tflite"
+            path.write_bytes(content)
+            model = LiteRTModel(path, threads=2)
+            try:
+                return [
+                    self._task.evidence(sample, model(values))
+                    for sample, values in zip(self._samples[:n], self._prepared[:n], strict=True)
+                ]
+            except PredictionError:
+                # A candidate that answers NaN is a bad candidate, not the end of the search.
+                return [{**row, "detections": []} for row in self._meant[:n]]
+            finally:
+                model.close()

@@ -1,0 +1,55 @@
+"""Mending a case: samples and a task in, a recipe out (`search.py` is the procedure)."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quantbench.diagnosis.judge import TaskJudge
+from quantbench.diagnosis.search import OBSERVED, search
+from quantbench.errors import UsageError
+from quantbench.progress import Steps
+from quantbench.quantize.mended import float_file
+from quantbench.study import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quantbench.progress import Progress
+    from quantbench.protocols import Task
+    from quantbench.quantize.recipes import Recipe
+
+MENDED = Gate("AP", 0.015)  # what a recipe is searched for when nobody says otherwise
+MOST = 256  # samples of the calibration split: 64 to take ranges from, the others to judge by
+_LEAST = 2 * OBSERVED
+
+
+def mended(
+    float_model: Path,
+    task: Task,
+    samples: Sequence[Any],
+    gate: Gate,
+    progress: Progress,
+    what: str,
+) -> Recipe:
+    """Search a recipe.
+
+    Raises:
+        UsageError: too few samples, or a gate that the search cannot judge by.
+    """
+    if len(samples) < _LEAST:
+        raise UsageError(
+            "too few calibration samples to search a recipe by",
+            expected=f"at least {_LEAST}: {OBSERVED} give the ranges, the others judge",
+            got=len(samples),
+        )
+    if gate.relative:
+        raise UsageError("a recipe is searched by a margin in the metric's own unit", got=gate)
+    prepared = [task.prepare(sample) for sample in samples]
+    with tempfile.TemporaryDirectory() as temporary, Steps(progress, what) as step:
+        path = float_file(float_model, prepared[:1], Path(temporary))
+        judge = TaskJudge(
+            task, samples[OBSERVED:], prepared[OBSERVED:], path.read_bytes(), gate.metric
+        )
+        return search(path, prepared, judge, gate.margin, step)

@@ -1,0 +1,283 @@
+"""Mending: the smallest set of ops left in float with which an int8 detector passes its gate.
+
+    repair -> observe -> ranges -> one op alone -> candidates -> judged
+
+Nothing that the case is evaluated on is looked at here: samples and judge are the calibration
+split's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from quantbench.diagnosis.alone import Outputs, convicted, each_alone, tail
+from quantbench.graph import Graph
+from quantbench.quantize.ranges import RULES, observe, visible
+from quantbench.quantize.recipes import Recipe, prepared, quantized
+from quantbench.quantize.repairs import fuse_hard_swishes, infinite_pads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from quantbench.quantize.ranges import Range, Seen
+
+OBSERVED = 64  # samples that ranges are taken from
+_LOOKED_AT = 6  # samples that noise is measured on
+_RANKED = 48  # samples that rules and candidates are ranked on
+_FINALISTS = 3
+_REFINED = 40  # ops whose range is chosen by what it costs the outputs
+_LONGER = (4, 8, 12)  # ops in float that are tried where the convicted ones are not enough
+
+
+class Judge(Protocol):
+    """Says how good a candidate is, by the calibration split's samples."""
+
+    def agreement(self, content: bytes, samples: int | None = None) -> float:
+        """With the float model's detections, in [0, 1], on the first so many samples."""
+
+    def loss(self, content: bytes) -> tuple[float, float]:
+        """Difference to the float model in the gate's metric, and its lower bound."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One recipe that was tried.
+
+    Attributes:
+        kept: names of the ops left in float, and why.
+        ranges: of all tensors.
+        content: the built `.tflite`.
+        agreement: on the samples that candidates are ranked on.
+        difference: to the float model; None where it was no finalist.
+        low: the lower bound of it.
+    """
+
+    kept: Mapping[str, str]
+    ranges: Mapping[str, Range]
+    content: bytes
+    agreement: float
+    difference: float | None = None
+    low: float | None = None
+
+    def told(self) -> dict[str, Any]:
+        """For the recipe's notes."""
+        return {
+            "float_ops": len(self.kept),
+            "bytes": len(self.content),
+            "agreement": round(self.agreement, 4),
+            "difference": None if self.difference is None else round(self.difference, 4),
+            "low": None if self.low is None else round(self.low, 4),
+        }
+
+
+def search(
+    path: Path,
+    samples: Sequence[NDArray[Any]],
+    judge: Judge,
+    margin: float,
+    step: Callable[[str, int], Callable[[int], None]],
+) -> Recipe:
+    """Find a recipe whose loss is certainly less than the margin, with the fewest ops in float.
+
+    Args:
+        path: of the float `.tflite`.
+        samples: prepared inputs of the calibration split.
+        judge: of candidates.
+        margin: the loss that is still acceptable, in the judge's metric.
+        step: is told what is done next and of how many parts; what it returns is called with 1
+            after each.
+
+    Returns:
+        The recipe; its notes say what was tried, and whether it passed. One that did not is what
+        came closest.
+    """
+    return _Search(path, samples, judge, margin, step).run()
+
+
+class _Search:
+    def __init__(
+        self,
+        path: Path,
+        samples: Sequence[NDArray[Any]],
+        judge: Judge,
+        margin: float,
+        step: Callable[[str, int], Callable[[int], None]],
+    ) -> None:
+        self._content = path.read_bytes()
+        self._path, self._judge, self._margin, self._step = path, judge, margin, step
+        self._few = samples[:_LOOKED_AT]
+        seen = samples[:OBSERVED]
+        graph = Graph(self._content)
+        self._pads = infinite_pads(graph)
+        fuse_hard_swishes(graph)
+        self._graph = graph
+        self._seen = self._observed(graph, seen)
+        self._tried: list[Candidate] = []
+        self._rule = ""
+
+    def _observed(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Seen]:
+        """On the fused graph: its tensors are those that are quantized."""
+        import tempfile
+        from pathlib import Path
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "fused.tflite"
+            path.write_bytes(graph.content())
+            return observe(path, samples, self._step("observing ranges", 2 * len(samples)))
+
+    def run(self) -> Recipe:
+        """All steps."""
+        ranges = self._best_rule()
+        plain = self._tried[-1]
+        best = self._judged(plain)
+        if self._passes(best):
+            return self._recipe(best, by="the scan alone" if self._repairs() else "ranges")
+        repaired_graph, _ = prepared(self._content, ranges)
+        outputs = Outputs(repaired_graph.content(), self._few)
+        alone = each_alone(
+            repaired_graph, ranges, outputs, self._step("one op alone", len(repaired_graph.ops))
+        )
+        ranges = self._refined(repaired_graph, ranges, alone, outputs)
+        finalists = self._candidates(repaired_graph, ranges, alone)
+        judged = [self._judged(each) for each in finalists]
+        passing = [each for each in judged if self._passes(each)]
+        chosen = (
+            min(passing, key=lambda each: (len(each.kept), -(each.low or 0)))
+            if passing
+            else max(judged, key=lambda each: each.low if each.low is not None else -1)
+        )
+        return self._recipe(chosen, by="one op alone")
+
+    def _repairs(self) -> list[Any]:
+        return self._pads
+
+    def _tail_kept(self, ranges: dict[str, Range]) -> dict[str, Range]:
+        """The output tail keeps minimum and maximum: its extremes are what is detected."""
+        for op in tail(self._graph):
+            for tensor in op.outputs:
+                name = self._graph.name(tensor)
+                if name in self._seen:
+                    ranges[name] = self._seen[name].whole
+        return ranges
+
+    def _ranges(self, rule: str) -> dict[str, Range]:
+        chosen = {name: RULES[rule](seen) for name, seen in self._seen.items()}
+        return self._tail_kept(visible(self._graph, chosen))
+
+    def _best_rule(self) -> dict[str, Range]:
+        told = self._step("all int8, rule by rule", len(RULES))
+        found = []
+        for rule in RULES:
+            ranges = self._ranges(rule)
+            found.append((self._try(ranges, {}, f"all int8, {rule}"), rule, ranges))
+            told(1)
+        best = max(found, key=lambda each: each[0].agreement)
+        self._tried.remove(best[0])
+        self._tried.append(best[0])
+        self._rule = best[1]
+        return best[2]
+
+    def _try(self, ranges: Mapping[str, Range], kept: Mapping[str, str], what: str) -> Candidate:
+        del what
+        graph, _ = prepared(self._content, ranges)
+        content = quantized(graph, ranges, kept)
+        agreement = self._judge.agreement(content, _RANKED)
+        candidate = Candidate(kept, ranges, content, agreement)
+        self._tried.append(candidate)
+        return candidate
+
+    def _refined(
+        self,
+        graph: Graph,
+        ranges: dict[str, Range],
+        alone: dict[str, dict[str, float]],
+        outputs: Outputs,
+    ) -> dict[str, Range]:
+        """For the noisiest ops the rule that costs the outputs least, op by op."""
+        worst = sorted(alone, key=lambda name: min(alone[name].values()))[:_REFINED]
+        told = self._step("ranges of the noisiest ops", len(worst))
+        others = [rule for rule in RULES if rule != self._rule]
+        by_rule = {rule: self._ranges(rule) for rule in others}
+        kept = {graph.name(tensor) for op in tail(graph) for tensor in op.outputs}
+        every = [op.name for op in graph.ops]
+        refined = dict(ranges)
+        for name in worst:
+            if name not in kept and name in ranges:
+                best = min(alone[name].values())
+                for rule in others:
+                    tried = {**refined, name: by_rule[rule][name]}
+                    content = quantized(graph, tried, [n for n in every if n != name])
+                    snr = outputs.snr_db(content)
+                    if min(snr.values()) > best:
+                        best, refined, alone[name] = min(snr.values()), tried, snr
+            told(1)
+        return refined
+
+    def _candidates(
+        self, graph: Graph, ranges: Mapping[str, Range], alone: Mapping[str, Mapping[str, float]]
+    ) -> list[Candidate]:
+        at_the_end = {op.name: "output tail" for op in tail(graph)}
+        guilty = convicted(alone)
+        worst = sorted(alone, key=lambda name: min(alone[name].values()))
+        sets: list[dict[str, str]] = [{}, at_the_end]
+        for names in (guilty, *(worst[:n] for n in _LONGER)):
+            why = {name: f"alone {min(alone[name].values()):.0f} dB" for name in names}
+            sets += [closed(graph, why), closed(graph, why | at_the_end)]
+        unique = {frozenset(kept): kept for kept in sets}
+        told = self._step("candidates", len(unique))
+        found = []
+        for kept in unique.values():
+            found.append(self._try(ranges, kept, "candidate"))
+            told(1)
+        return sorted(found, key=lambda each: -each.agreement)[:_FINALISTS]
+
+    def _judged(self, candidate: Candidate) -> Candidate:
+        difference, low = self._judge.loss(candidate.content)
+        judged = replace(candidate, difference=difference, low=low)
+        self._tried = [judged if each is candidate else each for each in self._tried]
+        return judged
+
+    def _passes(self, candidate: Candidate) -> bool:
+        return candidate.low is not None and candidate.low > -self._margin
+
+    def _recipe(self, chosen: Candidate, by: str) -> Recipe:
+        from quantbench.digests import sha256_of
+
+        _, repairs = prepared(self._content, chosen.ranges)
+        return Recipe(
+            ranges=chosen.ranges,
+            float_ops=chosen.kept,
+            repairs=tuple(repairs),
+            float_sha256=sha256_of(self._path),
+            notes={
+                "passed": self._passes(chosen),
+                "margin": self._margin,
+                "found_by": by,
+                "rule": self._rule,
+                **chosen.told(),
+                "tried": [each.told() for each in self._tried],
+                "ops": len(self._graph.ops),
+            },
+        )
+
+
+def closed(graph: Graph, kept: Mapping[str, str]) -> dict[str, str]:
+    """With the ops that lie between: one left in int8 among float ones would round all the same."""
+    found = dict(kept)
+    for op in graph.ops:
+        if op.name in found:
+            continue
+        writers = [graph.writer(t) for t in op.inputs if not graph.is_constant(t)]
+        readers = [reader for tensor in op.outputs for reader in graph.readers(tensor)]
+        if (
+            writers
+            and readers
+            and all(writer is None or writer.name in found for writer in writers)
+            and all(reader.name in found for reader in readers)
+        ):
+            found[op.name] = "between ops in float"
+    return found

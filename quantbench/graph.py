@@ -1,0 +1,267 @@
+"""The graph of a `.tflite` file: its ops in the order they run, its tensors, its constants.
+
+Read and written by the schema's own object classes (`ai_edge_litert.schema_py_generated`). Ops and
+tensors are numbered as the file numbers them; an op goes by the name of its first output.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # op: axis of its channels
+
+
+@dataclass(frozen=True)
+class Op:
+    """One op.
+
+    Attributes:
+        index: its place in the order of execution.
+        kind: the schema's name, e.g. `CONV_2D`.
+        name: of its first output.
+        inputs: numbers of the tensors it reads, without those left out.
+        outputs: numbers of the tensors it writes.
+        table: the schema's object.
+    """
+
+    index: int
+    kind: str
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    table: Any
+
+    @property
+    def activation(self) -> str:
+        """The fused activation function: `NONE`, `RELU`, `RELU6`, ..."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        number = getattr(self.table.builtinOptions, "fusedActivationFunction", 0)
+        return _word(schema.ActivationFunctionType, number)
+
+
+class Graph:
+    """A model of one graph, to be looked into and changed in memory."""
+
+    def __init__(self, content: bytes, where: str = "the model") -> None:
+        """Read a file's content.
+
+        Raises:
+            BuildError: it holds several graphs (a loop or a branch).
+        """
+        from ai_edge_litert import schema_py_generated as schema
+
+        self._model = schema.ModelT.InitFromPackedBuf(content, 0)
+        if len(self._model.subgraphs) != 1:
+            raise BuildError(
+                "a model of several graphs is not looked into",
+                where=where,
+                expected="one graph",
+                got=f"{len(self._model.subgraphs)}: a loop or a branch",
+                remedy="export it without control flow",
+            )
+        self._graph = self._model.subgraphs[0]
+
+    @classmethod
+    def read(cls, path: Path) -> Graph:
+        """Of a `.tflite` file."""
+        return cls(path.read_bytes(), path.name)
+
+    def copy(self) -> Graph:
+        """Another one, to be changed."""
+        return Graph(self.content())
+
+    def content(self) -> bytes:
+        """The file's content; the same graph gives the same bytes."""
+        import flatbuffers
+
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self._model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    @cached_property
+    def ops(self) -> tuple[Op, ...]:
+        """In the order they run."""
+        return tuple(self._op(i, table) for i, table in enumerate(self._graph.operators))
+
+    @cached_property
+    def inputs(self) -> tuple[int, ...]:
+        """Tensors that are fed."""
+        return tuple(int(t) for t in self._graph.inputs)
+
+    @cached_property
+    def outputs(self) -> tuple[int, ...]:
+        """Tensors that are read."""
+        return tuple(int(t) for t in self._graph.outputs)
+
+    @cached_property
+    def _readers(self) -> dict[int, list[Op]]:
+        found: dict[int, list[Op]] = {}
+        for op in self.ops:
+            for tensor in dict.fromkeys(op.inputs):
+                found.setdefault(tensor, []).append(op)
+        return found
+
+    @cached_property
+    def _writers(self) -> dict[int, Op]:
+        return {tensor: op for op in self.ops for tensor in op.outputs}
+
+    def readers(self, tensor: int) -> list[Op]:
+        """Ops that read a tensor."""
+        return self._readers.get(tensor, [])
+
+    def writer(self, tensor: int) -> Op | None:
+        """The op that writes a tensor; None for constants and inputs."""
+        return self._writers.get(tensor)
+
+    def name(self, tensor: int) -> str:
+        """The tensor's name."""
+        return str(self._graph.tensors[tensor].name.decode(errors="replace"))
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        """The tensor's shape; () where the file says none."""
+        shape = self._graph.tensors[tensor].shape
+        return () if shape is None else tuple(int(n) for n in shape)
+
+    def dtype(self, tensor: int) -> str:
+        """The schema's word in lower case, e.g. `float32`."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        number = self._graph.tensors[tensor].type
+        return _word(schema.TensorType, number).lower()
+
+    def quantization(self, tensor: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Scales and zero points, [1] or [channels]; empty where it is not quantized."""
+        told = self._graph.tensors[tensor].quantization
+        if told is None or told.scale is None:
+            return np.zeros(0), np.zeros(0, np.int64)
+        points = np.zeros(len(told.scale)) if told.zeroPoint is None else told.zeroPoint
+        return np.asarray(told.scale, np.float64), np.asarray(points, np.int64)
+
+    def is_constant(self, tensor: int) -> bool:
+        """Whether the file holds its values."""
+        data = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        return data is not None and len(data) > 0
+
+    def constant(self, tensor: int) -> NDArray[Any]:
+        """A constant's values as they are stored.
+
+        Raises:
+            BuildError: of a type that numpy does not know.
+        """
+        stored = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        try:
+            dtype = np.dtype(self.dtype(tensor))
+        except TypeError as error:
+            raise BuildError(
+                "a constant cannot be read", where=self.name(tensor), got=self.dtype(tensor)
+            ) from error
+        return np.frombuffer(bytes(stored), dtype).reshape(self.shape(tensor))
+
+    def scalar(self, tensor: int) -> float | None:
+        """The value of a constant that has one alone."""
+        if not self.is_constant(tensor) or math.prod(self.shape(tensor)) != 1:
+            return None
+        return float(self.constant(tensor).ravel()[0])
+
+    def is_shared(self, tensor: int) -> bool:
+        """Whether a constant is read by several ops, or its bytes by several tensors."""
+        buffer = self._graph.tensors[tensor].buffer
+        same = sum(other.buffer == buffer for other in self._graph.tensors)
+        return same > 1 or len(self.readers(tensor)) > 1
+
+    def set_constant(self, tensor: int, values: NDArray[Any]) -> None:
+        """Other values of the same shape and type."""
+        dtype = np.dtype(self.dtype(tensor))
+        content = np.frombuffer(np.ascontiguousarray(values, dtype).tobytes(), np.uint8)
+        self._model.buffers[self._graph.tensors[tensor].buffer].data = content
+
+    def add_constant(self, name: str, values: NDArray[Any]) -> int:
+        """A new float32 constant; returns its number."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        buffer, tensor = schema.BufferT(), schema.TensorT()
+        buffer.data = np.frombuffer(values.astype(np.float32).tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        tensor.shape, tensor.type = list(values.shape), schema.TensorType.FLOAT32
+        tensor.buffer, tensor.name = len(self._model.buffers) - 1, name.encode()
+        tensor.hasRank = True
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def become(self, op: Op, kind: str, inputs: Iterable[int]) -> None:
+        """Turn an op into one of another kind that has no options."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        number = getattr(schema.BuiltinOperator, kind)
+        codes = self._model.operatorCodes
+        place = next((i for i, code in enumerate(codes) if code.builtinCode == number), None)
+        if place is None:
+            code = schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = number
+            code.version, place = 1, len(codes)
+            codes.append(code)
+        op.table.opcodeIndex, op.table.inputs = place, list(inputs)
+        op.table.builtinOptions, op.table.builtinOptionsType = None, 0
+        self._changed()
+
+    def rewire(self, tensor: int, other: int) -> None:
+        """Let every op that reads a tensor read another one."""
+        for op in self.readers(tensor):
+            op.table.inputs = [other if i == tensor else int(i) for i in op.table.inputs]
+        self._changed()
+
+    def set_input(self, op: Op, place: int, tensor: int) -> None:
+        """Let an op read another tensor at one of its inputs."""
+        op.table.inputs = [tensor if i == place else int(t) for i, t in enumerate(op.table.inputs)]
+        self._changed()
+
+    def drop(self, ops: Iterable[Op]) -> None:
+        """Take ops out whose outputs nobody reads any more."""
+        gone = {id(op.table) for op in ops}
+        self._graph.operators = [op for op in self._graph.operators if id(op) not in gone]
+        self._changed()
+
+    def _changed(self) -> None:
+        for name in ("ops", "_readers", "_writers"):
+            self.__dict__.pop(name, None)
+
+    def _op(self, index: int, table: Any) -> Op:
+        outputs = tuple(int(t) for t in table.outputs)
+        return Op(
+            index=index,
+            kind=self._kinds[table.opcodeIndex],
+            name=self.name(outputs[0]) if outputs else "",
+            inputs=tuple(int(t) for t in table.inputs if t >= 0),
+            outputs=outputs,
+            table=table,
+        )
+
+    @property
+    def _kinds(self) -> list[str]:
+        from ai_edge_litert import schema_py_generated as schema
+
+        names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+        return [
+            # Old files have small numbers in the old field alone.
+            names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            for code in self._model.operatorCodes
+        ]
+
+
+def _word(enumeration: type, number: int) -> str:
+    """The schema's name of a number."""
+    return next(str(name) for name, value in vars(enumeration).items() if value == number)

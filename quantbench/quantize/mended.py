@@ -1,0 +1,79 @@
+"""Scheme `int8_mended`: a mixed-precision model, built from its recipe."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quantbench.digests import sha256_of
+from quantbench.errors import BuildError
+from quantbench.graph import Graph
+from quantbench.litert import finished_model
+from quantbench.quantize.checks import check_build
+from quantbench.quantize.litert import convert
+from quantbench.quantize.recipes import RECIPE, Recipe, float_ops_of, prepared, quantized
+from quantbench.study import Scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+
+class MendedQuantizer:
+    """Float `.tflite` (a SavedModel is converted first) and a recipe to `model.tflite`.
+
+    The recipe stays beside the model, as `recipe.json`.
+    """
+
+    tools = ("ai-edge-quantizer", "ai-edge-litert", "tensorflow")
+    version = 1
+
+    def build(
+        self,
+        float_model: Path,
+        scheme: Scheme,
+        samples: Sequence[NDArray[Any]],
+        folder: Path,
+    ) -> Mapping[str, Any]:
+        """Build and check; `scheme.recipe` is the recipe's file.
+
+        Raises:
+            BuildError: there is no recipe, it is another model's, or the result does not check.
+            PredictionError: the interpreter cannot run the result.
+        """
+        if not scheme.recipe:
+            raise BuildError(f"{scheme.name} needs a recipe", remedy="quantbench mend CASE")
+        recipe = Recipe.parse(Path(scheme.recipe))
+        path = folder / "model.tflite"
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            source = float_file(float_model, samples, Path(temporary))
+            if recipe.float_sha256 not in {"", sha256_of(source)}:
+                raise BuildError(
+                    "the recipe was made for another float model",
+                    where=scheme.recipe,
+                    expected=recipe.float_sha256,
+                    got=sha256_of(source),
+                    remedy="search again: quantbench mend CASE",
+                )
+            graph, repairs = prepared(source.read_bytes(), recipe.ranges)
+            path.write_bytes(quantized(graph, recipe.ranges, recipe.float_ops))
+        shutil.copyfile(scheme.recipe, folder / RECIPE)
+        return {
+            "converter": "ai-edge-quantizer",
+            "float_ops": float_ops_of(Graph.read(path)),
+            "repairs": [f"{repair.op}: {repair.text}" for repair in repairs],
+            **check_build(path, samples, "int8"),
+        }
+
+
+def float_file(float_model: Path, samples: Sequence[NDArray[Any]], temporary: Path) -> Path:
+    """The float `.tflite` of a model: its own, or what TensorFlow converts it to."""
+    finished = finished_model(float_model)
+    if finished is not None:
+        return finished
+    path = temporary / "float.tflite"
+    convert(float_model, Scheme.parse("float32"), samples, path)
+    return path
