@@ -136,9 +136,10 @@ def _shares(first: Boxes, second: Boxes, crowd: ArrayLike | None = None) -> NDAr
     union = _area(a) + _area(b) - intersection
     if crowd is not None:
         union = np.where(np.asarray(crowd, dtype=bool), _area(a), union)
-    shares = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
-    # A sliver's rounding may push the quotient one step above 1.
-    return np.asarray(np.minimum(shares, 1.0))
+    # At most 1 in floating point too: no step rounds the intersection above either area.
+    return np.asarray(
+        np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    )
 
 
 def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

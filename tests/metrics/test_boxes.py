@@ -163,6 +163,10 @@ def test_lists_that_make_no_pairs_are_refused(others: Any) -> None:
 
 @pytest.mark.parametrize("alone", [[0, 0, 1, 1], [[[0, 0, 1, 1]]]])
 def test_what_is_no_list_makes_no_pairs(alone: Any) -> None:
+    with pytest.raises(DataError, match="two lists of boxes"):
+        iou(alone, [[0, 0, 1, 1]])
+    with pytest.raises(DataError, match="two lists of boxes"):
+        iou([[0, 0, 1, 1]], alone)
     with pytest.raises(DataError, match="two lists of as many boxes"):
         paired_iou(alone, alone)
 
@@ -182,6 +186,11 @@ def test_the_dtype_is_kept(dtype: Any) -> None:
     for result in (area(some), iou(some, some), xyxy_to_xywh(some), xywh_to_xyxy(some)):
         assert result.dtype == dtype
     assert iou(some.astype(int), some.astype(int)).dtype == np.float64
+
+
+def test_a_number_is_no_box() -> None:
+    with pytest.raises(DataError, match="four numbers"):
+        area(5.0)
 
 
 def test_no_boxes_are_no_pairs() -> None:
