@@ -74,6 +74,7 @@ class Graph:
                 remedy="export it without control flow",
             )
         self._graph = self._model.subgraphs[0]
+        self._content: bytes | None = None
 
     @classmethod
     def read(cls, path: Path) -> Graph:
@@ -88,9 +89,11 @@ class Graph:
         """The file's content; the same graph gives the same bytes."""
         import flatbuffers
 
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self._model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        if self._content is None:
+            builder = flatbuffers.Builder(1024)
+            builder.Finish(self._model.Pack(builder), b"TFL3")
+            self._content = bytes(builder.Output())
+        return self._content
 
     @cached_property
     def ops(self) -> tuple[Op, ...]:
@@ -188,6 +191,7 @@ class Graph:
         dtype = np.dtype(self.dtype(tensor))
         content = np.frombuffer(np.ascontiguousarray(values, dtype).tobytes(), np.uint8)
         self._model.buffers[self._graph.tensors[tensor].buffer].data = content
+        self._content = None
 
     def add_constant(self, name: str, values: NDArray[Any]) -> int:
         """A new float32 constant; returns its number."""
@@ -200,6 +204,7 @@ class Graph:
         tensor.buffer, tensor.name = len(self._model.buffers) - 1, name.encode()
         tensor.hasRank = True
         self._graph.tensors.append(tensor)
+        self._content = None
         return len(self._graph.tensors) - 1
 
     def become(self, op: Op, kind: str, inputs: Iterable[int]) -> None:
@@ -236,6 +241,7 @@ class Graph:
         self._changed()
 
     def _changed(self) -> None:
+        self._content = None
         for name in ("ops", "_readers", "_writers"):
             self.__dict__.pop(name, None)
 

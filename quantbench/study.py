@@ -49,7 +49,8 @@ _NAMED = {  # quantizer: scheme: weights and activations
 }
 _SEED = re.compile(r"(?P<scheme>.+)_s(?P<seed>[1-9]\d*)")
 _GROUPED = re.compile(r"(?P<tool>gptq|autogptq|hqq)_int(?P<bits>[2348])_g(?P<group>[1-9]\d*)")
-_CALIBRATED = ("gptq", "autogptq")
+_MIXED = re.compile(r"gptq_mixed_g(?P<group>[1-9]\d*)")
+_CALIBRATED = ("gptq", "gptq_mixed", "autogptq")
 _DETECTOR_WORDS = {
     name: get_args(words)
     for name, words in (("channels", Channels), ("layout", Layout), ("fit", Fit))
@@ -69,7 +70,8 @@ class Scheme:
         group_size: weights sharing a scale, or None for the quantizer's own granularity.
         seed: of the draw of calibration samples, said by the suffix `_s1` and so on; 0 takes the
             first ones.
-        recipe: file of a recipe that `quantbench mend` wrote, of `int8_mended`; "" searches one.
+        recipe: file of a recipe that `quantbench mend` wrote, of `int8_mended` and
+            `gptq_mixed_g64`; "" searches one.
     """
 
     name: str
@@ -95,6 +97,8 @@ class Scheme:
         if match := _GROUPED.fullmatch(name):
             bits, group = f"int{match['bits']}", int(match["group"])
             return cls(name, match["tool"], bits, "float", group)
+        if match := _MIXED.fullmatch(name):  # four bits for most layers: its recipe says which
+            return cls(name, "gptq_mixed", "int4", "float", int(match["group"]))
         if match := _SEED.fullmatch(name):
             scheme = cls.parse(match["scheme"])
             if not scheme.calibrated:
@@ -103,7 +107,11 @@ class Scheme:
         raise UsageError(
             f"unknown scheme {name!r}",
             expected=", ".join(
-                [*chain(*_NAMED.values()), "gptq_int{2,3,4,8}_g{group size} (autogptq_, hqq_)"]
+                [
+                    *chain(*_NAMED.values()),
+                    "gptq_int{2,3,4,8}_g{group size} (autogptq_, hqq_)",
+                    "gptq_mixed_g{group size}",
+                ]
             )
             + "; with _s1, _s2, ... for other draws of calibration samples",
         )

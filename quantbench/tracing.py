@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,12 +34,14 @@ class Tracer:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         try:
-            self._interpreter = Interpreter(
-                str(path),
-                num_threads=2,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-                experimental_preserve_all_tensors=True,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the memory that all tensors take
+                self._interpreter = Interpreter(
+                    str(path),
+                    num_threads=2,
+                    experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+                    experimental_preserve_all_tensors=True,
+                )
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise PredictionError(

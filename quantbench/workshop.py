@@ -21,7 +21,8 @@ import numpy as np
 
 from quantbench.artifacts import REFUSED, Artifact, Store, default_root
 from quantbench.catalog.sources import File, parse_source
-from quantbench.diagnosis.mending import MENDED, MOST, mended
+from quantbench.diagnosis import bits
+from quantbench.diagnosis.mending import MENDED, MOST, SEARCH, mended
 from quantbench.digests import digest_of, sha256_of
 from quantbench.errors import (
     BuildError,
@@ -53,6 +54,10 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _WARM_UP_CALLS = 3
 _FEWEST = 10  # samples that calibrate, where a data set does not say that it has fewer
+_SEARCHES: dict[str, tuple[Callable[..., Any], Gate, int]] = {  # quantizer: what finds its recipes
+    "mended": (mended, MENDED, MOST),
+    "gptq_mixed": (bits.mixed, bits.MIXED, bits.MOST),
+}
 _PROBES = 3  # samples that an artifact is checked with, where none calibrate it
 
 
@@ -140,35 +145,41 @@ class Workshop:
     def _with_recipe(self, case: Case) -> tuple[Scheme, dict[str, str]]:
         """A mended scheme with its recipe's file, and the ingredient that it is; else as it is."""
         scheme = case.scheme
-        if scheme.quantizer != "mended":
+        if scheme.quantizer not in _SEARCHES:
             return scheme, {}
         if not scheme.recipe:
             scheme = replace(scheme, recipe=str(self.recipe(case).path / RECIPE))
         return scheme, {"recipe": sha256_of(Path(scheme.recipe))}
 
-    def recipe(self, case: Case, gate: Gate = MENDED) -> Artifact:
+    def recipe(self, case: Case, gate: Gate | None = None) -> Artifact:
         """A recipe that passes the gate on the calibration split, searched; `recipe.json`.
 
-        The first 64 samples give the ranges, all others judge.
+        The first samples calibrate (64 give a detector's ranges), all others judge.
+
+        Args:
+            case: of a scheme that has a recipe.
+            gate: the search's own (`diagnosis/mending.py`, `diagnosis/bits.py`) where none is said.
 
         Raises:
             UsageError: there are too few samples to judge by.
         """
+        search, usual, most = _SEARCHES[case.scheme.quantizer]
+        gate = gate or usual
         float_model = self.float_model(case.model)
-        samples = self._read(case.dataset, "calibration", None)[:MOST]
+        samples = self._read(case.dataset, "calibration", None)[:most]
         self._check_disjoint(case, samples)
-        quantizer = load("quantizers", "mended")()
+        quantizer = load("quantizers", case.scheme.quantizer)()
         ingredients = {
             "float_model": float_model.key if case.model.importer else float_model.sha256,
             "samples": [sample.fingerprint for sample in samples],
             "protocol": self._protocol(case),
             "gate": asdict(gate),
-            "version": quantizer.version,
+            "version": [quantizer.version, SEARCH],
             "tools": _versions(quantizer.tools),
         }
 
         def build(folder: Path) -> Mapping[str, Any]:
-            found = mended(
+            found = search(
                 float_model.path, self.task(case), samples, gate, self._progress, f"mending {case}"
             )
             (folder / RECIPE).write_text(found.as_json())

@@ -68,6 +68,7 @@ _CENTERNET_MOBILENETV3 = _detector(
         strides=(4,),
         outputs=(("heatmap", "keypoints"), ("sides", "wh")),
     ),
+    schemes=(*LITERT_SCHEMES, *AEQ_SCHEMES, "int8_mended"),
     note="hard-swish is written in the order that LiteRT fuses",
     license="MIT",  # the package's; the weights' own repository states none
     paper="arXiv 1904.07850",
@@ -254,7 +255,7 @@ DETECTORS: tuple[Model, ...] = (
         _NANODET,
         name="nanodet_416_as_shipped",
         importer="tfjs",
-        schemes=LITERT_SCHEMES,
+        schemes=(*LITERT_SCHEMES, "int8_mended"),
         note="the graph as its package ships it",
     ),
     _SSD_UINT8,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.diagnosis.alone import Outputs, convicted, each_alone, tail
 from quantbench.diagnosis.findings import Diagnosis, Finding, ranked
+from quantbench.diagnosis.language import language_looks
 from quantbench.diagnosis.noise import side_by_side
 from quantbench.diagnosis.scan import scan
 from quantbench.graph import Graph
@@ -16,7 +17,7 @@ from quantbench.quantize.ranges import RULES, observe
 from quantbench.quantize.recipes import prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -91,7 +92,11 @@ def litert_looks(
     return diagnose(model_file(float_model), model_file(built), samples, step, alone=alone)
 
 
-LOOKS = {"litert": litert_looks}
+# Runner: what looks at its models.
+LOOKS: Mapping[str, Callable[..., Diagnosis]] = {
+    "litert": litert_looks,
+    "causal_lm": language_looks,
+}
 
 
 def judged(noise: Sequence[TensorNoise], at_the_end: set[str]) -> Iterator[Finding]:

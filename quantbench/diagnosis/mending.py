@@ -10,7 +10,7 @@ from quantbench.diagnosis.judge import TaskJudge
 from quantbench.diagnosis.search import OBSERVED, search
 from quantbench.errors import UsageError
 from quantbench.progress import Steps
-from quantbench.quantize.mended import float_file
+from quantbench.quantize.litert import float_file
 from quantbench.study import Gate
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MENDED = Gate("AP", 0.015)  # what a recipe is searched for when nobody says otherwise
 MOST = 256  # samples of the calibration split: 64 to take ranges from, the others to judge by
+SEARCH = 2  # version of the procedure
 _LEAST = 2 * OBSERVED
 
 

@@ -8,29 +8,35 @@ split's.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from quantbench.diagnosis.alone import Outputs, convicted, each_alone, tail
-from quantbench.graph import Graph
+from quantbench.digests import sha256_of
+from quantbench.graph import WEIGHTED, Graph
 from quantbench.quantize.ranges import RULES, observe, visible
 from quantbench.quantize.recipes import Recipe, prepared, quantized
 from quantbench.quantize.repairs import fuse_hard_swishes, infinite_pads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from quantbench.graph import Op
     from quantbench.quantize.ranges import Range, Seen
 
 OBSERVED = 64  # samples that ranges are taken from
 _LOOKED_AT = 6  # samples that noise is measured on
-_RANKED = 48  # samples that rules and candidates are ranked on
+_RANKED = 48  # samples that rules are ranked on
 _FINALISTS = 3
-_REFINED = 40  # ops whose range is chosen by what it costs the outputs
-_LONGER = (4, 8, 12)  # ops in float that are tried where the convicted ones are not enough
+_REFINED = 80  # ops whose range is chosen by what it costs the outputs
+_NOISIEST = (3, 6, 9)  # ops that are tried in float, beside the output tail
+_LARGEST = 0.33  # of the float model's bytes: what a mended one may weigh
 
 
 class Judge(Protocol):
@@ -121,9 +127,6 @@ class _Search:
 
     def _observed(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Seen]:
         """On the fused graph: its tensors are those that are quantized."""
-        import tempfile
-        from pathlib import Path
-
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "fused.tflite"
             path.write_bytes(graph.content())
@@ -131,29 +134,25 @@ class _Search:
 
     def run(self) -> Recipe:
         """All steps."""
-        ranges = self._best_rule()
-        plain = self._tried[-1]
-        best = self._judged(plain)
-        if self._passes(best):
-            return self._recipe(best, by="the scan alone" if self._repairs() else "ranges")
-        repaired_graph, _ = prepared(self._content, ranges)
-        outputs = Outputs(repaired_graph.content(), self._few)
-        alone = each_alone(
-            repaired_graph, ranges, outputs, self._step("one op alone", len(repaired_graph.ops))
-        )
-        ranges = self._refined(repaired_graph, ranges, alone, outputs)
-        finalists = self._candidates(repaired_graph, ranges, alone)
-        judged = [self._judged(each) for each in finalists]
+        plain, ranges = self._best_rule({})
+        plain = self._judged(plain)
+        if self._passes(plain):
+            return self._recipe(plain, "the scan alone" if self._pads else "its ranges alone")
+        graph, _ = prepared(self._content, ranges)
+        outputs = Outputs(graph.content(), self._few)
+        alone = each_alone(graph, ranges, outputs, self._step("one op alone", len(graph.ops)))
+        # The noise of those that are convicted hides what a rule does to the others.
+        hidden = dict.fromkeys(convicted(alone), "") | {op.name: "" for op in tail(graph)}
+        _, ranges = self._best_rule(closed(graph, hidden))
+        ranges = self._refined(graph, ranges, alone, outputs)
+        judged = [self._judged(each) for each in self._candidates(graph, ranges, alone)]
         passing = [each for each in judged if self._passes(each)]
         chosen = (
             min(passing, key=lambda each: (len(each.kept), -(each.low or 0)))
             if passing
-            else max(judged, key=lambda each: each.low if each.low is not None else -1)
+            else max([plain, *judged], key=lambda each: -np.inf if each.low is None else each.low)
         )
-        return self._recipe(chosen, by="one op alone")
-
-    def _repairs(self) -> list[Any]:
-        return self._pads
+        return self._recipe(chosen, "one op alone")
 
     def _tail_kept(self, ranges: dict[str, Range]) -> dict[str, Range]:
         """The output tail keeps minimum and maximum: its extremes are what is detected."""
@@ -168,24 +167,23 @@ class _Search:
         chosen = {name: RULES[rule](seen) for name, seen in self._seen.items()}
         return self._tail_kept(visible(self._graph, chosen))
 
-    def _best_rule(self) -> dict[str, Range]:
-        told = self._step("all int8, rule by rule", len(RULES))
+    def _best_rule(self, kept: Mapping[str, str]) -> tuple[Candidate, dict[str, Range]]:
+        """These ops in float and all others in int8, under each rule; the best by agreement."""
+        told = self._step("rule by rule", len(RULES))
         found = []
         for rule in RULES:
             ranges = self._ranges(rule)
-            found.append((self._try(ranges, {}, f"all int8, {rule}"), rule, ranges))
+            found.append((self._try(ranges, kept), rule, ranges))
             told(1)
-        best = max(found, key=lambda each: each[0].agreement)
-        self._tried.remove(best[0])
-        self._tried.append(best[0])
-        self._rule = best[1]
-        return best[2]
+        candidate, self._rule, ranges = max(found, key=lambda each: each[0].agreement)
+        return candidate, ranges
 
-    def _try(self, ranges: Mapping[str, Range], kept: Mapping[str, str], what: str) -> Candidate:
-        del what
+    def _try(
+        self, ranges: Mapping[str, Range], kept: Mapping[str, str], samples: int | None = _RANKED
+    ) -> Candidate:
         graph, _ = prepared(self._content, ranges)
         content = quantized(graph, ranges, kept)
-        agreement = self._judge.agreement(content, _RANKED)
+        agreement = self._judge.agreement(content, samples)
         candidate = Candidate(kept, ranges, content, agreement)
         self._tried.append(candidate)
         return candidate
@@ -197,43 +195,67 @@ class _Search:
         alone: dict[str, dict[str, float]],
         outputs: Outputs,
     ) -> dict[str, Range]:
-        """For the noisiest ops the rule that costs the outputs least, op by op."""
-        worst = sorted(alone, key=lambda name: min(alone[name].values()))[:_REFINED]
-        told = self._step("ranges of the noisiest ops", len(worst))
-        others = [rule for rule in RULES if rule != self._rule]
-        by_rule = {rule: self._ranges(rule) for rule in others}
+        """For the noisiest ops the rule that costs the outputs least, op by op.
+
+        `alone` holds what is left of their noise afterwards.
+        """
+        worst = _by_noise(alone)[:_REFINED]
+        told = self._step("ranges of the noisiest ops", 2 * len(worst))
+        others = [self._ranges(rule) for rule in RULES if rule != self._rule]
         kept = {graph.name(tensor) for op in tail(graph) for tensor in op.outputs}
         every = [op.name for op in graph.ops]
+
+        def measured(name: str, tried: Mapping[str, Range]) -> dict[str, float]:
+            content = quantized(graph, tried, [other for other in every if other != name])
+            return outputs.snr_db(content)
+
         refined = dict(ranges)
         for name in worst:
             if name not in kept and name in ranges:
-                best = min(alone[name].values())
-                for rule in others:
-                    tried = {**refined, name: by_rule[rule][name]}
-                    content = quantized(graph, tried, [n for n in every if n != name])
-                    snr = outputs.snr_db(content)
-                    if min(snr.values()) > best:
-                        best, refined, alone[name] = min(snr.values()), tried, snr
+                least = measured(name, refined)
+                for by_rule in others:
+                    tried = {**refined, name: by_rule[name]}
+                    noise = measured(name, tried)
+                    if min(noise.values()) > min(least.values()):
+                        least, refined = noise, tried
+            told(1)
+        for name in worst:  # what an op reads has been chosen since
+            alone[name] = measured(name, refined)
             told(1)
         return refined
 
     def _candidates(
         self, graph: Graph, ranges: Mapping[str, Range], alone: Mapping[str, Mapping[str, float]]
     ) -> list[Candidate]:
+        """Tail, convicted ops, both, and more and more of the noisiest ops with the tail."""
         at_the_end = {op.name: "output tail" for op in tail(graph)}
-        guilty = convicted(alone)
-        worst = sorted(alone, key=lambda name: min(alone[name].values()))
+        noisiest = self._affordable(graph, _by_noise(alone), set(at_the_end))
+        guilty = [name for name in convicted(alone) if name in noisiest]
         sets: list[dict[str, str]] = [{}, at_the_end]
-        for names in (guilty, *(worst[:n] for n in _LONGER)):
+        for names in (guilty, *(noisiest[:n] for n in _NOISIEST)):
             why = {name: f"alone {min(alone[name].values()):.0f} dB" for name in names}
-            sets += [closed(graph, why), closed(graph, why | at_the_end)]
+            sets += [closed(graph, why)] if names is guilty else []
+            sets += [closed(graph, why | at_the_end)]
         unique = {frozenset(kept): kept for kept in sets}
         told = self._step("candidates", len(unique))
         found = []
         for kept in unique.values():
-            found.append(self._try(ranges, kept, "candidate"))
+            found.append(self._try(ranges, kept, samples=None))
             told(1)
         return sorted(found, key=lambda each: -each.agreement)[:_FINALISTS]
+
+    def _affordable(self, graph: Graph, names: Sequence[str], taken: set[str]) -> list[str]:
+        """Those whose float weights leave the model small enough, one after the other."""
+        left = _LARGEST * len(self._content) - min(len(each.content) for each in self._tried)
+        ops = {op.name: op for op in graph.ops}
+        left -= sum(_extra_bytes(graph, ops[name]) for name in taken)
+        found = []
+        for name in names:
+            cost = _extra_bytes(graph, ops[name])
+            if name not in taken and cost <= left:
+                found.append(name)
+                left -= cost
+        return found
 
     def _judged(self, candidate: Candidate) -> Candidate:
         difference, low = self._judge.loss(candidate.content)
@@ -245,8 +267,6 @@ class _Search:
         return candidate.low is not None and candidate.low > -self._margin
 
     def _recipe(self, chosen: Candidate, by: str) -> Recipe:
-        from quantbench.digests import sha256_of
-
         _, repairs = prepared(self._content, chosen.ranges)
         return Recipe(
             ranges=chosen.ranges,
@@ -281,3 +301,15 @@ def closed(graph: Graph, kept: Mapping[str, str]) -> dict[str, str]:
         ):
             found[op.name] = "between ops in float"
     return found
+
+
+def _by_noise(alone: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Noisiest first, each op by the output that it hurts most."""
+    return sorted(alone, key=lambda name: (min(alone[name].values()), name))
+
+
+def _extra_bytes(graph: Graph, op: Op) -> int:
+    """What an op weighs more in float than in int8."""
+    if op.kind not in WEIGHTED:
+        return 0
+    return 3 * int(np.prod(graph.shape(op.inputs[1])))

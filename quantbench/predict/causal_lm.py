@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from quantbench.errors import PredictionError
 from quantbench.hqq import load_hqq
 from quantbench.predict.dense import check_same, dense_model
-from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory, require_cuda
+from quantbench.predict.devices import (
+    MORE_MEMORY,
+    float_type,
+    is_out_of_memory,
+    require_cuda,
+)
 from quantbench.predict.llama import LlamaScorer
 from quantbench.predict.scoring import hidden_states, plain, score, score_all
 from quantbench.predict.weights import held_bits, kernels, loaded_bytes, stored_bytes, stored_names
@@ -39,7 +44,7 @@ class CausalLMRunner:
     @staticmethod
     def variant(machine: Machine) -> str:
         """The device, the float type that it multiplies fast, and the version of the scoring."""
-        return f"{machine.device} {_float_type(machine.device)} 5"
+        return f"{machine.device} {float_type(machine.device)} 5"
 
     def __init__(self, folder: Path, machine: Machine) -> None:
         """Load the model.
@@ -181,7 +186,7 @@ class CausalLMRunner:
 
         if self._method == "hqq":
             return load_hqq(self._folder, self._machine.device)
-        dtype = self._chosen.get("dtype", _float_type(self._machine.device))
+        dtype = self._chosen.get("dtype", float_type(self._machine.device))
         model, found = AutoModelForCausalLM.from_pretrained(
             self._folder,
             dtype="auto" if self._method else dtype,
@@ -267,14 +272,3 @@ def _everywhere(tokens: Any) -> tuple[Any, Any]:
 
 def _tolerance(model: Any) -> float:
     return _TOLERANCE[str(model.dtype).removeprefix("torch.")]
-
-
-def _float_type(device: str) -> str:
-    import torch
-
-    if device == "cuda":
-        fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        return "bfloat16" if fast else "float16"
-    # Private, but the only place where torch says it: without these, bfloat16 is emulated.
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
-    return "bfloat16" if fast else "float32"

@@ -30,3 +30,15 @@ def require_cuda() -> None:
     raise MissingDeviceError(
         "no CUDA device", got=seen, remedy="run this test on a machine with an NVIDIA GPU"
     )
+
+
+def float_type(device: str) -> str:
+    """The one that this device multiplies fast."""
+    import torch
+
+    if device == "cuda":
+        fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        return "bfloat16" if fast else "float16"
+    # Private, but the only place where torch says it: without these, bfloat16 is emulated.
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+    return "bfloat16" if fast else "float32"

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import BuildError
-from quantbench.litert import finished_model
 from quantbench.quantize.checks import check_build
-from quantbench.quantize.litert import convert
-from quantbench.study import Scheme
+from quantbench.quantize.litert import float_file
+from quantbench.quantize.recipes import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from quantbench.study import Scheme
 
 _SIGNATURE = "serving_default"
 # activations: ops that break when they are quantized. Dynamic int8 BATCH_MATMUL answers infinity
@@ -55,17 +56,17 @@ class AEQQuantizer:
 
         path = folder / "model.tflite"
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            source = finished_model(float_model)
-            if source is None:
-                source = Path(temporary) / "float.tflite"
-                convert(float_model, Scheme.parse("float32"), samples, source)
+            source = float_file(float_model, samples, Path(temporary))
             tool = Quantizer(str(source))
             _configure(tool, scheme)
             ranges = None
             if tool.need_calibration:
                 name = _input_name(source)
                 ranges = tool.calibrate({_SIGNATURE: [{name: sample} for sample in samples]})
-            done = tool.quantize(ranges, enable_progress_report=False, enable_progress_bar=False)
+            with quietly():
+                done = tool.quantize(
+                    ranges, enable_progress_report=False, enable_progress_bar=False
+                )
             done.export_model(str(path), overwrite=True)
         return {"converter": "ai-edge-quantizer", **check_build(path, samples, scheme.weights)}
 

@@ -29,18 +29,27 @@ class GPTQQuantizer:
         folder: Path,
     ) -> Mapping[str, Any]:
         """Quantize every linear layer of the decoder; embeddings and head stay as they are."""
-        # Read by gptqmodel when it is imported: one worker a core, not its default of many.
-        os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(os.cpu_count() or 1))
-        import torch
-        from gptqmodel import GPTQModel, QuantizeConfig
+        config = {"bits": scheme.bits, "group_size": scheme.group_size}
+        return quantize_checkpoint(float_model, config, samples, folder)
 
-        passages = [
-            {"input_ids": list(p.tokens), "attention_mask": [1] * len(p.tokens)} for p in samples
-        ]
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        config = QuantizeConfig(bits=scheme.bits, group_size=scheme.group_size)
-        model = GPTQModel.load(str(float_model), config, device=device, trust_remote_code=False)
-        model.quantize(passages, batch_size=4)
-        model.save(str(folder))
-        copy_tokenizer(float_model, folder)
-        return {"calibration_passages": len(passages), "quantized_on": device}
+
+def quantize_checkpoint(
+    float_model: Path, config: Mapping[str, Any], samples: Sequence[Prompt], folder: Path
+) -> dict[str, Any]:
+    """Quantize a checkpoint by gptqmodel's own settings; returns facts."""
+    # Read by gptqmodel when it is imported: one worker a core, not its default of many.
+    os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(os.cpu_count() or 1))
+    import torch
+    from gptqmodel import GPTQModel, QuantizeConfig
+
+    passages = [
+        {"input_ids": list(p.tokens), "attention_mask": [1] * len(p.tokens)} for p in samples
+    ]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = GPTQModel.load(
+        str(float_model), QuantizeConfig(**config), device=device, trust_remote_code=False
+    )
+    model.quantize(passages, batch_size=4)
+    model.save(str(folder))
+    copy_tokenizer(float_model, folder)
+    return {"calibration_passages": len(passages), "quantized_on": device}

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from quantbench.errors import BuildError
 from quantbench.litert import finished_model
 from quantbench.quantize.checks import CHECKED, check_build
+from quantbench.study import Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from quantbench.study import Scheme
 
 
 # activations: the converter's op set, and the type of inputs and outputs
@@ -75,6 +74,16 @@ class LiteRTQuantizer:
             framework_outputs(float_model, samples[:CHECKED]) if scheme.name == "float32" else None
         )
         return {**facts, **check_build(path, samples, scheme.weights, meant)}
+
+
+def float_file(float_model: Path, samples: Sequence[NDArray[Any]], temporary: Path) -> Path:
+    """The float `.tflite` of a model: its own, or what TensorFlow converts it to."""
+    finished = finished_model(float_model)
+    if finished is not None:
+        return finished
+    path = temporary / "float.tflite"
+    convert(float_model, Scheme.parse("float32"), samples, path)
+    return path
 
 
 def convert(

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from quantbench.digests import sha256_of
 from quantbench.errors import BuildError
 from quantbench.graph import Graph
-from quantbench.litert import finished_model
 from quantbench.quantize.checks import check_build
-from quantbench.quantize.litert import convert
+from quantbench.quantize.litert import float_file
 from quantbench.quantize.recipes import RECIPE, Recipe, float_ops_of, prepared, quantized
-from quantbench.study import Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from quantbench.study import Scheme
 
 
 class MendedQuantizer:
@@ -67,13 +67,3 @@ class MendedQuantizer:
             "repairs": [f"{repair.op}: {repair.text}" for repair in repairs],
             **check_build(path, samples, "int8"),
         }
-
-
-def float_file(float_model: Path, samples: Sequence[NDArray[Any]], temporary: Path) -> Path:
-    """The float `.tflite` of a model: its own, or what TensorFlow converts it to."""
-    finished = finished_model(float_model)
-    if finished is not None:
-        return finished
-    path = temporary / "float.tflite"
-    convert(float_model, Scheme.parse("float32"), samples, path)
-    return path

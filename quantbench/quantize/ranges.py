@@ -140,6 +140,7 @@ RULES: Mapping[str, Callable[[Seen], Range]] = {
     "minimum and maximum": whole,
     "mean minimum and maximum": averaged,
     "99.99 %": percentile(0.9999),
+    "99.95 %": percentile(0.9995),
     "99.9 %": percentile(0.999),
     "least squares": least_squares,
 }

@@ -6,8 +6,10 @@ give the same bytes.
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ from quantbench.quantize.repairs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from quantbench.quantize.ranges import Range
@@ -144,13 +146,17 @@ def quantized(graph: Graph, ranges: Mapping[str, Range], float_ops: Iterable[str
             remedy="search again: the recipe is another model's, or an older converter's",
         )
     # The tool searches each rule's expression in the names of an op's outputs, each with a ";".
+    # One rule a kind: it compiles every rule anew for every op.
+    scopes: dict[str, list[str]] = {}
     for name in sorted(kept):
         op = known[name]
-        scope = "".join(f"{graph.name(tensor)};" for tensor in op.outputs)
-        if op.kind in TFLOperationName.__members__:
+        outputs = "".join(f"{graph.name(tensor)};" for tensor in op.outputs)
+        scopes.setdefault(op.kind, []).append(re.escape(outputs))
+    for kind, named in scopes.items():
+        if kind in TFLOperationName.__members__:
             tool.update_quantization_recipe(
-                f"^{re.escape(scope)}$",
-                TFLOperationName[op.kind],
+                f"^(?:{'|'.join(named)})$",
+                TFLOperationName[kind],
                 algorithm_key=AlgorithmName.NO_QUANTIZE,
             )
     measured = {
@@ -158,7 +164,8 @@ def quantized(graph: Graph, ranges: Mapping[str, Range], float_ops: Iterable[str
         for name, (a, b) in wide_enough(ranges).items()
     }
     try:
-        with np.errstate(invalid="ignore"):  # of a bias that overflows: a scan finds it
+        # Of a bias that overflows a scan tells.
+        with np.errstate(invalid="ignore"), quietly():
             done = tool.quantize(
                 measured, enable_progress_report=False, enable_progress_bar=False
             ).quantized_model
@@ -171,6 +178,13 @@ def quantized(graph: Graph, ranges: Mapping[str, Range], float_ops: Iterable[str
     content = bytes(done)
     _check_kept(Graph(content), kept)
     return content
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without ai-edge-quantizer's bar, which it also draws where it is told not to."""
+    with redirect_stderr(io.StringIO()):
+        yield
 
 
 def _check_kept(built: Graph, kept: set[str]) -> None:

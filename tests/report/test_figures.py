@@ -54,6 +54,35 @@ def test_captions_say_what_the_data_say() -> None:
     assert "int8_static fail" in other["digits_centernet"]["differences"].caption
 
 
+def test_noise_along_the_graph_is_drawn_where_a_case_was_looked_into() -> None:
+    told = {
+        "findings": [
+            {
+                "cause": "outlier activation",
+                "ops": ["conv"],
+                "place": 1,
+                "text": "CONV_2D: the values spread over 3.1 of 255 levels",
+                "numbers": {"levels": 3.1},
+                "remedy": "float",
+                "weight": 12.0,
+            }
+        ],
+        "profile": [
+            {"place": i, "op": op, "kind": "CONV_2D", "snr_db": snr}
+            for i, (op, snr) in enumerate([("stem", 38.0), ("conv", 9.0), ("head", 8.5)])
+        ],
+        "convicted": ["conv"],
+        "seconds": {"scan": 0.1},
+    }
+    records = [detection("float32", 0.7), detection("int8_static", 0.4, "fail")]
+    records[1]["diagnosis"] = told
+    found = figures(records)["digits_centernet"]["noise_profile"]
+    assert found.caption == "int8_static: outlier activation (1 op)."
+    curve, marks = found.figure.axes[0].get_lines()
+    assert curve.get_ydata().tolist() == [38.0, 9.0, 8.5]
+    assert marks.get_xydata().tolist() == [[1.0, 9.0]]
+
+
 def test_a_study_without_times_has_no_figure_of_times() -> None:
     records = [record | {"latency": None} for record in both_studies()]
     for found in figures(records).values():

@@ -1,0 +1,147 @@
+"""The search for a recipe, judged by a stand-in on the small graph and by the task on digits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from quantbench import cases, non_inferior
+from quantbench.cli import main
+from quantbench.diagnosis.search import closed, search
+from quantbench.errors import UsageError
+from quantbench.graph import Graph
+from quantbench.litert import LiteRTModel
+from quantbench.pipeline import Bench
+from quantbench.quantize.recipes import RECIPE, Recipe
+from quantbench.settings import Settings
+from tests.diagnosis.conftest import op_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def silent(what: str, parts: int) -> Callable[[int], None]:
+    del what, parts
+    return lambda _: None
+
+
+class ErrorJudge:
+    """Judges by the root mean square error of the sides, in shares of their own."""
+
+    def __init__(self, path: Path, samples: list[NDArray[Any]], folder: Path) -> None:
+        self._samples, self._path = samples[:6], folder / "candidate.tflite"
+        self._meant = self._answers(path.read_bytes())
+        self.seen: list[int] = []
+
+    def _answers(self, content: bytes) -> NDArray[Any]:
+        self._path.write_bytes(content)
+        model = LiteRTModel(self._path, 1)
+        said = [model(sample) for sample in self._samples]
+        return np.stack([each[min(each, key=lambda n: each[n].min())] for each in said])
+
+    def _error(self, content: bytes) -> float:
+        self.seen.append(len(content))
+        off = self._answers(content) - self._meant
+        return float(np.sqrt((off**2).mean() / (self._meant**2).mean()))
+
+    def agreement(self, content: bytes, samples: int | None = None) -> float:
+        del samples
+        return 1 - self._error(content)
+
+    def loss(self, content: bytes) -> tuple[float, float]:
+        error = self._error(content)
+        return -error, -error
+
+
+def test_what_needs_nothing_in_float_gets_nothing(
+    float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    found = search(float_path, samples, ErrorJudge(float_path, samples, tmp_path), 0.2, silent)
+    assert found.notes["passed"] is True
+    assert found.float_ops == {}
+
+
+def test_a_narrower_margin_costs_ops_and_is_kept(
+    float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    judge = ErrorJudge(float_path, samples, tmp_path)
+    plain = search(float_path, samples, judge, 0.2, silent)
+    margin = -0.9 * plain.notes["difference"]
+    found = search(float_path, samples, judge, margin, silent)
+    assert found.notes["passed"] is True
+    assert 0 < len(found.float_ops) < found.notes["ops"]
+    assert found.notes["low"] > -margin
+    assert all(why for why in found.float_ops.values())
+
+
+def test_what_cannot_be_had_says_what_came_closest(
+    float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    judge = ErrorJudge(float_path, samples, tmp_path)
+    found = search(float_path, samples, judge, 1e-9, silent)
+    assert found.notes["passed"] is False
+    judged = [each["low"] for each in found.notes["tried"] if each["low"] is not None]
+    assert found.notes["low"] == max(judged)
+
+
+def test_an_op_between_ops_in_float_stays_in_float_too(float_path: Path) -> None:
+    graph = Graph.read(float_path)
+    padding = op_named(graph, "padding", "PADV2")
+    around = {graph.ops[padding.index + step].name: "chosen" for step in (-1, 1)}
+    assert closed(graph, around) == around | {padding.name: "between ops in float"}
+    assert closed(graph, {}) == {}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(Settings(cache=tmp_path_factory.mktemp("cache"), samples=150, threads=2))
+
+
+STATIC, MENDED = cases("digits_centernet", schemes=["int8_static", "int8_mended"])
+
+
+@pytest.mark.slow
+def test_a_mended_case_is_judged_like_any_other_and_rebuilds_to_the_same_bytes(
+    bench: Bench,
+) -> None:
+    evaluation = bench.evaluate(MENDED)
+    assert non_inferior(evaluation, bench.reference(MENDED), "AP", margin=0.03)
+    path = evaluation.artifact.path / RECIPE
+    recipe = Recipe.parse(path)
+    assert recipe.notes["passed"]
+    assert evaluation.artifact.details["float_ops"] == sorted(recipe.float_ops)
+    scheme = replace(MENDED.scheme, recipe=str(path))
+    again = Bench(replace(bench.settings, cache=bench.settings.cache / "other"))  # type: ignore[operator]
+    assert again.artifact(replace(MENDED, scheme=scheme)).sha256 == evaluation.artifact.sha256
+
+
+@pytest.mark.slow
+def test_a_case_is_looked_into_once(bench: Bench) -> None:
+    found = bench.diagnose(STATIC, alone=False)
+    assert {"scan", "side by side"} == set(found["seconds"])
+    assert len(found["profile"]) > 50
+    assert bench.record(STATIC)["diagnosis"] == found
+    assert Bench(bench.settings).diagnose(STATIC, alone=False) == found
+    with pytest.raises(UsageError, match="nothing to explain"):
+        bench.diagnose(STATIC.reference)
+
+
+@pytest.mark.slow
+def test_the_commands(bench: Bench, tmp_path: Path) -> None:
+    name, cache = str(STATIC), ["--quant-cache", str(bench.settings.cache)]
+    output = tmp_path / "why.json"
+    said = CliRunner().invoke(main, ["diagnose", name, "--quick", "-o", str(output), *cache])
+    assert said.exit_code == 0, said.output
+    assert "looked for scan" in said.output
+    assert json.loads(output.read_text()) == bench.diagnose(STATIC, alone=False)
+    wrong = CliRunner().invoke(main, ["diagnose", "digits_centernet", *cache])
+    assert wrong.exit_code == 2
+    assert "no name of a case" in wrong.output
