@@ -15,7 +15,7 @@ GROUPS = ("importers", "quantizers", "runners", "tasks")
 
 
 def test_an_unknown_name_lists_what_is_registered() -> None:
-    with pytest.raises(UsageError, match="gptq, hqq, litert, reference"):
+    with pytest.raises(UsageError, match="gptq_mixed, hqq, litert, mended, reference"):
         load("quantizers", "onnx")
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from quantbench.diagnosis.language import Cost, each_alone
+from quantbench.diagnosis.language import ALONE, Cost, each_alone
 from quantbench.diagnosis.layers import FloatModel, packed_weights
 from quantbench.diagnosis.passages import PassageJudge
 from quantbench.errors import UsageError
@@ -49,7 +49,6 @@ OPTIONS: Mapping[str, bool | float] = {  # gptqmodel's, that lost least at four 
 CALIBRATING, JUDGED = 100, 1500  # passages: 500 cannot tell two points
 MOST = CALIBRATING + JUDGED
 _GROUP = 64
-_ALONE = 4  # passages
 _HALVINGS = 3  # of the budget above the lowest width, once all of it passes
 
 
@@ -129,7 +128,7 @@ def mixed(
         weights = uniform(float_model, prepared[:CALIBRATING], step)
         narrow = weights[min(weights)]
         told = step("one layer alone", len(narrow))
-        cost = each_alone(model, narrow, prepared[:_ALONE], told)
+        cost = each_alone(model, narrow, prepared[:ALONE], told)
         return allocated(cost, weights, judge, gate, step)
 
 

@@ -28,7 +28,7 @@ _CREST = 5.0  # times the root mean square of its group: a normal weight of 64 g
 _CRESTED = 0.01  # of the groups
 _LOUD = 1e4  # times the median channel's power
 _BELOW_DB = 6.0  # under the median of all layers: a bit less than the others have
-_ALONE = 8  # passages
+ALONE = 4  # passages: of a distribution, a few hundred tokens say enough
 _HARMLESS_DB = 40.0  # that a ten-thousandth of a nat lies below a nat
 _LEAST_NATS, _MOST_NATS = 1e-6, 1e6  # that are told apart
 
@@ -136,7 +136,7 @@ def language_looks(
     if alone:
         started = time.perf_counter()
         told = step("one layer alone", len(layers))
-        cost = each_alone(model, weights, samples[:_ALONE], told)
+        cost = each_alone(model, weights, samples[:ALONE], told)
         guilty = stand_out(cost)
         findings += _sensitive(layers, cost, guilty)
         seconds["one layer alone"] = time.perf_counter() - started

@@ -15,6 +15,7 @@ from quantbench.graph import Graph
 from quantbench.litert import model_file
 from quantbench.quantize.ranges import RULES, observe
 from quantbench.quantize.recipes import prepared
+from quantbench.quantize.repairs import BEYOND_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -174,6 +175,8 @@ def _alone(
     """Ops convicted one by one, in the ranges that minimum and maximum give."""
     observed = samples[:SAMPLES]
     seen = observe(float_path, observed, step("observing ranges", 2 * len(observed)))
+    if any(not abs(end) < BEYOND_REASON for each in seen.values() for end in each.whole):
+        return [], []  # no range holds it: what the scan found comes first
     ranges = {name: RULES["minimum and maximum"](each) for name, each in seen.items()}
     # Hard-swishes stay written out: ops are named as the diagnosed graph names them.
     graph, _ = prepared(float_path.read_bytes(), ranges, fuse=False)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MENDED = Gate("AP", 0.015)  # what a recipe is searched for when nobody says otherwise
 MOST = 256  # samples of the calibration split: 64 to take ranges from, the others to judge by
-SEARCH = 2  # version of the procedure
+SEARCH = 3  # version of the procedure
 _LEAST = 2 * OBSERVED
 
 

@@ -20,7 +20,11 @@ from quantbench.digests import sha256_of
 from quantbench.graph import WEIGHTED, Graph
 from quantbench.quantize.ranges import RULES, observe, visible
 from quantbench.quantize.recipes import Recipe, prepared, quantized
-from quantbench.quantize.repairs import fuse_hard_swishes, infinite_pads
+from quantbench.quantize.repairs import (
+    fuse_hard_swishes,
+    infinite_pads,
+    make_paddings_finite,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +40,7 @@ _RANKED = 48  # samples that rules are ranked on
 _FINALISTS = 3
 _REFINED = 80  # ops whose range is chosen by what it costs the outputs
 _NOISIEST = (3, 6, 9)  # ops that are tried in float, beside the output tail
-_LARGEST = 0.33  # of the float model's bytes: what a mended one may weigh
+_EXTRA, _LITTLE = 0.016, 16_384  # what ops in float may add: a share of the float file, or bytes
 
 
 class Judge(Protocol):
@@ -58,6 +62,7 @@ class Candidate:
         ranges: of all tensors.
         content: the built `.tflite`.
         agreement: on the samples that candidates are ranked on.
+        rule: of its ranges.
         difference: to the float model; None where it was no finalist.
         low: the lower bound of it.
     """
@@ -66,6 +71,7 @@ class Candidate:
     ranges: Mapping[str, Range]
     content: bytes
     agreement: float
+    rule: str
     difference: float | None = None
     low: float | None = None
 
@@ -73,6 +79,7 @@ class Candidate:
         """For the recipe's notes."""
         return {
             "float_ops": len(self.kept),
+            "rule": self.rule,
             "bytes": len(self.content),
             "agreement": round(self.agreement, 4),
             "difference": None if self.difference is None else round(self.difference, 4),
@@ -119,6 +126,8 @@ class _Search:
         seen = samples[:OBSERVED]
         graph = Graph(self._content)
         self._pads = infinite_pads(graph)
+        if self._pads:  # they would be the least value of all that comes after them
+            make_paddings_finite(graph, self._ends(graph, seen))
         fuse_hard_swishes(graph)
         self._graph = graph
         self._seen = self._observed(graph, seen)
@@ -132,59 +141,73 @@ class _Search:
             path.write_bytes(graph.content())
             return observe(path, samples, self._step("observing ranges", 2 * len(samples)))
 
+    def _ends(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Range]:
+        seen = self._observed(graph, samples)
+        return {name: each.whole for name, each in seen.items()}
+
     def run(self) -> Recipe:
         """All steps."""
-        plain, ranges = self._best_rule({})
-        plain = self._judged(plain)
-        if self._passes(plain):
-            return self._recipe(plain, "the scan alone" if self._pads else "its ranges alone")
+        ranked = self._rule_by_rule({})
+        plain = [self._judged(each) for each in ranked[:_FINALISTS]]
+        if passing := [each for each in plain if self._passes(each)]:
+            best = max(passing, key=_low)
+            return self._recipe(best, "the scan alone" if self._pads else "its ranges alone")
+        ranges = dict(ranked[0].ranges)
         graph, _ = prepared(self._content, ranges)
         outputs = Outputs(graph.content(), self._few)
         alone = each_alone(graph, ranges, outputs, self._step("one op alone", len(graph.ops)))
         # The noise of those that are convicted hides what a rule does to the others.
         hidden = dict.fromkeys(convicted(alone), "") | {op.name: "" for op in tail(graph)}
-        _, ranges = self._best_rule(closed(graph, hidden))
+        ranked = self._rule_by_rule(closed(graph, hidden))
+        ranges = dict(ranked[0].ranges)
         ranges = self._refined(graph, ranges, alone, outputs)
         judged = [self._judged(each) for each in self._candidates(graph, ranges, alone)]
         passing = [each for each in judged if self._passes(each)]
         chosen = (
-            min(passing, key=lambda each: (len(each.kept), -(each.low or 0)))
+            min(passing, key=lambda each: (len(each.kept), -_low(each)))
             if passing
-            else max([plain, *judged], key=lambda each: -np.inf if each.low is None else each.low)
+            else max([*plain, *judged], key=_low)
         )
         return self._recipe(chosen, "one op alone")
 
-    def _tail_kept(self, ranges: dict[str, Range]) -> dict[str, Range]:
-        """The output tail keeps minimum and maximum: its extremes are what is detected."""
-        for op in tail(self._graph):
-            for tensor in op.outputs:
-                name = self._graph.name(tensor)
-                if name in self._seen:
-                    ranges[name] = self._seen[name].whole
+    def _kept_whole(self, ranges: dict[str, Range]) -> dict[str, Range]:
+        """The output tail keeps minimum and maximum: its extremes are what is detected.
+
+        So does what is padded: its least value is what it is padded with.
+        """
+        tensors = [tensor for op in tail(self._graph) for tensor in op.outputs]
+        tensors += [op.inputs[0] for op in self._pads]
+        for name in map(self._graph.name, tensors):
+            if name in self._seen:
+                ranges[name] = self._seen[name].whole
         return ranges
 
     def _ranges(self, rule: str) -> dict[str, Range]:
         chosen = {name: RULES[rule](seen) for name, seen in self._seen.items()}
-        return self._tail_kept(visible(self._graph, chosen))
+        return self._kept_whole(visible(self._graph, chosen))
 
-    def _best_rule(self, kept: Mapping[str, str]) -> tuple[Candidate, dict[str, Range]]:
-        """These ops in float and all others in int8, under each rule; the best by agreement."""
+    def _rule_by_rule(self, kept: Mapping[str, str]) -> list[Candidate]:
+        """These ops in float and all others in int8, under each rule, by agreement."""
         told = self._step("rule by rule", len(RULES))
         found = []
         for rule in RULES:
-            ranges = self._ranges(rule)
-            found.append((self._try(ranges, kept), rule, ranges))
+            found.append(self._try(self._ranges(rule), kept, rule=rule))
             told(1)
-        candidate, self._rule, ranges = max(found, key=lambda each: each[0].agreement)
-        return candidate, ranges
+        ranked = sorted(found, key=lambda each: -each.agreement)
+        self._rule = ranked[0].rule
+        return ranked
 
     def _try(
-        self, ranges: Mapping[str, Range], kept: Mapping[str, str], samples: int | None = _RANKED
+        self,
+        ranges: Mapping[str, Range],
+        kept: Mapping[str, str],
+        samples: int | None = _RANKED,
+        rule: str = "op by op",
     ) -> Candidate:
         graph, _ = prepared(self._content, ranges)
         content = quantized(graph, ranges, kept)
         agreement = self._judge.agreement(content, samples)
-        candidate = Candidate(kept, ranges, content, agreement)
+        candidate = Candidate(kept, ranges, content, agreement, rule)
         self._tried.append(candidate)
         return candidate
 
@@ -246,7 +269,7 @@ class _Search:
 
     def _affordable(self, graph: Graph, names: Sequence[str], taken: set[str]) -> list[str]:
         """Those whose float weights leave the model small enough, one after the other."""
-        left = _LARGEST * len(self._content) - min(len(each.content) for each in self._tried)
+        left = max(_EXTRA * len(self._content), _LITTLE)
         ops = {op.name: op for op in graph.ops}
         left -= sum(_extra_bytes(graph, ops[name]) for name in taken)
         found = []
@@ -277,7 +300,6 @@ class _Search:
                 "passed": self._passes(chosen),
                 "margin": self._margin,
                 "found_by": by,
-                "rule": self._rule,
                 **chosen.told(),
                 "tried": [each.told() for each in self._tried],
                 "ops": len(self._graph.ops),
@@ -301,6 +323,10 @@ def closed(graph: Graph, kept: Mapping[str, str]) -> dict[str, str]:
         ):
             found[op.name] = "between ops in float"
     return found
+
+
+def _low(candidate: Candidate) -> float:
+    return -np.inf if candidate.low is None else candidate.low
 
 
 def _by_noise(alone: Mapping[str, Mapping[str, float]]) -> list[str]:
