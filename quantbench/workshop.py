@@ -58,7 +58,13 @@ _SEARCHES: dict[str, tuple[Callable[..., Any], Gate, int]] = {  # quantizer: wha
     "mended": (mended, MENDED, MOST),
     "gptq_mixed": (bits.mixed, bits.MIXED, bits.MOST),
 }
+MENDED_BY = {"litert": "int8_mended", "causal_lm": "gptq_mixed_g64"}  # runner: scheme
 _PROBES = 3  # samples that an artifact is checked with, where none calibrate it
+
+
+def usual_gate(case: Case) -> Gate:
+    """What a recipe of the case's scheme is searched for where nobody says otherwise."""
+    return _SEARCHES[case.scheme.quantizer][1]
 
 
 class Workshop:

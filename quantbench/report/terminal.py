@@ -227,20 +227,31 @@ def recipe_block(text: str, times_s: tuple[float, float]) -> Iterator[str]:
         times_s: medians of one inference, of the float model and of the mended one.
     """
     told = json.loads(text)
-    notes, kept = told["notes"], told["float_ops"]
+    notes = told["notes"]
     how = "passes" if notes["passed"] else "does not pass: the closest that was found"
-    yield (
-        f"{len(kept)} of {notes['ops']} ops in float, found by {notes['found_by']}; "
-        f"on the calibration split it {how}"
-    )
-    for op, why in kept.items():
-        yield f"   {_end_of(op)}: {why}"
-    for kind, number in Counter(repair["kind"] for repair in told["repairs"]).items():
-        yield f"   repaired: {kind}, {number} ops"
+    what = _bits_of(told) if "bits" in told else _float_ops_of(told)
+    head, *lines = what
+    yield f"{head}, found by {notes['found_by']}; on the calibration split it {how}"
+    yield from (f"   {line}" for line in lines)
     before, after = times_s
     word = "faster" if after < before else "slower"
     times = f"{1e3 * after:.1f} ms against {1e3 * before:.1f} in float, {word}"
-    yield f"{notes['bytes'] / 1e6:.2f} MB; {times}"
+    yield f"{notes['bytes'] / 1e6:.2f} MB; {times}" if "bytes" in notes else times
+
+
+def _float_ops_of(told: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{len(told['float_ops'])} of {told['notes']['ops']} ops in float"
+    for op, why in told["float_ops"].items():
+        yield f"{_end_of(op)}: {why}"
+    for kind, number in Counter(repair["kind"] for repair in told["repairs"]).items():
+        yield f"repaired: {kind}, {number} op{'s' * (number > 1)}"
+
+
+def _bits_of(told: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{told['notes']['average_bits']:.2f} bits a weight"
+    for bits, number in sorted(Counter(told["bits"].values()).items()):
+        yield f"{number} layers at {bits} bits"
+    yield f"all others at {told['default']}"
 
 
 def _end_of(name: str) -> str:

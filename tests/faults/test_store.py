@@ -310,8 +310,15 @@ def test_leftovers_go_even_where_the_locks_are_gone(tmp_path: Path) -> None:
     assert list((tmp_path / "building").iterdir()) == []
 
 
-@pytest.mark.parametrize("used_s", [0, 1, 2**31, time.time() + YEARS_S])
-@pytest.mark.parametrize("now_s", [0.0, time.time(), time.time() + 2 * YEARS_S])
+# Named: workers must agree on the names of tests, and each has its own clock.
+@pytest.mark.parametrize(
+    "used_s",
+    [0, 1, 2**31, time.time() + YEARS_S],
+    ids=["the epoch", "a second later", "2038", "the future"],
+)
+@pytest.mark.parametrize(
+    "now_s", [0.0, time.time(), time.time() + 2 * YEARS_S], ids=["long ago", "now", "far ahead"]
+)
 def test_no_clock_collects_what_a_process_uses(tmp_path: Path, used_s: float, now_s: float) -> None:
     store = Store(tmp_path)
     held = store.get("artifact", ingredients("held"), builder("held", "1"))

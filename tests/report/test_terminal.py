@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 from rich.console import Console
 
 from quantbench import cases
 from quantbench.record.schema import empty_record
-from quantbench.report.terminal import coloured, summary
+from quantbench.report.terminal import coloured, diagnosis_block, recipe_block, summary
 
 CASES = cases("smollm2_135m_instruct", datasets=["kjv"])
 
@@ -105,3 +106,49 @@ def test_colours_change_no_word() -> None:
     file = io.StringIO()
     coloured(records, {}, Console(file=file, width=100, force_terminal=True))
     assert "\x1b[1;31mfail" in file.getvalue()
+
+
+def test_recipes_of_both_kinds_are_told() -> None:
+    ops = {
+        "float_ops": {"a/b;stem": "alone 9 dB"},
+        "repairs": [{"kind": "hard-swish", "op": "x", "text": "y"}] * 2,
+        "notes": {"passed": True, "ops": 160, "found_by": "one op alone", "bytes": 2_670_000},
+    }
+    assert list(recipe_block(json.dumps(ops), (0.02, 0.01))) == [
+        "1 of 160 ops in float, found by one op alone; on the calibration split it passes",
+        "   stem: alone 9 dB",
+        "   repaired: hard-swish, 2 ops",
+        "2.67 MB; 10.0 ms against 20.0 in float, faster",
+    ]
+    bits = {
+        "bits": {"one": 6, "two": 5, "three": 5},
+        "default": 4,
+        "notes": {"passed": False, "average_bits": 4.595, "found_by": "one layer alone"},
+    }
+    assert list(recipe_block(json.dumps(bits), (0.02, 0.04))) == [
+        ("4.59 bits a weight, found by one layer alone; on the calibration split it does not pass: "
+        "the closest that was found"),
+        "   2 layers at 5 bits",
+        "   1 layers at 6 bits",
+        "   all others at 4",
+        "40.0 ms against 20.0 in float, slower",
+    ]
+
+
+def test_a_diagnosis_is_told_worst_first() -> None:
+    found = {
+        "cause": "clipped range",
+        "ops": [f"block/{i}" for i in range(6)],
+        "place": 7,
+        "text": "CONV_2D: 3.0% of the values lie outside of its range",
+        "remedy": "a wider range",
+    }
+    told = {"findings": [found], "seconds": {"scan": 0.25, "side by side": 12.0}}
+    assert list(diagnosis_block(told)) == [
+        "1. clipped range, 6 ops, first op 7",
+        "   CONV_2D: 3.0% of the values lie outside of its range",
+        "   at   block/0, block/1, block/2, block/3, ...",
+        "   next a wider range",
+        "looked for scan 0.2 s, side by side 12.0 s",
+    ]
+    assert next(diagnosis_block({"findings": [], "seconds": {}})).startswith("nothing stands out")
