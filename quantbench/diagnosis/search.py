@@ -19,7 +19,7 @@ from quantbench.diagnosis.alone import Outputs, convicted, each_alone, tail
 from quantbench.digests import sha256_of
 from quantbench.graph import WEIGHTED, Graph
 from quantbench.quantize.ranges import RULES, observe, visible
-from quantbench.quantize.recipes import Recipe, prepared, quantized
+from quantbench.quantize.recipes import Recipe, float_ops_of, prepared, quantized
 from quantbench.quantize.repairs import (
     fuse_hard_swishes,
     infinite_pads,
@@ -291,6 +291,7 @@ class _Search:
 
     def _recipe(self, chosen: Candidate, by: str) -> Recipe:
         _, repairs = prepared(self._content, chosen.ranges)
+        left = set(float_ops_of(Graph(chosen.content))) - set(chosen.kept)
         return Recipe(
             ranges=chosen.ranges,
             float_ops=chosen.kept,
@@ -303,6 +304,7 @@ class _Search:
                 **chosen.told(),
                 "tried": [each.told() for each in self._tried],
                 "ops": len(self._graph.ops),
+                "no_integer_form": len(left),
             },
         )
 

@@ -243,6 +243,8 @@ def _float_ops_of(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"{len(told['float_ops'])} of {told['notes']['ops']} ops in float"
     for op, why in told["float_ops"].items():
         yield f"{_end_of(op)}: {why}"
+    if lacking := told["notes"].get("no_integer_form"):
+        yield f"{lacking} more ops in float, of which ai-edge-quantizer has no integer form"
     for kind, number in Counter(repair["kind"] for repair in told["repairs"]).items():
         yield f"repaired: {kind}, {number} op{'s' * (number > 1)}"
 

@@ -126,8 +126,10 @@ def test_recipes_of_both_kinds_are_told() -> None:
         "notes": {"passed": False, "average_bits": 4.595, "found_by": "one layer alone"},
     }
     assert list(recipe_block(json.dumps(bits), (0.02, 0.04))) == [
-        ("4.59 bits a weight, found by one layer alone; on the calibration split it does not pass: "
-        "the closest that was found"),
+        (
+            "4.59 bits a weight, found by one layer alone; on the calibration split it does not pass: "
+            "the closest that was found"
+        ),
         "   2 layers at 5 bits",
         "   1 layers at 6 bits",
         "   all others at 4",
