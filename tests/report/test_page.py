@@ -114,6 +114,24 @@ def test_examples_show_both_models_side_by_side(written: Callable[..., Path]) ->
     assert boxes.count("float") == 1  # shown by the float model alone
 
 
+def test_a_case_that_was_looked_into_says_why(written: Callable[..., Path]) -> None:
+    found = {
+        "cause": "outlier <activation>",
+        "ops": ["a", "b", "c", "d"],
+        "place": 0,
+        "text": "the values spread over 3.1 of 255 levels",
+        "numbers": {},
+        "remedy": "leave it in float",
+        "weight": 9.0,
+    }
+    told = {"findings": [found], "profile": [], "convicted": [], "seconds": {}}
+    records = [detection("float32", 0.7), detection("int8_static", 0.4, "fail")]
+    html = page_of(written([*records[:1], records[1] | {"diagnosis": told}]))
+    assert "outlier &lt;activation&gt;" in html
+    assert "a, b, c and 1 more" in html
+    assert "Why, worst first" not in page_of(written(records))
+
+
 @pytest.mark.slow
 def test_a_hundred_thousand_records_are_a_page(written: Callable[..., Path]) -> None:
     record = detection("float32", 0.7)
