@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import sys
+import warnings
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -472,7 +473,11 @@ class _Recorder:
             self._fallen = judged_together(list(self._all().values()))
             if self._fallen and not settings.inconclusive_passes and session.exitstatus == 0:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        yield
+        with warnings.catch_warnings():
+            # pytest-benchmark's word for a run that timed nothing: the file is written below, and
+            # where warnings are errors it would be lost.
+            warnings.filterwarnings("ignore", message="Not saving anything")
+            yield
         self._write_untimed()
         ended_well = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
         if self._journal is not None and (not self._all() or (self._written and ended_well)):

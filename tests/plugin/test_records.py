@@ -111,6 +111,15 @@ def test_without_timings_quantbench_writes_the_file_itself(
     result.stdout.fnmatch_lines(["*no latency was measured*without -n*"])
 
 
+def test_where_warnings_are_errors_an_untimed_run_keeps_its_file(study: Study) -> None:
+    """pytest-benchmark warns that it saves nothing; that must not end the run."""
+    study.write("same")
+    error = "error::pytest_benchmark.logger.PytestBenchmarkWarning"
+    result = study.run("--benchmark-json", "out.json", "-k", "accuracy", "-W", error)
+    assert result.ret == 0, result.stdout.str() + result.stderr.str()
+    assert set(records(study)) == {"float", "same"}
+
+
 def test_a_run_that_skips_everything_says_so_in_the_file(study: Study) -> None:
     study.write("unreachable")
     study.run("--quant-schemes", "unreachable", "--benchmark-json", "out.json")
