@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +14,7 @@ from quantbench.errors import PredictionError
 from quantbench.tflite import check_tflite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -133,6 +135,20 @@ class LiteRTModel:
         likely = (remedy for sign, remedy in _LIKELY.items() if sign.lower() in said.lower())
         remedy = next(likely, "an op that this runtime lacks, or a file that is no flatbuffer")
         return PredictionError(what, where=self.path, expected=expected, got=said, remedy=remedy)
+
+
+@contextmanager
+def opened(content: bytes, threads: int = 2) -> Iterator[LiteRTModel]:
+    """A model that was built in memory, for the time of the block.
+
+    Raises:
+        PredictionError: as `LiteRTModel`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(content)
+        with closing(LiteRTModel(path, threads)) as model:
+            yield model
 
 
 def model_file(folder: Path) -> Path:

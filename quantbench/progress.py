@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
+
+
+Step = Callable[[str, int], Callable[[int], None]]  # told what is next, and of how many parts
 
 
 class Progress(Protocol):
@@ -26,7 +30,7 @@ class Steps:
         """Begin nothing yet."""
         self._progress, self._what, self._shown = progress, what, ExitStack()
 
-    def __enter__(self) -> Callable[[str, int], Callable[[int], None]]:
+    def __enter__(self) -> Step:
         """Called with a step's name and its number of parts, gives the call for each part."""
         return self._next
 

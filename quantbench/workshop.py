@@ -123,9 +123,7 @@ class Workshop:
         scheme, recipe = self._with_recipe(case)
         self._check_disjoint(case, calibration)
         ingredients = {
-            # Of files as they came the content, of imported ones what they were made from: a
-            # second import may differ in its last bits.
-            "float_model": float_model.key if case.model.importer else float_model.sha256,
+            "float_model": _identity(case.model, float_model),
             "scheme": {k: v for k, v in asdict(scheme).items() if k != "recipe"},
             **recipe,
             "version": quantizer.version,
@@ -176,7 +174,7 @@ class Workshop:
         self._check_disjoint(case, samples)
         quantizer = load("quantizers", case.scheme.quantizer)()
         ingredients = {
-            "float_model": float_model.key if case.model.importer else float_model.sha256,
+            "float_model": _identity(case.model, float_model),
             "samples": [sample.fingerprint for sample in samples],
             "protocol": self._protocol(case),
             "gate": asdict(gate),
@@ -510,6 +508,14 @@ def _check_predicted_by(case: Case, artifact: Artifact, shard: Artifact) -> None
             remedy="report it, and take another cache folder (--quant-cache DIR): "
             "evidence must be kept under its artifact's digest",
         )
+
+
+def _identity(model: Model, float_model: Artifact) -> str:
+    """Of files as they came the content, of imported ones what they were made from.
+
+    A second import may differ in its last bits.
+    """
+    return float_model.key if model.importer else float_model.sha256
 
 
 _IMPORTED = ("size", "layout", "value_range", "mean", "std", "outputs")

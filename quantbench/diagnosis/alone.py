@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from quantbench.diagnosis.noise import SILENT_DB, decibels
 from quantbench.errors import BuildError
-from quantbench.litert import LiteRTModel
+from quantbench.litert import opened
 from quantbench.quantize.recipes import quantized
 
 if TYPE_CHECKING:
@@ -42,16 +41,11 @@ class Outputs:
         self._meant = self._answers(content)
 
     def _answers(self, content: bytes) -> Answers:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.tflite"
-            path.write_bytes(content)
-            model = LiteRTModel(path, threads=2)
-            said = [
+        with opened(content) as model:
+            return [
                 {name: values.copy() for name, values in model(sample).items()}
                 for sample in self._samples
             ]
-            model.close()
-        return said
 
     def snr_db(self, content: bytes) -> dict[str, float]:
         """Signal to noise of each output of another model, in dB."""
@@ -82,18 +76,25 @@ def each_alone(
         outputs: of the float graph.
         told: is called with 1 after each op.
     """
-    every = [op.name for op in graph.ops]
     found = {}
     for op in graph.ops:
-        try:
-            content = quantized(graph, ranges, [name for name in every if name != op.name])
-        except BuildError:  # the tool has no integer form of it
-            content = b""
-        if content:
-            found[op.name] = outputs.snr_db(content)
+        with suppress(BuildError):  # the tool has no integer form of it
+            found[op.name] = one_alone(graph, ranges, outputs, op.name)
         if told:
             told(1)
     return found
+
+
+def one_alone(
+    graph: Graph, ranges: Mapping[str, Range], outputs: Outputs, name: str
+) -> dict[str, float]:
+    """The outputs' signal to noise with this op alone in int8.
+
+    Raises:
+        BuildError: it cannot be quantized.
+    """
+    others = [op.name for op in graph.ops if op.name != name]
+    return outputs.snr_db(quantized(graph, ranges, others))
 
 
 def tail(graph: Graph) -> list[Op]:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from quantbench.diagnosis.judge import check_searchable
 from quantbench.diagnosis.language import ALONE, Cost, each_alone
 from quantbench.diagnosis.layers import FloatModel, packed_weights
 from quantbench.diagnosis.passages import PassageJudge
-from quantbench.errors import UsageError
 from quantbench.predict.devices import float_type
 from quantbench.progress import Steps
 from quantbench.quantize.gptq import quantize_checkpoint
@@ -27,13 +27,12 @@ from quantbench.quantize.mixed import BitRecipe
 from quantbench.study import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from quantbench.progress import Progress
+    from quantbench.progress import Progress, Step
     from quantbench.protocols import Task
     from quantbench.tasks.last_word import Prompt
 
-    Step = Callable[[str, int], Callable[[int], None]]
     Weights = Mapping[str, Any]
 
 MIXED = Gate("accuracy", 0.02)  # what a recipe is searched for when nobody says otherwise
@@ -109,14 +108,7 @@ def mixed(
     Raises:
         UsageError: too few passages, or a gate that the search cannot judge by.
     """
-    if gate.relative:
-        raise UsageError("a recipe is searched by a margin in the metric's own unit", got=gate)
-    if len(samples) < 2 * CALIBRATING:
-        raise UsageError(
-            "too few calibration passages to search a recipe by",
-            expected=f"at least {2 * CALIBRATING}: {CALIBRATING} calibrate, the others judge",
-            got=len(samples),
-        )
+    check_searchable(gate, len(samples), CALIBRATING, "passages")
     prepared = [task.prepare(sample) for sample in samples]
     with Steps(progress, what) as step:
         step("judging the float model", 1)

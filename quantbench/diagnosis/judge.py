@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import PredictionError, UsageError
-from quantbench.litert import LiteRTModel
+from quantbench.litert import opened
 from quantbench.stats.bootstrap import PairedBootstrap, resampling_weights
 
 if TYPE_CHECKING:
@@ -16,6 +14,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.protocols import Row, Task
+    from quantbench.study import Gate
+
+
+def check_searchable(gate: Gate, samples: int, calibrating: int, of: str = "samples") -> None:
+    """Refuse what no recipe can be searched by.
+
+    Args:
+        gate: that the recipe is to pass.
+        samples: of the calibration split.
+        calibrating: those that calibrate; the others judge.
+        of: what they are, for people.
+
+    Raises:
+        UsageError: fewer judge than calibrate, or the margin is a share.
+    """
+    if samples < 2 * calibrating:
+        raise UsageError(
+            f"too few calibration {of} to search a recipe by",
+            expected=f"at least {2 * calibrating}: {calibrating} calibrate, the others judge",
+            got=samples,
+        )
+    if gate.relative:
+        raise UsageError("a recipe is searched by a margin in the metric's own unit", got=gate)
 
 
 class TaskJudge:
@@ -46,7 +67,6 @@ class TaskJudge:
         self._meant = self._rows(float_content, len(samples))
         self._weights = resampling_weights(len(samples))
         numbers = task.summarise(self._meant, self._weights)
-        self._agrees = metric not in numbers
         agreed = task.agree(self._meant, self._meant, self._weights[:1])
         if metric not in numbers and metric not in agreed:
             raise UsageError(f"no metric {metric!r}", expected=", ".join([*numbers, *agreed]))
@@ -74,10 +94,7 @@ class TaskJudge:
 
     def _rows(self, content: bytes, n: int) -> list[Row]:
         """Rows of the first n samples; none says anything where the model cannot answer."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.tflite"
-            path.write_bytes(content)
-            model = LiteRTModel(path, threads=2)
+        with opened(content) as model:
             try:
                 return [
                     self._task.evidence(sample, model(values))
@@ -86,5 +103,3 @@ class TaskJudge:
             except PredictionError:
                 # A candidate that answers NaN is a bad candidate, not the end of the search.
                 return [{**row, "detections": []} for row in self._meant[:n]]
-            finally:
-                model.close()

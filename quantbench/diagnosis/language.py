@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from quantbench.progress import Step
     from quantbench.tasks.last_word import Prompt
 
 _GROUP = 64
@@ -101,7 +102,7 @@ def language_looks(
     float_model: Path,
     built: Path,
     samples: Sequence[Prompt],
-    step: Callable[[str, int], Callable[[int], None]],
+    step: Step,
     *,
     alone: bool,
 ) -> Diagnosis:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.diagnosis.noise import TensorNoise
+    from quantbench.progress import Step
 
 DIAGNOSIS = 1  # version of what is looked at
 SAMPLES = 16
@@ -42,7 +43,7 @@ def diagnose(
     float_path: Path,
     built_path: Path,
     samples: Sequence[NDArray[Any]],
-    step: Callable[[str, int], Callable[[int], None]],
+    step: Step,
     *,
     alone: bool = True,
 ) -> Diagnosis:
@@ -85,7 +86,7 @@ def litert_looks(
     float_model: Path,
     built: Path,
     samples: Sequence[NDArray[Any]],
-    step: Callable[[str, int], Callable[[int], None]],
+    step: Step,
     *,
     alone: bool,
 ) -> Diagnosis:
@@ -170,7 +171,7 @@ def _finding(each: TensorNoise, cause: str, text: str, remedy: str) -> Finding:
 def _alone(
     float_path: Path,
     samples: Sequence[NDArray[Any]],
-    step: Callable[[str, int], Callable[[int], None]],
+    step: Step,
 ) -> tuple[list[str], list[Finding]]:
     """Ops convicted one by one, in the ranges that minimum and maximum give."""
     observed = samples[:SAMPLES]

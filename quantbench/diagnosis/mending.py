@@ -6,9 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantbench.diagnosis.judge import TaskJudge
+from quantbench.diagnosis.judge import TaskJudge, check_searchable
 from quantbench.diagnosis.search import OBSERVED, search
-from quantbench.errors import UsageError
 from quantbench.progress import Steps
 from quantbench.quantize.litert import float_file
 from quantbench.study import Gate
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 MENDED = Gate("AP", 0.015)  # what a recipe is searched for when nobody says otherwise
 MOST = 256  # samples of the calibration split: 64 to take ranges from, the others to judge by
 SEARCH = 3  # version of the procedure
-_LEAST = 2 * OBSERVED
 
 
 def mended(
@@ -39,14 +37,7 @@ def mended(
     Raises:
         UsageError: too few samples, or a gate that the search cannot judge by.
     """
-    if len(samples) < _LEAST:
-        raise UsageError(
-            "too few calibration samples to search a recipe by",
-            expected=f"at least {_LEAST}: {OBSERVED} give the ranges, the others judge",
-            got=len(samples),
-        )
-    if gate.relative:
-        raise UsageError("a recipe is searched by a margin in the metric's own unit", got=gate)
+    check_searchable(gate, len(samples), OBSERVED)
     prepared = [task.prepare(sample) for sample in samples]
     with tempfile.TemporaryDirectory() as temporary, Steps(progress, what) as step:
         path = float_file(float_model, prepared[:1], Path(temporary))

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantbench.diagnosis.findings import Finding
-from quantbench.graph import WEIGHTED
-from quantbench.quantize.repairs import BEYOND_REASON, hard_swishes
+from quantbench.quantize.repairs import (
+    BEYOND_REASON,
+    biased,
+    hard_swishes,
+    largest_weights,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,17 +74,10 @@ def _hard_swishes(graph: Graph) -> Iterator[Finding]:
 
 
 def _dead_channels(graph: Graph, weight_db: float) -> Iterator[Finding]:
-    for op in graph.ops:
-        if op.kind not in WEIGHTED or len(op.inputs) < 3:  # noqa: PLR2004 - no bias
-            continue
-        weight, bias = op.inputs[1:3]
-        if not (graph.is_constant(weight) and graph.is_constant(bias)):
-            continue
+    for op, weight, bias in biased(graph):
         if graph.dtype(weight) != "float32":
             continue
-        values = np.abs(graph.constant(weight))
-        axis = WEIGHTED[op.kind]
-        largest = values.max(axis=tuple(i for i in range(values.ndim) if i != axis))
+        largest = largest_weights(graph, op, weight)
         beside = np.abs(graph.constant(bias))
         (dead,) = np.nonzero((largest < _DEAD * beside) & (beside > 0))
         if dead.size:
@@ -134,11 +131,8 @@ def _of_scale(
 def _biases(built: Graph, places: dict[str, int]) -> Iterator[Finding]:
     """Quantized biases at the limit of an int32."""
     limits = np.iinfo(np.int32)
-    for op in built.ops:
-        if op.kind not in WEIGHTED or len(op.inputs) < 3:  # noqa: PLR2004 - no bias
-            continue
-        bias = op.inputs[2]
-        if not built.is_constant(bias) or built.dtype(bias) != "int32":
+    for op, _, bias in biased(built):
+        if built.dtype(bias) != "int32":
             continue
         values = built.constant(bias)
         stuck = int(((values == limits.min) | (values == limits.max)).sum())

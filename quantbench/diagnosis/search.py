@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from quantbench.diagnosis.alone import Outputs, convicted, each_alone, tail
+from quantbench.diagnosis.alone import Outputs, convicted, each_alone, one_alone, tail
 from quantbench.digests import sha256_of
 from quantbench.graph import WEIGHTED, Graph
 from quantbench.quantize.ranges import RULES, observe, visible
@@ -27,11 +27,12 @@ from quantbench.quantize.repairs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from quantbench.graph import Op
+    from quantbench.progress import Step
     from quantbench.quantize.ranges import Range, Seen
 
 OBSERVED = 64  # samples that ranges are taken from
@@ -92,7 +93,7 @@ def search(
     samples: Sequence[NDArray[Any]],
     judge: Judge,
     margin: float,
-    step: Callable[[str, int], Callable[[int], None]],
+    step: Step,
 ) -> Recipe:
     """Find a recipe whose loss is certainly less than the margin, with the fewest ops in float.
 
@@ -118,7 +119,7 @@ class _Search:
         samples: Sequence[NDArray[Any]],
         judge: Judge,
         margin: float,
-        step: Callable[[str, int], Callable[[int], None]],
+        step: Step,
     ) -> None:
         self._content = path.read_bytes()
         self._path, self._judge, self._margin, self._step = path, judge, margin, step
@@ -132,7 +133,6 @@ class _Search:
         self._graph = graph
         self._seen = self._observed(graph, seen)
         self._tried: list[Candidate] = []
-        self._rule = ""
 
     def _observed(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Seen]:
         """On the fused graph: its tensors are those that are quantized."""
@@ -150,17 +150,16 @@ class _Search:
         ranked = self._rule_by_rule({})
         plain = [self._judged(each) for each in ranked[:_FINALISTS]]
         if passing := [each for each in plain if self._passes(each)]:
-            best = max(passing, key=_low)
-            return self._recipe(best, "the scan alone" if self._pads else "its ranges alone")
-        ranges = dict(ranked[0].ranges)
+            chosen = max(passing, key=_low)
+            return self._recipe(chosen, "the scan alone" if self._pads else "its ranges alone")
+        ranges = ranked[0].ranges
         graph, _ = prepared(self._content, ranges)
         outputs = Outputs(graph.content(), self._few)
         alone = each_alone(graph, ranges, outputs, self._step("one op alone", len(graph.ops)))
         # The noise of those that are convicted hides what a rule does to the others.
         hidden = dict.fromkeys(convicted(alone), "") | {op.name: "" for op in tail(graph)}
-        ranked = self._rule_by_rule(closed(graph, hidden))
-        ranges = dict(ranked[0].ranges)
-        ranges = self._refined(graph, ranges, alone, outputs)
+        best = self._rule_by_rule(closed(graph, hidden))[0]
+        ranges = self._refined(graph, best, alone, outputs)
         judged = [self._judged(each) for each in self._candidates(graph, ranges, alone)]
         passing = [each for each in judged if self._passes(each)]
         chosen = (
@@ -193,9 +192,7 @@ class _Search:
         for rule in RULES:
             found.append(self._try(self._ranges(rule), kept, rule=rule))
             told(1)
-        ranked = sorted(found, key=lambda each: -each.agreement)
-        self._rule = ranked[0].rule
-        return ranked
+        return sorted(found, key=lambda each: -each.agreement)
 
     def _try(
         self,
@@ -214,36 +211,30 @@ class _Search:
     def _refined(
         self,
         graph: Graph,
-        ranges: dict[str, Range],
+        best: Candidate,
         alone: dict[str, dict[str, float]],
         outputs: Outputs,
     ) -> dict[str, Range]:
-        """For the noisiest ops the rule that costs the outputs least, op by op.
+        """For the noisiest ops the rule that costs the outputs least, else the best one.
 
         `alone` holds what is left of their noise afterwards.
         """
         worst = _by_noise(alone)[:_REFINED]
         told = self._step("ranges of the noisiest ops", 2 * len(worst))
-        others = [self._ranges(rule) for rule in RULES if rule != self._rule]
+        others = [self._ranges(rule) for rule in RULES if rule != best.rule]
         kept = {graph.name(tensor) for op in tail(graph) for tensor in op.outputs}
-        every = [op.name for op in graph.ops]
-
-        def measured(name: str, tried: Mapping[str, Range]) -> dict[str, float]:
-            content = quantized(graph, tried, [other for other in every if other != name])
-            return outputs.snr_db(content)
-
-        refined = dict(ranges)
+        refined = dict(best.ranges)
         for name in worst:
-            if name not in kept and name in ranges:
-                least = measured(name, refined)
+            if name not in kept and name in refined:
+                least = one_alone(graph, refined, outputs, name)
                 for by_rule in others:
                     tried = {**refined, name: by_rule[name]}
-                    noise = measured(name, tried)
+                    noise = one_alone(graph, tried, outputs, name)
                     if min(noise.values()) > min(least.values()):
                         least, refined = noise, tried
             told(1)
         for name in worst:  # what an op reads has been chosen since
-            alone[name] = measured(name, refined)
+            alone[name] = one_alone(graph, refined, outputs, name)
             told(1)
         return refined
 

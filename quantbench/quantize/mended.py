@@ -12,7 +12,14 @@ from quantbench.errors import BuildError
 from quantbench.graph import Graph
 from quantbench.quantize.checks import check_build
 from quantbench.quantize.litert import float_file
-from quantbench.quantize.recipes import RECIPE, Recipe, float_ops_of, prepared, quantized
+from quantbench.quantize.recipes import (
+    RECIPE,
+    Recipe,
+    float_ops_of,
+    prepared,
+    quantized,
+    recipe_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,9 +51,7 @@ class MendedQuantizer:
             BuildError: there is no recipe, it is another model's, or the result does not check.
             PredictionError: the interpreter cannot run the result.
         """
-        if not scheme.recipe:
-            raise BuildError(f"{scheme.name} needs a recipe", remedy="quantbench mend CASE")
-        recipe = Recipe.parse(Path(scheme.recipe))
+        recipe = Recipe.parse(recipe_file(scheme))
         path = folder / "model.tflite"
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             source = float_file(float_model, samples, Path(temporary))

@@ -10,21 +10,19 @@ import json
 import re
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import BuildError
-from quantbench.jsons import MALFORMED, loads
 from quantbench.quantize.gptq import quantize_checkpoint
-from quantbench.quantize.recipes import RECIPE
+from quantbench.quantize.recipes import RECIPE, SCHEMA, read_recipe, recipe_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from quantbench.study import Scheme
     from quantbench.tasks.last_word import Prompt
 
-SCHEMA = 1
 WIDTHS = (2, 3, 4, 5, 6, 8)
 _OPTIONS: Mapping[str, type] = {
     **dict.fromkeys(("sym", "desc_act", "static_groups", "act_group_aware"), bool),
@@ -63,8 +61,7 @@ class BitRecipe:
         Raises:
             BuildError: it is none, or of a newer version.
         """
-        try:
-            told = loads(path.read_text(encoding="utf-8"))
+        with read_recipe(path, "recipe of bits", "default, bits, options, notes") as told:
             if told["schema"] != SCHEMA:
                 raise ValueError(f"schema {told['schema']!r}")
             if unknown := set(told) - _KEYS:
@@ -75,13 +72,6 @@ class BitRecipe:
                 options={name: _option(name, value) for name, value in told["options"].items()},
                 notes=dict(told["notes"]),
             )
-        except (OSError, *MALFORMED) as error:
-            raise BuildError(
-                "no recipe of bits",
-                where=path,
-                expected=f"{RECIPE} of schema {SCHEMA}: default, bits, options, notes",
-                got=f"{type(error).__name__}: {error}",
-            ) from error
 
     def of(self, layer: str) -> int:
         """Bits of a layer."""
@@ -133,9 +123,7 @@ class MixedGPTQQuantizer:
             BuildError: there is no recipe, it names layers that the model does not have, or the
                 checkpoint holds other widths than it says.
         """
-        if not scheme.recipe:
-            raise BuildError(f"{scheme.name} needs a recipe", remedy="quantbench mend CASE")
-        recipe = BitRecipe.parse(Path(scheme.recipe))
+        recipe = BitRecipe.parse(recipe_file(scheme))
         config = {
             "bits": recipe.default,
             "group_size": scheme.group_size,

@@ -11,6 +11,7 @@ import json
 import re
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,9 +28,9 @@ from quantbench.quantize.repairs import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from quantbench.quantize.ranges import Range
+    from quantbench.study import Scheme
 
 RECIPE = "recipe.json"
 SCHEMA = 1
@@ -74,8 +75,7 @@ class Recipe:
         Raises:
             BuildError: it is none, or of a newer version.
         """
-        try:
-            told = loads(path.read_text(encoding="utf-8"))
+        with read_recipe(path, "recipe", "as quantbench mend writes it") as told:
             if told["schema"] > SCHEMA:
                 raise ValueError(f"schema {told['schema']}, newer than {SCHEMA}")
             ranges = {str(name): (float(a), float(b)) for name, (a, b) in told["ranges"].items()}
@@ -88,13 +88,40 @@ class Recipe:
                 notes=dict(told["notes"]),
                 float_sha256=str(told["float_sha256"]),
             )
-        except (OSError, *MALFORMED) as error:
-            raise BuildError(
-                "no recipe",
-                where=path,
-                expected=f"{RECIPE} of schema {SCHEMA}, as quantbench mend writes it",
-                got=f"{type(error).__name__}: {error}",
-            ) from error
+
+
+def recipe_file(scheme: Scheme) -> Path:
+    """The file of a scheme's recipe.
+
+    Raises:
+        BuildError: it names none.
+    """
+    if not scheme.recipe:
+        raise BuildError(f"{scheme.name} needs a recipe", remedy="quantbench mend CASE")
+    return Path(scheme.recipe)
+
+
+@contextmanager
+def read_recipe(path: Path, what: str, means: str) -> Iterator[Any]:
+    """The JSON of a recipe, to be taken apart inside the block.
+
+    Args:
+        path: of its file.
+        what: it is, for an error.
+        means: what it must say, for an error.
+
+    Raises:
+        BuildError: the file cannot be read, or what is taken out of it is malformed.
+    """
+    try:
+        yield loads(path.read_text(encoding="utf-8"))
+    except (OSError, *MALFORMED) as error:
+        raise BuildError(
+            f"no {what}",
+            where=path,
+            expected=f"{RECIPE} of schema {SCHEMA}, {means}",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
 
 
 def prepared(

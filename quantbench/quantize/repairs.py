@@ -14,7 +14,7 @@ import numpy as np
 from quantbench.graph import WEIGHTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -207,19 +207,30 @@ class DeadChannels:
     least: NDArray[np.float64]
 
 
+def biased(graph: Graph) -> Iterator[tuple[Op, int, int]]:
+    """Each op that multiplies with constant weights and adds a constant bias, with the two."""
+    for op in graph.ops:
+        if op.kind in WEIGHTED and len(op.inputs) > 2:  # noqa: PLR2004 - input, weights, bias
+            weight, bias = op.inputs[1:3]
+            if graph.is_constant(weight) and graph.is_constant(bias):
+                yield op, weight, bias
+
+
+def largest_weights(graph: Graph, op: Op, weight: int) -> NDArray[np.float64]:
+    """The largest absolute weight of each output channel."""
+    values = np.abs(graph.constant(weight).astype(np.float64))
+    axis = WEIGHTED[op.kind]
+    return np.asarray(values.max(axis=tuple(i for i in range(values.ndim) if i != axis)))
+
+
 def dead_channels(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> list[DeadChannels]:
     """Channels whose int32 bias would overflow, the inputs having these ranges."""
     found = []
-    for op in graph.ops:
-        if op.kind not in WEIGHTED or len(op.inputs) < 3:  # noqa: PLR2004 - no bias
-            continue
+    for op, weight, bias in biased(graph):
         low, high = ranges.get(graph.name(op.inputs[0]), (0.0, 0.0))
-        weight, bias = op.inputs[1:3]
-        if high <= low or not (graph.is_constant(weight) and graph.is_constant(bias)):
+        if high <= low:
             continue
-        values = np.abs(graph.constant(weight).astype(np.float64))
-        axis = WEIGHTED[op.kind]
-        largest = values.max(axis=tuple(i for i in range(values.ndim) if i != axis))
+        largest = largest_weights(graph, op, weight)
         step = (high - low) / 255
         least = 127 * np.abs(graph.constant(bias).astype(np.float64)) / (step * BIAS_LIMIT)
         (dead,) = np.nonzero(largest < least)

@@ -12,6 +12,7 @@ from quantbench.quantize.ranges import RULES, observe
 from quantbench.study import Scheme
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -73,3 +74,9 @@ def op_named(graph: Graph, word: str, kind: str) -> Any:
     """The one op of a kind whose name has this word."""
     (found,) = [op for op in graph.ops if word in op.name and op.kind == kind]
     return found
+
+
+def silent(what: str, parts: int) -> Callable[[int], None]:
+    """Progress that nobody watches."""
+    del what, parts
+    return lambda _: None

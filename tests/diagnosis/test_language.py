@@ -27,6 +27,7 @@ from quantbench.settings import Machine, Settings
 from quantbench.study import Gate, Model, Scheme
 from quantbench.tasks.last_word import LastWord, Prompt
 from tests.conftest import sentence
+from tests.diagnosis.conftest import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,11 +40,6 @@ GUILTY = "model.layers.0.mlp.down_proj"
 OTHER = "model.layers.0.self_attn.v_proj"
 LATE = "model.layers.1.mlp.up_proj"  # in the second block
 MIXED = Scheme.parse("gptq_mixed_g64")
-
-
-def silent(what: str, parts: int) -> Callable[[int], None]:
-    del what, parts
-    return lambda _: None
 
 
 def passages(n: int) -> list[Passage]:

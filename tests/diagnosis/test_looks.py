@@ -14,21 +14,16 @@ from quantbench.diagnosis.scan import scan
 from quantbench.graph import Graph
 from quantbench.quantize.ranges import RULES, observe
 from quantbench.quantize.recipes import prepared, quantized
-from tests.diagnosis.conftest import op_named, whole_ranges
+from tests.diagnosis.conftest import op_named, silent, whole_ranges
 from tests.diagnosis.test_graph import killed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from quantbench.diagnosis.findings import Diagnosis, Finding
-
-
-def silent(what: str, parts: int) -> Callable[[int], None]:
-    del what, parts
-    return lambda _: None
 
 
 def looked_at(

@@ -19,18 +19,12 @@ from quantbench.litert import LiteRTModel
 from quantbench.pipeline import Bench
 from quantbench.quantize.recipes import RECIPE, Recipe
 from quantbench.settings import Settings
-from tests.diagnosis.conftest import op_named
+from tests.diagnosis.conftest import op_named, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-
-def silent(what: str, parts: int) -> Callable[[int], None]:
-    del what, parts
-    return lambda _: None
 
 
 class ErrorJudge:
