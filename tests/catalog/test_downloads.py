@@ -74,14 +74,6 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """As the store makes it: `building/KEY/files`."""
-    made = tmp_path / "building/key/files"
-    made.mkdir(parents=True)
-    return made
-
-
 def download(server: Server, path: str, *files: str, sha256: str | None = None) -> Download:
     digest = sha256 or hashlib.sha256(FILES.get(path, b"")).hexdigest()
     url = f"http://127.0.0.1:{server.server_port}{path}"

@@ -151,13 +151,6 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "building/key/files"
-    made.mkdir(parents=True)
-    return made
-
-
 @pytest.mark.parametrize(
     ("faults", "asked"),
     [
