@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from quantbench import cases, non_inferior
 from quantbench.cli import main
 from quantbench.diagnosis.search import closed, search
-from quantbench.errors import UsageError
+from quantbench.errors import BuildError, UsageError
 from quantbench.graph import Graph
 from quantbench.litert import LiteRTModel
 from quantbench.pipeline import Bench
@@ -136,6 +136,16 @@ def test_a_mended_case_is_judged_like_any_other_and_rebuilds_to_the_same_bytes(
 
 
 @pytest.mark.slow
+def test_a_recipe_of_another_model_is_refused(bench: Bench, tmp_path: Path) -> None:
+    recipe = Recipe.parse(bench.artifact(MENDED).path / RECIPE)
+    path = tmp_path / "other.json"
+    path.write_text(replace(recipe, float_sha256="0" * 64).as_json())
+    scheme = replace(MENDED.scheme, recipe=str(path))
+    with pytest.raises(BuildError, match="made for another float model"):
+        Bench(bench.settings).artifact(replace(MENDED, scheme=scheme))
+
+
+@pytest.mark.slow
 def test_a_case_is_looked_into_once(bench: Bench) -> None:
     found = bench.diagnose(STATIC, alone=False)
     assert {"scan", "side by side"} == set(found["seconds"])
@@ -157,3 +167,17 @@ def test_the_commands(bench: Bench, tmp_path: Path) -> None:
     wrong = CliRunner().invoke(main, ["diagnose", "digits_centernet", *cache])
     assert wrong.exit_code == 2
     assert "no name of a case" in wrong.output
+
+
+@pytest.mark.slow
+def test_mend_writes_a_recipe_and_says_what_it_bought(bench: Bench, tmp_path: Path) -> None:
+    output, cache = tmp_path / "recipe.json", ["--quant-cache", str(bench.settings.cache)]
+    said = CliRunner().invoke(main, ["mend", str(STATIC), "-o", str(output), *cache])
+    assert said.exit_code == 0, said.output
+    assert "on the calibration split it passes" in said.output
+    assert "digits_centernet-int8_mended-digit_scenes" in said.output
+    assert "ms against" in said.output
+    assert Recipe.parse(output).notes["margin"] == 0.015
+    impossible = CliRunner().invoke(main, ["mend", str(STATIC), "--metric", "nothing", *cache])
+    assert impossible.exit_code == 2
+    assert "no metric 'nothing'" in impossible.output
