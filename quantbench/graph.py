@@ -7,6 +7,7 @@ tensors are numbered as the file numbers them; an op goes by the name of its fir
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ class Graph:
         """Read a file's content.
 
         Raises:
-            BuildError: it holds several graphs (a loop or a branch).
+            BuildError: it holds several graphs (a loop or a branch), or is cut off.
         """
         from ai_edge_litert import schema_py_generated as schema
 
@@ -75,6 +76,10 @@ class Graph:
             )
         self._graph = self._model.subgraphs[0]
         self._content: bytes | None = None
+        for buffer in self._model.buffers:
+            if buffer.offset > 1:  # ai-edge-quantizer writes constants behind the tables
+                buffer.data = _slice(content, buffer.offset, buffer.size, where)
+                buffer.offset = buffer.size = 0
 
     @classmethod
     def read(cls, path: Path) -> Graph:
@@ -209,18 +214,31 @@ class Graph:
 
     def become(self, op: Op, kind: str, inputs: Iterable[int]) -> None:
         """Turn an op into one of another kind that has no options."""
+        op.table.opcodeIndex, op.table.inputs = self._code(kind), list(inputs)
+        op.table.builtinOptions, op.table.builtinOptionsType = None, 0
+        self._changed()
+
+    def insert_rounding(self, tensor: int, scale: float, point: int) -> None:
+        """Round what an op writes to int8 of this scale and zero point, and read it back in float.
+
+        Every reader sees the rounded values.
+        """
         from ai_edge_litert import schema_py_generated as schema
 
-        number = getattr(schema.BuiltinOperator, kind)
-        codes = self._model.operatorCodes
-        place = next((i for i, code in enumerate(codes) if code.builtinCode == number), None)
-        if place is None:
-            code = schema.OperatorCodeT()
-            code.builtinCode = code.deprecatedBuiltinCode = number
-            code.version, place = 1, len(codes)
-            codes.append(code)
-        op.table.opcodeIndex, op.table.inputs = place, list(inputs)
-        op.table.builtinOptions, op.table.builtinOptionsType = None, 0
+        writer = self._writers[tensor]
+        stored, read = copy(self._graph.tensors[tensor]), copy(self._graph.tensors[tensor])
+        stored.name, read.name = (self.name(tensor).encode() + end for end in (b"/int8", b"/read"))
+        stored.type = schema.TensorType.INT8
+        stored.quantization = schema.QuantizationParametersT()
+        stored.quantization.scale, stored.quantization.zeroPoint = [scale], [point]
+        first = len(self._graph.tensors)
+        self._graph.tensors += [stored, read]
+        self.rewire(tensor, first + 1)
+        ends = (("QUANTIZE", tensor, first), ("DEQUANTIZE", first, first + 1))
+        for place, (kind, source, target) in enumerate(ends, start=writer.index + 1):
+            op = schema.OperatorT()
+            op.opcodeIndex, op.inputs, op.outputs = self._code(kind), [source], [target]
+            self._graph.operators.insert(place, op)
         self._changed()
 
     def rewire(self, tensor: int, other: int) -> None:
@@ -239,6 +257,20 @@ class Graph:
         gone = {id(op.table) for op in ops}
         self._graph.operators = [op for op in self._graph.operators if id(op) not in gone]
         self._changed()
+
+    def _code(self, kind: str) -> int:
+        """The number of an op's kind in this model."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        number = getattr(schema.BuiltinOperator, kind)
+        codes = self._model.operatorCodes
+        place = next((i for i, code in enumerate(codes) if code.builtinCode == number), None)
+        if place is None:
+            code = schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = number
+            code.version, place = 1, len(codes)
+            codes.append(code)
+        return place
 
     def _changed(self) -> None:
         self._content = None
@@ -266,6 +298,19 @@ class Graph:
             names[max(code.builtinCode, code.deprecatedBuiltinCode)]
             for code in self._model.operatorCodes
         ]
+
+
+def _slice(content: bytes, offset: int, size: int, where: str) -> NDArray[np.uint8]:
+    data = np.frombuffer(content[offset : offset + size], np.uint8)
+    if data.size != size:
+        raise BuildError(
+            "a model's constants are cut off",
+            where=where,
+            expected=f"{offset + size:,} bytes or more",
+            got=f"{len(content):,}",
+            remedy="build or download it again",
+        )
+    return data
 
 
 def _word(enumeration: type, number: int) -> str:

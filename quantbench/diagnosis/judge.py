@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import PredictionError, UsageError
 from quantbench.litert import opened
+from quantbench.metrics.agreement import moved
 from quantbench.stats.bootstrap import PairedBootstrap, resampling_weights
 
 if TYPE_CHECKING:
@@ -40,13 +41,17 @@ def check_searchable(gate: Gate, samples: int, calibrating: int, of: str = "samp
 
 
 class TaskJudge:
-    """Agreement with the float model, and the paired loss of a metric."""
+    """Agreement with the float model, and the paired loss of a metric.
+
+    What is measured to choose by, and what the choice is judged by, are different samples.
+    """
 
     def __init__(
         self,
         task: Task,
         samples: Sequence[Any],
         prepared: Sequence[NDArray[Any]],
+        choosing: int,
         float_content: bytes,
         metric: str,
     ) -> None:
@@ -56,16 +61,19 @@ class TaskJudge:
             task: makes and sums up rows.
             samples: of the calibration split, none of which ranges are taken from.
             prepared: the same, as the model's input.
+            choosing: how many of the first choose; the others judge.
             float_content: of the float `.tflite`.
             metric: that the gate asks for.
 
         Raises:
             UsageError: the task has no such metric.
         """
-        self._task, self._samples, self._prepared = task, samples, prepared
-        self._metric = metric
-        self._meant = self._rows(float_content, len(samples))
-        self._weights = resampling_weights(len(samples))
+        self._task, self._metric = task, metric
+        pairs = list(zip(samples, prepared, strict=True))
+        self._choosing, self._judging = pairs[:choosing], pairs[choosing:]
+        self._chosen_by = self._rows(float_content, self._choosing)
+        self._meant = self._rows(float_content, self._judging)
+        self._weights = resampling_weights(len(self._judging))
         numbers = task.summarise(self._meant, self._weights)
         agreed = task.agree(self._meant, self._meant, self._weights[:1])
         if metric not in numbers and metric not in agreed:
@@ -74,32 +82,41 @@ class TaskJudge:
         self._reference = numbers.get(metric)
 
     def agreement(self, content: bytes, samples: int | None = None) -> float:
-        """`agreement_AP` on the first so many samples."""
-        n = min(samples or len(self._samples), len(self._samples))
-        rows = self._rows(content, n)
+        """`agreement_AP` on the first so many samples that judge."""
+        rows = self._rows(content, self._judging[:samples], self._meant)
+        n = len(rows)
         agreed = self._task.agree(rows, self._meant[:n], self._weights[:1, :n])
         return float(agreed["agreement_AP"][0])
 
     def loss(self, content: bytes) -> tuple[float, float]:
         """Difference to the float model, higher being better, and its lower bound at 95 %."""
-        rows = self._rows(content, len(self._samples))
+        rows = self._rows(content, self._judging, self._meant)
         if self._reference is None:
             values = self._task.agree(rows, self._meant, self._weights)[self._metric]
             meant = self._task.agree(self._meant, self._meant, self._weights)[self._metric]
         else:
             values = self._task.summarise(rows, self._weights)[self._metric]
             meant = self._reference
-        compared = PairedBootstrap(self._sign * (values - meant), len(self._samples))
+        compared = PairedBootstrap(self._sign * (values - meant), len(rows))
         return compared.value, compared.bounds(0.05)[0]
 
-    def _rows(self, content: bytes, n: int) -> list[Row]:
-        """Rows of the first n samples; none says anything where the model cannot answer."""
+    def moved(self, content: bytes, samples: int) -> tuple[float, float]:
+        """`metrics.agreement.moved` on the first so many samples that choose."""
+        meant = self._chosen_by[:samples]
+        return moved(self._rows(content, self._choosing[:samples], meant), meant)
+
+    def _rows(
+        self,
+        content: bytes,
+        pairs: Sequence[tuple[Any, NDArray[Any]]],
+        meant: Sequence[Row] = (),
+    ) -> list[Row]:
+        """Of samples and their inputs; none says anything where a candidate cannot answer."""
         with opened(content) as model:
             try:
-                return [
-                    self._task.evidence(sample, model(values))
-                    for sample, values in zip(self._samples[:n], self._prepared[:n], strict=True)
-                ]
+                return [self._task.evidence(sample, model(values)) for sample, values in pairs]
             except PredictionError:
+                if not meant:
+                    raise
                 # A candidate that answers NaN is a bad candidate, not the end of the search.
-                return [{**row, "detections": []} for row in self._meant[:n]]
+                return [{**row, "detections": []} for row in meant[: len(pairs)]]

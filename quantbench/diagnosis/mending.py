@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantbench.diagnosis.judge import TaskJudge, check_searchable
-from quantbench.diagnosis.search import OBSERVED, search
+from quantbench.diagnosis.search import CHOOSING, OBSERVED, search
 from quantbench.progress import Steps
 from quantbench.quantize.litert import float_file
 from quantbench.study import Gate
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from quantbench.quantize.recipes import Recipe
 
 MENDED = Gate("AP", 0.015)  # what a recipe is searched for when nobody says otherwise
-MOST = 256  # samples of the calibration split: 64 to take ranges from, the others to judge by
-SEARCH = 3  # version of the procedure
+MOST = 256  # samples of the calibration split: 64 observed, 24 to choose by, the others judge
+SEARCH = 4  # version of the procedure
 
 
 def mended(
@@ -41,7 +41,6 @@ def mended(
     prepared = [task.prepare(sample) for sample in samples]
     with tempfile.TemporaryDirectory() as temporary, Steps(progress, what) as step:
         path = float_file(float_model, prepared[:1], Path(temporary))
-        judge = TaskJudge(
-            task, samples[OBSERVED:], prepared[OBSERVED:], path.read_bytes(), gate.metric
-        )
+        others = samples[OBSERVED:], prepared[OBSERVED:], CHOOSING
+        judge = TaskJudge(task, *others, path.read_bytes(), gate.metric)
         return search(path, prepared, judge, gate.margin, step)

@@ -1,6 +1,6 @@
 """Mending: the smallest set of ops left in float with which an int8 detector passes its gate.
 
-    repair -> observe -> ranges -> one op alone -> candidates -> judged
+    repair -> observe -> rules -> one tensor alone -> ops in float, one by one -> judged
 
 Nothing that the case is evaluated on is looked at here: samples and judge are the calibration
 split's.
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from quantbench.diagnosis.alone import Outputs, convicted, each_alone, one_alone, tail
+from quantbench.diagnosis.alone import tail
+from quantbench.diagnosis.rounding import regions, rounded_alone
 from quantbench.digests import sha256_of
 from quantbench.graph import WEIGHTED, Graph
 from quantbench.quantize.ranges import RULES, observe, visible
@@ -36,11 +37,16 @@ if TYPE_CHECKING:
     from quantbench.quantize.ranges import Range, Seen
 
 OBSERVED = 64  # samples that ranges are taken from
-_LOOKED_AT = 6  # samples that noise is measured on
-_RANKED = 48  # samples that rules are ranked on
+CHOOSING = 24  # others, that show what a rounding costs: of those observed little is clipped
+_ALONE = 16  # of them, for one tensor
+_RANKED = 48  # samples that candidates are ranked on
 _FINALISTS = 3
-_REFINED = 80  # ops whose range is chosen by what it costs the outputs
-_NOISIEST = (3, 6, 9)  # ops that are tried in float, beside the output tail
+_COUNTS = 0.95  # share of the noise whose tensors get a range of their own
+_SAME = 0.03  # of a range's width: what makes no other range
+_MOST_FLOAT = 12  # ops that are left in float at most
+# A recipe that is chosen for its result looks better than it is (the winner's curse).
+_TO_SPARE = 1 / 3  # of the margin
+_AS_GOOD = 0.02  # of agreement: two standard errors of it on 48 samples
 _EXTRA, _LITTLE = 0.016, 16_384  # what ops in float may add: a share of the float file, or bytes
 
 
@@ -52,6 +58,9 @@ class Judge(Protocol):
 
     def loss(self, content: bytes) -> tuple[float, float]:
         """Difference to the float model in the gate's metric, and its lower bound."""
+
+    def moved(self, content: bytes, samples: int) -> tuple[float, float]:
+        """Mean squares of how far scores and boxes moved, on samples that judge nothing else."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,6 @@ class _Search:
     ) -> None:
         self._content = path.read_bytes()
         self._path, self._judge, self._margin, self._step = path, judge, margin, step
-        self._few = samples[:_LOOKED_AT]
         seen = samples[:OBSERVED]
         graph = Graph(self._content)
         self._pads = infinite_pads(graph)
@@ -147,50 +155,50 @@ class _Search:
 
     def run(self) -> Recipe:
         """All steps."""
-        ranked = self._rule_by_rule({})
+        ranked = self._rule_by_rule()
         plain = [self._judged(each) for each in ranked[:_FINALISTS]]
         if passing := [each for each in plain if self._passes(each)]:
             chosen = max(passing, key=_low)
             return self._recipe(chosen, "the scan alone" if self._pads else "its ranges alone")
-        ranges = ranked[0].ranges
-        graph, _ = prepared(self._content, ranges)
-        outputs = Outputs(graph.content(), self._few)
-        alone = each_alone(graph, ranges, outputs, self._step("one op alone", len(graph.ops)))
-        # The noise of those that are convicted hides what a rule does to the others.
-        hidden = dict.fromkeys(convicted(alone), "") | {op.name: "" for op in tail(graph)}
-        best = self._rule_by_rule(closed(graph, hidden))[0]
-        ranges = self._refined(graph, best, alone, outputs)
-        judged = [self._judged(each) for each in self._candidates(graph, ranges, alone)]
-        passing = [each for each in judged if self._passes(each)]
-        chosen = (
-            min(passing, key=lambda each: (len(each.kept), -_low(each)))
-            if passing
-            else max([*plain, *judged], key=_low)
-        )
-        return self._recipe(chosen, "one op alone")
+        graph, _ = prepared(self._content, ranked[0].ranges)
+        ranges, cost = self._tensor_by_tensor(graph, ranked[0].ranges)
+        judged = [self._judged(each) for each in self._candidates(ranges, cost)]
+        return self._recipe(self._chosen([*plain, *judged]), "one tensor alone")
 
-    def _kept_whole(self, ranges: dict[str, Range]) -> dict[str, Range]:
-        """The output tail keeps minimum and maximum: its extremes are what is detected.
+    def _chosen(self, judged: Sequence[Candidate]) -> Candidate:
+        """The fewest ops in float among those that pass with room to spare, else the best.
 
-        So does what is padded: its least value is what it is padded with.
+        Where several pass, some hundred samples cannot tell their losses apart, but can their
+        agreement with the float model.
+        """
+        safe = [each for each in judged if _low(each) > -(1 - _TO_SPARE) * self._margin]
+        if not safe:
+            return max(judged, key=_low)
+        enough = max(each.agreement for each in safe) - _AS_GOOD
+        good = [each for each in safe if each.agreement >= enough]
+        return min(good, key=lambda each: (len(each.kept), -each.agreement))
+
+    def _extremes(self) -> set[str]:
+        """Tensors that keep minimum and maximum.
+
+        The output tail's extremes are what is detected; the least value of what is padded is what
+        it is padded with.
         """
         tensors = [tensor for op in tail(self._graph) for tensor in op.outputs]
         tensors += [op.inputs[0] for op in self._pads]
-        for name in map(self._graph.name, tensors):
-            if name in self._seen:
-                ranges[name] = self._seen[name].whole
-        return ranges
+        return set(map(self._graph.name, tensors)) & set(self._seen)
 
     def _ranges(self, rule: str) -> dict[str, Range]:
         chosen = {name: RULES[rule](seen) for name, seen in self._seen.items()}
-        return self._kept_whole(visible(self._graph, chosen))
+        kept = {name: self._seen[name].whole for name in self._extremes()}
+        return visible(self._graph, chosen) | kept
 
-    def _rule_by_rule(self, kept: Mapping[str, str]) -> list[Candidate]:
-        """These ops in float and all others in int8, under each rule, by agreement."""
+    def _rule_by_rule(self) -> list[Candidate]:
+        """No op in float, under each rule, by agreement."""
         told = self._step("rule by rule", len(RULES))
         found = []
         for rule in RULES:
-            found.append(self._try(self._ranges(rule), kept, rule=rule))
+            found.append(self._try(self._ranges(rule), {}, rule))
             told(1)
         return sorted(found, key=lambda each: -each.agreement)
 
@@ -198,78 +206,88 @@ class _Search:
         self,
         ranges: Mapping[str, Range],
         kept: Mapping[str, str],
-        samples: int | None = _RANKED,
-        rule: str = "op by op",
+        rule: str = "tensor by tensor",
     ) -> Candidate:
         graph, _ = prepared(self._content, ranges)
         content = quantized(graph, ranges, kept)
-        agreement = self._judge.agreement(content, samples)
+        agreement = self._judge.agreement(content, _RANKED)
         candidate = Candidate(kept, ranges, content, agreement, rule)
         self._tried.append(candidate)
         return candidate
 
-    def _refined(
-        self,
-        graph: Graph,
-        best: Candidate,
-        alone: dict[str, dict[str, float]],
-        outputs: Outputs,
-    ) -> dict[str, Range]:
-        """For the noisiest ops the rule that costs the outputs least, else the best one.
+    def _tensor_by_tensor(
+        self, graph: Graph, ranges: Mapping[str, Range]
+    ) -> tuple[dict[str, Range], dict[int, float]]:
+        """For each tensor the rule under which its rounding moves detections least.
 
-        `alone` holds what is left of their noise afterwards.
+        Returns:
+            The ranges, and what each tensor's rounding still costs; both errors count in shares of
+            what all tensors cost in the ranges given.
         """
-        worst = _by_noise(alone)[:_REFINED]
-        told = self._step("ranges of the noisiest ops", 2 * len(worst))
-        others = [self._ranges(rule) for rule in RULES if rule != best.rule]
-        kept = {graph.name(tensor) for op in tail(graph) for tensor in op.outputs}
-        refined = dict(best.ranges)
-        for name in worst:
-            if name not in kept and name in refined:
-                least = one_alone(graph, refined, outputs, name)
-                for by_rule in others:
-                    tried = {**refined, name: by_rule[name]}
-                    noise = one_alone(graph, tried, outputs, name)
-                    if min(noise.values()) > min(least.values()):
-                        least, refined = noise, tried
+        written = {graph.name(tensor): tensor for op in graph.ops for tensor in op.outputs}
+        numbers = {name: tensor for name, tensor in written.items() if name in ranges}
+        told = self._step("one tensor alone", len(numbers))
+        errors = {}
+        for name, tensor in numbers.items():
+            errors[name] = self._alone(graph, tensor, ranges[name])
             told(1)
-        for name in worst:  # what an op reads has been chosen since
-            alone[name] = one_alone(graph, refined, outputs, name)
+        whole = np.maximum(np.sum(list(errors.values()), axis=0), np.finfo(float).tiny)
+        cost = {name: float((each / whole).sum()) for name, each in errors.items()}
+        chosen, by_rule = dict(ranges), [self._ranges(rule) for rule in RULES]
+        costly = [name for name in _most_of(cost) if name not in self._extremes()]
+        told = self._step("ranges tensor by tensor", len(costly))
+        for name in costly:
+            for other in _different([ranges[name], *(each[name] for each in by_rule)])[1:]:
+                error = self._alone(graph, numbers[name], other)
+                if (now := float((error / whole).sum())) < cost[name]:
+                    chosen[name], cost[name] = other, now
             told(1)
-        return refined
+        return chosen, {numbers[name]: each for name, each in cost.items()}
+
+    def _alone(self, graph: Graph, tensor: int, within: Range) -> NDArray[np.float64]:
+        return np.array(self._judge.moved(rounded_alone(graph, tensor, within), _ALONE))
 
     def _candidates(
-        self, graph: Graph, ranges: Mapping[str, Range], alone: Mapping[str, Mapping[str, float]]
+        self, ranges: Mapping[str, Range], cost: Mapping[int, float]
     ) -> list[Candidate]:
-        """Tail, convicted ops, both, and more and more of the noisiest ops with the tail."""
-        at_the_end = {op.name: "output tail" for op in tail(graph)}
-        noisiest = self._affordable(graph, _by_noise(alone), set(at_the_end))
-        guilty = [name for name in convicted(alone) if name in noisiest]
-        sets: list[dict[str, str]] = [{}, at_the_end]
-        for names in (guilty, *(noisiest[:n] for n in _NOISIEST)):
-            why = {name: f"alone {min(alone[name].values()):.0f} dB" for name in names}
-            sets += [closed(graph, why)] if names is guilty else []
-            sets += [closed(graph, why | at_the_end)]
-        unique = {frozenset(kept): kept for kept in sets}
-        told = self._step("candidates", len(unique))
-        found = []
-        for kept in unique.values():
-            found.append(self._try(ranges, kept, samples=None))
-            told(1)
+        """Without ops in float, and with more and more; the best by agreement."""
+        found = [self._try(ranges, kept) for kept in self._grown(ranges, cost)]
         return sorted(found, key=lambda each: -each.agreement)[:_FINALISTS]
 
-    def _affordable(self, graph: Graph, names: Sequence[str], taken: set[str]) -> list[str]:
-        """Those whose float weights leave the model small enough, one after the other."""
-        left = max(_EXTRA * len(self._content), _LITTLE)
-        ops = {op.name: op for op in graph.ops}
-        left -= sum(_extra_bytes(graph, ops[name]) for name in taken)
-        found = []
-        for name in names:
-            cost = _extra_bytes(graph, ops[name])
-            if name not in taken and cost <= left:
-                found.append(name)
-                left -= cost
-        return found
+    def _grown(
+        self, ranges: Mapping[str, Range], cost: Mapping[int, float]
+    ) -> list[dict[str, str]]:
+        """Sets of ops in float, each the last one and the region that saved most for each op."""
+        graph, _ = prepared(self._content, ranges)
+
+        def noise(kept: Mapping[str, str]) -> NDArray[np.float64]:
+            return np.array(self._judge.moved(quantized(graph, ranges, kept), CHOOSING))
+
+        told = self._step("ops in float", _MOST_FLOAT)
+        sets: list[dict[str, str]] = [{}]
+        whole = np.maximum(noise({}), np.finfo(float).tiny)
+        before = 2.0
+        while True:
+            kept = sets[-1]
+            room = _MOST_FLOAT - len(kept)
+            tried = []
+            for region in regions(graph, cost, kept.keys(), room):
+                more = closed(graph, kept | region)
+                if len(more) <= _MOST_FLOAT and self._is_affordable(graph, more):
+                    now = float((noise(more) / whole).sum())
+                    tried.append(((before - now) / (len(more) - len(kept)), now, more))
+            saved, now, more = max(tried, key=lambda each: each[0], default=(0.0, 0.0, {}))
+            if saved <= 0:
+                told(room)
+                return sets
+            before = now
+            sets.append(more)
+            told(len(more) - len(kept))
+
+    def _is_affordable(self, graph: Graph, kept: Mapping[str, str]) -> bool:
+        """Whether the weights that stay in float leave the model small."""
+        extra = sum(_extra_bytes(graph, op) for op in graph.ops if op.name in kept)
+        return extra <= max(_EXTRA * len(self._content), _LITTLE)
 
     def _judged(self, candidate: Candidate) -> Candidate:
         difference, low = self._judge.loss(candidate.content)
@@ -322,9 +340,24 @@ def _low(candidate: Candidate) -> float:
     return -np.inf if candidate.low is None else candidate.low
 
 
-def _by_noise(alone: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Noisiest first, each op by the output that it hurts most."""
-    return sorted(alone, key=lambda name: (min(alone[name].values()), name))
+def _different(ranges: Sequence[Range]) -> list[Range]:
+    """Without those that are nearly an earlier one."""
+    found: list[Range] = []
+    for low, high in ranges:
+        if all(abs(low - a) + abs(high - b) > _SAME * (b - a) for a, b in found):
+            found.append((low, high))
+    return found
+
+
+def _most_of(cost: Mapping[str, float]) -> list[str]:
+    """The costliest, until they make up most of the whole."""
+    names = sorted(cost, key=lambda name: (-cost[name], name))
+    before = np.cumsum([cost[name] for name in names]) - [cost[name] for name in names]
+    return [
+        name
+        for name, sum_ in zip(names, before, strict=True)
+        if sum_ < _COUNTS * sum(cost.values())
+    ]
 
 
 def _extra_bytes(graph: Graph, op: Op) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from quantbench.protocols import Row
 
 CONFIDENT = 0.3  # a detection with this score is shown to somebody
+_LOOKED_FOR = CONFIDENT / 2  # a detection whose score moves this much comes or goes
 _EVERYTHING = {"all": (0.0, np.inf)}
 
 
@@ -80,6 +81,39 @@ def changed(
     both = np.bincount(image, confident, minlength=len(rows))
     objects, shown = _counted(paired)
     return objects + shown - 2 * both
+
+
+def moved(rows: Sequence[Row], reference: Sequence[Row]) -> tuple[float, float]:
+    """How far the float model's detections (score >= .15) have moved, small changes included.
+
+    Each is followed to the detection of its category that overlaps it most. Errors that have
+    nothing to do with one another add up in both numbers.
+
+    Returns:
+        Mean squares of the score's relative change and of 1 - IoU, both weighted by the score; of
+        what is gone both are 1. 0 where the float model says nothing.
+    """
+    weight = score = box = 0.0
+    for row, was in zip(rows, reference, strict=True):
+        before = [each for each in was["detections"] if each["score"] >= _LOOKED_FOR]
+        if not before:
+            continue
+        scores = np.array([each["score"] for each in before])
+        overlap: NDArray[Any] = np.zeros(len(before))
+        after = overlap
+        if said := row["detections"]:
+            pairs = boxes.iou(
+                *(boxes.xywh_to_xyxy([each["bbox"] for each in side]) for side in (before, said))
+            )
+            category = np.array([each["category_id"] for each in said])
+            pairs[np.array([each["category_id"] for each in before])[:, None] != category] = 0.0
+            nearest = pairs.argmax(axis=1)
+            overlap = np.take_along_axis(pairs, nearest[:, None], axis=1)[:, 0]
+            after = (overlap > 0) * np.array([each["score"] for each in said])[nearest]
+        weight += float(scores.sum())
+        score += float((scores * (after / scores - 1) ** 2).sum())
+        box += float((scores * (1 - overlap) ** 2).sum())
+    return (score / weight, box / weight) if weight else (0.0, 0.0)
 
 
 def _as_truths(rows: Sequence[Row], reference: Sequence[Row]) -> list[dict[str, Any]]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
+from quantbench.diagnosis.rounding import rounded_alone
 from quantbench.errors import BuildError
 from quantbench.graph import Graph
 from quantbench.litert import LiteRTModel
+from quantbench.quantize.ranges import rounded
 from quantbench.quantize.recipes import Recipe, float_ops_of, prepared, quantized
 from quantbench.quantize.repairs import (
     dead_channels,
@@ -19,6 +23,7 @@ from quantbench.quantize.repairs import (
     make_paddings_finite,
     wake_channels,
 )
+from quantbench.tracing import Tracer
 from tests.diagnosis.conftest import op_named, whole_ranges
 
 if TYPE_CHECKING:
@@ -48,6 +53,60 @@ def test_what_is_written_back_answers_the_same(
     graph = Graph.read(float_path)
     assert Graph(graph.content()).content() == graph.content()
     assert_same(LiteRTModel(float_path, 1)(samples[0]), answers(graph, samples[0], tmp_path), 0)
+
+
+def behind_the_tables(content: bytes) -> bytes:
+    """The same model with its constants after the tables, as large ones are written."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    constants = [
+        (buffer, bytes(buffer.data)) for buffer in model.buffers[1:] if buffer.data is not None
+    ]
+
+    def packed(start: int) -> bytes:
+        place = start
+        for buffer, data in constants:
+            buffer.data, buffer.offset, buffer.size = None, place, len(data)
+            place += len(data)
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    # Numbers of another size make no longer tables.
+    start = -(-len(packed(2**20)) // 16) * 16
+    return packed(start).ljust(start, b"\0") + b"".join(data for _, data in constants)
+
+
+def test_constants_behind_the_tables_are_read(
+    float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    graph = Graph.read(float_path)
+    content = behind_the_tables(graph.content())
+    moved = Graph(content)
+    weights = op_named(graph, "body", "CONV_2D").inputs[1]
+    np.testing.assert_array_equal(moved.constant(weights), graph.constant(weights))
+    (tmp_path / "moved.tflite").write_bytes(content)
+    said = LiteRTModel(tmp_path / "moved.tflite", 1)(samples[0])
+    assert_same(said, answers(moved, samples[0], tmp_path), 0)
+    with pytest.raises(BuildError, match="constants are cut off"):
+        Graph(content[:-100])
+
+
+def test_a_tensor_is_rounded_and_all_its_readers_see_it(
+    float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    graph = Graph.read(float_path)
+    expand = op_named(graph, "expand", "CONV_2D").outputs[0]
+    changed = Graph(rounded_alone(graph, expand, (0.0, 0.25)))
+    kinds = [op.kind for op in changed.ops]
+    assert (kinds.count("QUANTIZE"), kinds.count("DEQUANTIZE")) == (1, 1)
+    assert not {op.kind for op in changed.readers(expand)} - {"QUANTIZE"}
+    # The same values, rounded by numpy, go on from there.
+    (tmp_path / "changed.tflite").write_bytes(changed.content())
+    values = dict(Tracer(float_path, graph)(samples[0]))[expand]
+    said = dict(Tracer(tmp_path / "changed.tflite", changed)(samples[0]))
+    (end,) = (op.outputs[0] for op in changed.ops if op.kind == "DEQUANTIZE")
+    np.testing.assert_allclose(said[end], rounded(values, (0.0, 0.25)), atol=1e-6)
+    assert values.max() > 0.25 >= said[end].max()
 
 
 def test_a_hard_swish_becomes_one_op_and_the_answers_stay(

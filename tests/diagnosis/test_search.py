@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from quantbench import cases, non_inferior
 from quantbench.cli import main
+from quantbench.diagnosis.rounding import regions
 from quantbench.diagnosis.search import closed, search
 from quantbench.errors import BuildError, UsageError
 from quantbench.graph import Graph
@@ -53,6 +54,10 @@ class ErrorJudge:
     def loss(self, content: bytes) -> tuple[float, float]:
         error = self._error(content)
         return -error, -error
+
+    def moved(self, content: bytes, samples: int) -> tuple[float, float]:
+        del samples
+        return self._error(content) ** 2, 0.0
 
 
 def test_what_needs_nothing_in_float_gets_nothing(
@@ -106,6 +111,31 @@ def test_an_op_between_ops_in_float_stays_in_float_too(float_path: Path) -> None
     around = {graph.ops[padding.index + step].name: "chosen" for step in (-1, 1)}
     assert closed(graph, around) == around | {padding.name: "between ops in float"}
     assert closed(graph, {}) == {}
+
+
+def test_ops_are_left_in_float_for_the_tensor_between_them(float_path: Path) -> None:
+    graph = Graph.read(float_path)
+    padding = op_named(graph, "padding", "PADV2")
+    between = padding.outputs[0]
+    (pool,) = graph.readers(between)
+    cost = dict.fromkeys((tensor for op in graph.ops for tensor in op.outputs), 0.01)
+    cost |= {between: 1.0}
+    first, *_ = regions(graph, cost, set(), 12)
+    assert set(first) == {padding.name, pool.name}
+    assert all("of the rounding noise" in why for why in first.values())
+    # What is saved already draws nothing on.
+    after, *_ = regions(graph, cost, set(first), 12)
+    assert not set(after) & set(first)
+    assert all(len(region) <= 2 for region in regions(graph, cost, set(), 2))
+
+
+def test_a_tensor_that_two_ops_read_needs_both_in_float(float_path: Path) -> None:
+    graph = Graph.read(float_path)
+    body = op_named(graph, "body", "CONV_2D")
+    heads = graph.readers(body.outputs[0])
+    assert len(heads) == 2
+    first, *_ = regions(graph, {body.outputs[0]: 1.0}, set(), 12)
+    assert set(first) == {body.name, *(head.name for head in heads)}
 
 
 @pytest.fixture(scope="module")

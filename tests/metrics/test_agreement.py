@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantbench.metrics.agreement import changed, summarise
+from quantbench.metrics.agreement import changed, moved, summarise
 
 ONE = np.ones((1, 1))
 numbers = st.integers(0, 80).map(float)
@@ -107,3 +107,25 @@ def test_a_weight_is_a_repetition() -> None:
     )
     for name, values in weighted.items():
         assert values[0] == pytest.approx(repeated[name][0], abs=1e-12)
+
+
+class TestMoved:
+    def test_nothing_has_moved_in_itself(self) -> None:
+        rows = [row(box(0.9), box(0.2, 40)), row()]
+        assert moved(rows, rows) == (0, 0)
+        assert moved([row(box(0.9))], [row()]) == (0, 0)
+
+    def test_a_lower_score_and_a_shifted_box_are_squared(self) -> None:
+        # 20 wide, shifted by 5: 15 of 25 overlap.
+        score, place = moved([row(box(0.6, 15))], [row(box(0.8, 10))])
+        assert score == pytest.approx((0.2 / 0.8) ** 2)
+        assert place == pytest.approx((1 - 15 / 25) ** 2)
+
+    def test_what_is_gone_counts_one_and_each_by_its_score(self) -> None:
+        reference = [row(box(0.6), box(0.3, 100)), row(box(0.1))]  # .1 is looked for by nobody
+        score, place = moved([row(box(0.6), box(0.3, 100, 2)), row()], reference)
+        assert score == place == pytest.approx(0.3 / 0.9)
+
+    def test_the_nearest_of_its_category_is_followed(self) -> None:
+        said = row(box(0.4, 12), box(0.9, 10, 2), box(0.5, 10))
+        assert moved([said], [row(box(0.5))]) == (0, 0)
