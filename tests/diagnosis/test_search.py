@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,10 @@ def test_a_tensor_that_two_ops_read_needs_both_in_float(float_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(Settings(cache=tmp_path_factory.mktemp("cache"), samples=150, threads=2))
+    root = tmp_path_factory.getbasetemp()
+    # One search for all workers of a run.
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    return Bench(Settings(cache=root / "mended", samples=150, threads=2))
 
 
 STATIC, MENDED = cases("digits_centernet", schemes=["int8_static", "int8_mended"])
