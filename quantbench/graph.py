@@ -221,7 +221,7 @@ class Graph:
     def insert_rounding(self, tensor: int, scale: float, point: int) -> None:
         """Round what an op writes to int8 of this scale and zero point, and read it back in float.
 
-        Every reader sees the rounded values.
+        Every op that reads it sees the rounded values; an output of the graph stays as it is.
         """
         from ai_edge_litert import schema_py_generated as schema
 

@@ -79,22 +79,11 @@ def each_alone(
     found = {}
     for op in graph.ops:
         with suppress(BuildError):  # the tool has no integer form of it
-            found[op.name] = one_alone(graph, ranges, outputs, op.name)
+            others = [other.name for other in graph.ops if other != op]
+            found[op.name] = outputs.snr_db(quantized(graph, ranges, others))
         if told:
             told(1)
     return found
-
-
-def one_alone(
-    graph: Graph, ranges: Mapping[str, Range], outputs: Outputs, name: str
-) -> dict[str, float]:
-    """The outputs' signal to noise with this op alone in int8.
-
-    Raises:
-        BuildError: it cannot be quantized.
-    """
-    others = [op.name for op in graph.ops if op.name != name]
-    return outputs.snr_db(quantized(graph, ranges, others))
 
 
 def tail(graph: Graph) -> list[Op]:

@@ -265,8 +265,9 @@ class _Search:
 
         told = self._step("ops in float", _MOST_FLOAT)
         sets: list[dict[str, str]] = [{}]
-        whole = np.maximum(noise({}), np.finfo(float).tiny)
-        before = 2.0
+        first = noise({})
+        whole = np.maximum(first, np.finfo(float).tiny)
+        before = float((first / whole).sum())
         while True:
             kept = sets[-1]
             room = _MOST_FLOAT - len(kept)
