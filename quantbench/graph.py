@@ -103,7 +103,11 @@ class Graph:
     @cached_property
     def ops(self) -> tuple[Op, ...]:
         """In the order they run."""
-        return tuple(self._op(i, table) for i, table in enumerate(self._graph.operators))
+        kinds = self._kinds
+        return tuple(
+            self._op(i, kinds[table.opcodeIndex], table)
+            for i, table in enumerate(self._graph.operators)
+        )
 
     @cached_property
     def inputs(self) -> tuple[int, ...]:
@@ -277,11 +281,11 @@ class Graph:
         for name in ("ops", "_readers", "_writers"):
             self.__dict__.pop(name, None)
 
-    def _op(self, index: int, table: Any) -> Op:
+    def _op(self, index: int, kind: str, table: Any) -> Op:
         outputs = tuple(int(t) for t in table.outputs)
         return Op(
             index=index,
-            kind=self._kinds[table.opcodeIndex],
+            kind=kind,
             name=self.name(outputs[0]) if outputs else "",
             inputs=tuple(int(t) for t in table.inputs if t >= 0),
             outputs=outputs,

@@ -81,7 +81,7 @@ class TaskJudge:
         self._sign = -1 if metric in task.lower_is_better else 1
         self._reference = numbers.get(metric)
 
-    def agreement(self, content: bytes, samples: int | None = None) -> float:
+    def agreement(self, content: bytes, samples: int) -> float:
         """`agreement_AP` on the first so many samples that judge."""
         rows = self._rows(content, self._judging[:samples], self._meant)
         n = len(rows)

@@ -6,11 +6,12 @@ float save is the rounding of the tensors between them, so tensors are measured 
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from quantbench.diagnosis.alone import tail
+from quantbench.quantize.ranges import grid
+from quantbench.quantize.recipes import widened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,21 +20,15 @@ if TYPE_CHECKING:
     from quantbench.graph import Graph
     from quantbench.quantize.ranges import Range
 
-TAIL = "output tail"
 _NOISY = 40  # tensors that ops are chosen for
 _PROMISING = 8  # regions that are worth measuring
 
 
 def rounded_alone(graph: Graph, tensor: int, within: Range) -> bytes:
-    """The float graph with this one tensor rounded to int8, [-128, 127] spread over the range.
-
-    Raises:
-        BuildError: no op writes the tensor.
-    """
-    low, high = within
-    scale = max(high - low, 1e-4) / 255
+    """The float graph with one tensor that an op writes rounded to int8 of this range."""
+    step, zero = grid(widened(within))
     changed = graph.copy()
-    changed.insert_rounding(tensor, scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+    changed.insert_rounding(tensor, step, zero - 128)
     return changed.content()
 
 
@@ -55,36 +50,34 @@ def regions(
         and the output tail, whose rounding undervalues what it does (`alone.tail`).
     """
     whole = sum(cost.values()) or 1.0
+    # Writer and readers of what is still rounded.
+    around = {tensor: ops for tensor in cost if not (ops := _around(graph, tensor)) <= kept}
     found: dict[frozenset[str], float] = {}
-    for around in _around(graph, cost):
-        added = frozenset(around - kept)
-        if 0 < len(added) <= most:
-            saved = _saved(graph, cost, kept | added) - _saved(graph, cost, kept)
-            found[added] = saved
+    for ops in _noisy(graph, cost, around):
+        added = frozenset(ops - kept)
+        if len(added) <= most:
+            found[added] = sum(cost[t] for t, each in around.items() if each <= kept | added)
     best = sorted(found, key=lambda added: (-found[added] / len(added), sorted(added)))
     chosen = [
         dict.fromkeys(sorted(added), f"{found[added] / whole:.1%} of the rounding noise")
         for added in best[:_PROMISING]
     ]
-    end = {op.name: TAIL for op in tail(graph) if op.name not in kept}
+    end = {op.name: "output tail" for op in tail(graph) if op.name not in kept}
     return [*chosen, end] if 0 < len(end) <= most else chosen
 
 
-def _around(graph: Graph, cost: Mapping[int, float]) -> Iterator[set[str]]:
-    """Writer and readers of each noisy tensor, and of each two that meet at an op."""
+def _noisy(
+    graph: Graph, cost: Mapping[int, float], around: Mapping[int, set[str]]
+) -> Iterator[set[str]]:
+    """The ops around each noisy tensor, and around each two that meet at an op."""
     noisy = sorted(cost, key=lambda tensor: (-cost[tensor], tensor))[:_NOISY]
-    ends = {tensor: _ends(graph, tensor) for tensor in noisy if tensor not in graph.outputs}
-    for tensor, ops in ends.items():
-        yield ops
-        for other, others in ends.items():
-            if other < tensor and ops & others:
-                yield ops | others
+    chosen = [tensor for tensor in noisy if tensor in around and tensor not in graph.outputs]
+    yield from (around[tensor] for tensor in chosen)
+    for one, other in itertools.combinations(chosen, 2):
+        if around[one] & around[other]:
+            yield around[one] | around[other]
 
 
-def _ends(graph: Graph, tensor: int) -> set[str]:
+def _around(graph: Graph, tensor: int) -> set[str]:
     writer = graph.writer(tensor)
     return {op.name for op in graph.readers(tensor)} | ({writer.name} if writer else set())
-
-
-def _saved(graph: Graph, cost: Mapping[int, float], kept: AbstractSet[str]) -> float:
-    return sum(value for tensor, value in cost.items() if _ends(graph, tensor) <= kept)

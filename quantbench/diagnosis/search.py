@@ -28,7 +28,7 @@ from quantbench.quantize.repairs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -53,7 +53,7 @@ _EXTRA, _LITTLE = 0.016, 16_384  # what ops in float may add: a share of the flo
 class Judge(Protocol):
     """Says how good a candidate is, by the calibration split's samples."""
 
-    def agreement(self, content: bytes, samples: int | None = None) -> float:
+    def agreement(self, content: bytes, samples: int) -> float:
         """With the float model's detections, in [0, 1], on the first so many samples."""
 
     def loss(self, content: bytes) -> tuple[float, float]:
@@ -163,20 +163,7 @@ class _Search:
         graph, _ = prepared(self._content, ranked[0].ranges)
         ranges, cost = self._tensor_by_tensor(graph, ranked[0].ranges)
         judged = [self._judged(each) for each in self._candidates(ranges, cost)]
-        return self._recipe(self._chosen([*plain, *judged]), "one tensor alone")
-
-    def _chosen(self, judged: Sequence[Candidate]) -> Candidate:
-        """The fewest ops in float among those that pass with room to spare, else the best.
-
-        Where several pass, some hundred samples cannot tell their losses apart, but can their
-        agreement with the float model.
-        """
-        safe = [each for each in judged if _low(each) > -(1 - _TO_SPARE) * self._margin]
-        if not safe:
-            return max(judged, key=_low)
-        enough = max(each.agreement for each in safe) - _AS_GOOD
-        good = [each for each in safe if each.agreement >= enough]
-        return min(good, key=lambda each: (len(each.kept), -each.agreement))
+        return self._recipe(chosen_of([*plain, *judged], self._margin), "one tensor alone")
 
     def _extremes(self) -> set[str]:
         """Tensors that keep minimum and maximum.
@@ -231,15 +218,15 @@ class _Search:
         for name, tensor in numbers.items():
             errors[name] = self._alone(graph, tensor, ranges[name])
             told(1)
-        whole = np.maximum(np.sum(list(errors.values()), axis=0), np.finfo(float).tiny)
-        cost = {name: float((each / whole).sum()) for name, each in errors.items()}
+        share = _in_shares_of(np.sum(list(errors.values()), axis=0))
+        cost = {name: share(each) for name, each in errors.items()}
         chosen, by_rule = dict(ranges), [self._ranges(rule) for rule in RULES]
-        costly = [name for name in _most_of(cost) if name not in self._extremes()]
+        extremes = self._extremes()
+        costly = [name for name in _most_of(cost) if name not in extremes]
         told = self._step("ranges tensor by tensor", len(costly))
         for name in costly:
             for other in _different([ranges[name], *(each[name] for each in by_rule)])[1:]:
-                error = self._alone(graph, numbers[name], other)
-                if (now := float((error / whole).sum())) < cost[name]:
+                if (now := share(self._alone(graph, numbers[name], other))) < cost[name]:
                     chosen[name], cost[name] = other, now
             told(1)
         return chosen, {numbers[name]: each for name, each in cost.items()}
@@ -266,29 +253,37 @@ class _Search:
         told = self._step("ops in float", _MOST_FLOAT)
         sets: list[dict[str, str]] = [{}]
         first = noise({})
-        whole = np.maximum(first, np.finfo(float).tiny)
-        before = float((first / whole).sum())
+        share = _in_shares_of(first)
+        before = share(first)
         while True:
             kept = sets[-1]
-            room = _MOST_FLOAT - len(kept)
             tried = []
-            for region in regions(graph, cost, kept.keys(), room):
-                more = closed(graph, kept | region)
-                if len(more) <= _MOST_FLOAT and self._is_affordable(graph, more):
-                    now = float((noise(more) / whole).sum())
-                    tried.append(((before - now) / (len(more) - len(kept)), now, more))
+            for more in self._larger(graph, cost, kept):
+                now = share(noise(more))
+                tried.append(((before - now) / (len(more) - len(kept)), now, more))
             saved, now, more = max(tried, key=lambda each: each[0], default=(0.0, 0.0, {}))
             if saved <= 0:
-                told(room)
+                told(_MOST_FLOAT - len(kept))
                 return sets
             before = now
             sets.append(more)
             told(len(more) - len(kept))
 
-    def _is_affordable(self, graph: Graph, kept: Mapping[str, str]) -> bool:
-        """Whether the weights that stay in float leave the model small."""
-        extra = sum(_extra_bytes(graph, op) for op in graph.ops if op.name in kept)
-        return extra <= max(_EXTRA * len(self._content), _LITTLE)
+    def _larger(
+        self, graph: Graph, cost: Mapping[int, float], kept: dict[str, str]
+    ) -> list[dict[str, str]]:
+        """These ops and a region more, where neither number nor weights are too many."""
+        more = [
+            closed(graph, kept | region)
+            for region in regions(graph, cost, kept.keys(), _MOST_FLOAT - len(kept))
+        ]
+        most = max(_EXTRA * len(self._content), _LITTLE)
+        return [
+            names
+            for names in more
+            if len(names) <= _MOST_FLOAT
+            and sum(_extra_bytes(graph, op) for op in graph.ops if op.name in names) <= most
+        ]
 
     def _judged(self, candidate: Candidate) -> Candidate:
         difference, low = self._judge.loss(candidate.content)
@@ -337,6 +332,26 @@ def closed(graph: Graph, kept: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def chosen_of(judged: Sequence[Candidate], margin: float) -> Candidate:
+    """The fewest ops in float among those that pass with room to spare, else the best.
+
+    Where several pass, some hundred samples cannot tell their losses apart, but can their
+    agreement with the float model: fewer ops are chosen only where it is as good.
+    """
+    safe = [each for each in judged if _low(each) > -(1 - _TO_SPARE) * margin]
+    if not safe:
+        return max(judged, key=_low)
+    enough = max(each.agreement for each in safe) - _AS_GOOD
+    good = [each for each in safe if each.agreement >= enough]
+    return min(good, key=lambda each: (len(each.kept), -each.agreement))
+
+
+def _in_shares_of(whole: NDArray[np.float64]) -> Callable[[NDArray[np.float64]], float]:
+    """Errors of several kinds as one number: the sum of what each is of the whole of its kind."""
+    most = np.maximum(whole, np.finfo(float).tiny)
+    return lambda errors: float((errors / most).sum())
+
+
 def _low(candidate: Candidate) -> float:
     return -np.inf if candidate.low is None else candidate.low
 
@@ -353,12 +368,8 @@ def _different(ranges: Sequence[Range]) -> list[Range]:
 def _most_of(cost: Mapping[str, float]) -> list[str]:
     """The costliest, until they make up most of the whole."""
     names = sorted(cost, key=lambda name: (-cost[name], name))
-    before = np.cumsum([cost[name] for name in names]) - [cost[name] for name in names]
-    return [
-        name
-        for name, sum_ in zip(names, before, strict=True)
-        if sum_ < _COUNTS * sum(cost.values())
-    ]
+    total = np.cumsum([cost[name] for name in names])
+    return names[: 1 + int(np.searchsorted(total, _COUNTS * total[-1]))]
 
 
 def _extra_bytes(graph: Graph, op: Op) -> int:

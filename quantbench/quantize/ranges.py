@@ -146,11 +146,16 @@ RULES: Mapping[str, Callable[[Seen], Range]] = {
 }
 
 
-def rounded(values: NDArray[Any], within: Range) -> NDArray[np.float64]:
-    """Values as an 8-bit tensor of this range gives them back."""
+def grid(within: Range) -> tuple[float, int]:
+    """Step of an 8-bit tensor of this range, and which of 0 to 255 stands for 0."""
     low, high = within
     step = (high - low) / _STEPS
-    zero = np.rint(-low / step)
+    return step, round(-low / step)
+
+
+def rounded(values: NDArray[Any], within: Range) -> NDArray[np.float64]:
+    """Values as an 8-bit tensor of this range gives them back."""
+    step, zero = grid(within)
     stored = np.clip(np.rint(values / step) + zero, 0, _STEPS)
     return np.asarray((stored - zero) * step, np.float64)
 

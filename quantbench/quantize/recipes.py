@@ -136,10 +136,13 @@ def prepared(
 
 def wide_enough(ranges: Mapping[str, Range]) -> dict[str, Range]:
     """No range narrower than 1e-4."""
-    return {
-        name: (a, b) if b - a >= _NARROWEST else (a, a + _NARROWEST)
-        for name, (a, b) in ranges.items()
-    }
+    return {name: widened(within) for name, within in ranges.items()}
+
+
+def widened(within: Range) -> Range:
+    """Not narrower than 1e-4."""
+    low, high = within
+    return (low, high) if high - low >= _NARROWEST else (low, low + _NARROWEST)
 
 
 def quantized(graph: Graph, ranges: Mapping[str, Range], float_ops: Iterable[str]) -> bytes:

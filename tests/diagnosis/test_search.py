@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from quantbench import cases, non_inferior
 from quantbench.cli import main
+from quantbench.diagnosis.judge import TaskJudge
 from quantbench.diagnosis.rounding import regions
-from quantbench.diagnosis.search import closed, search
+from quantbench.diagnosis.search import Candidate, chosen_of, closed, search
 from quantbench.errors import BuildError, UsageError
 from quantbench.graph import Graph
 from quantbench.litert import LiteRTModel
@@ -48,7 +49,7 @@ class ErrorJudge:
         off = self._answers(content) - self._meant
         return float(np.sqrt((off**2).mean() / (self._meant**2).mean()))
 
-    def agreement(self, content: bytes, samples: int | None = None) -> float:
+    def agreement(self, content: bytes, samples: int) -> float:
         del samples
         return 1 - self._error(content)
 
@@ -137,6 +138,61 @@ def test_a_tensor_that_two_ops_read_needs_both_in_float(float_path: Path) -> Non
     assert len(heads) == 2
     first, *_ = regions(graph, {body.outputs[0]: 1.0}, set(), 12)
     assert set(first) == {body.name, *(head.name for head in heads)}
+
+
+def candidate(ops: int, agreement: float, low: float) -> Candidate:
+    return Candidate(dict.fromkeys(map(str, range(ops)), "why"), {}, b"", agreement, "", low, low)
+
+
+def test_the_smallest_that_passes_with_room_and_agrees_as_well_is_chosen() -> None:
+    bare, small, good, large = (
+        candidate(0, 0.9, -0.014),  # within the margin, without a third of it to spare
+        candidate(2, 0.7, -0.001),  # less agreement than chance explains
+        candidate(4, 0.85, -0.009),
+        candidate(6, 0.86, -0.002),
+    )
+    assert chosen_of([large, good, small, bare], 0.015) is good
+    assert chosen_of([small, bare], 0.015) is small
+    worse = candidate(1, 0.9, -0.2)
+    assert chosen_of([worse, bare], 0.015) is bare  # none is safe: the one that came closest
+
+
+class Rows:
+    """A task whose evidence is which samples it was asked of."""
+
+    lower_is_better = frozenset[str]()
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def evidence(self, sample: int, prediction: object) -> dict[str, Any]:
+        del prediction
+        self.asked.append(sample)
+        box = {"bbox": [0.0, 0.0, 9.0, 9.0], "score": 0.9, "category_id": 1}
+        return {"detections": [box], "truths": []}
+
+    def summarise(self, rows: list[Any], weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        del rows
+        return {"AP": np.zeros(len(weights))}
+
+    def agree(self, rows: list[Any], reference: Any, weights: Any) -> dict[str, NDArray[Any]]:
+        assert len(rows) == len(reference) == weights.shape[1]
+        return {"agreement_AP": np.ones(len(weights))}
+
+
+def test_what_chooses_does_not_judge(float_path: Path, samples: list[NDArray[Any]]) -> None:
+    task: Any = Rows()
+    content = float_path.read_bytes()
+    judge = TaskJudge(task, range(9), samples[:9], 4, content, "AP")
+    for asks, asked in (
+        (lambda: judge.moved(content, 3), [0, 1, 2]),
+        (lambda: judge.agreement(content, 2), [4, 5]),
+        (lambda: judge.agreement(content, 99), [4, 5, 6, 7, 8]),
+        (lambda: judge.loss(content), [4, 5, 6, 7, 8]),
+    ):
+        task.asked.clear()
+        asks()
+        assert task.asked == asked
 
 
 @pytest.fixture(scope="module")
