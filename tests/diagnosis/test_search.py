@@ -13,14 +13,16 @@ from click.testing import CliRunner
 
 from quantbench import cases, non_inferior
 from quantbench.cli import main
+from quantbench.diagnosis.alone import tail
 from quantbench.diagnosis.judge import TaskJudge
-from quantbench.diagnosis.rounding import regions
+from quantbench.diagnosis.rounding import regions, rounded_alone
 from quantbench.diagnosis.search import Candidate, chosen_of, closed, search
 from quantbench.errors import BuildError, UsageError
-from quantbench.graph import Graph
+from quantbench.graph import WEIGHTED, Graph
 from quantbench.litert import LiteRTModel
 from quantbench.pipeline import Bench
-from quantbench.quantize.recipes import RECIPE, Recipe
+from quantbench.quantize.ranges import RULES, observe, visible
+from quantbench.quantize.recipes import RECIPE, Recipe, prepared
 from quantbench.settings import Settings
 from tests.diagnosis.conftest import op_named, silent
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from quantbench.quantize.ranges import Range
 
 
 class ErrorJudge:
@@ -93,6 +97,49 @@ def test_what_cannot_be_had_says_what_came_closest(
     assert found.notes["low"] == max(judged)
 
 
+def test_a_tensor_has_a_range_of_its_own_where_it_then_costs_less(
+    float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    judge = ErrorJudge(float_path, samples, tmp_path)
+    found = search(float_path, samples, judge, 1e-9, silent)
+    assert found.notes["rule"] == "tensor by tensor"
+    tried = [each for each in found.notes["tried"] if each["rule"] in RULES]
+    rule = RULES[max(tried, key=lambda each: each["agreement"])["rule"]]
+    graph, _ = prepared(float_path.read_bytes(), found.ranges)
+    inside = {graph.name(t): t for op in graph.ops for t in op.outputs if graph.readers(t)}
+    fused = tmp_path / "fused.tflite"
+    fused.write_bytes(graph.content())
+    seen = observe(fused, samples)
+    best = visible(graph, {name: rule(each) for name, each in seen.items()})
+    heads = {op.name for op in tail(graph)}  # these keep minimum and maximum
+    own = {name for name in inside if found.ranges[name] != best[name] and name not in heads}
+    assert own
+
+    def cost(name: str, within: Range) -> float:
+        return judge.moved(rounded_alone(graph, inside[name], within), 6)[0]
+
+    assert all(cost(name, found.ranges[name]) < cost(name, best[name]) for name in own)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_no_more_ops_and_weights_stay_in_float_than_are_allowed(
+    float_path: Path,
+    samples: list[NDArray[Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+) -> None:
+    judge = ErrorJudge(float_path, samples, tmp_path)
+    monkeypatch.setattr("quantbench.diagnosis.search._MOST_FLOAT", most)
+    found = search(float_path, samples, judge, 1e-9, silent)
+    assert max(each["float_ops"] for each in found.notes["tried"]) <= most
+    monkeypatch.setattr("quantbench.diagnosis.search._EXTRA", 0)
+    monkeypatch.setattr("quantbench.diagnosis.search._LITTLE", 0)
+    light = search(float_path, samples, judge, 1e-9, silent)
+    kinds = {op.name: op.kind for op in Graph.read(float_path).ops}
+    assert not {kinds.get(name) for name in light.float_ops} & set(WEIGHTED)
+
+
 def test_an_infinite_padding_is_mended_by_the_scan_alone(
     float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
@@ -126,8 +173,7 @@ def test_ops_are_left_in_float_for_the_tensor_between_them(float_path: Path) -> 
     assert set(first) == {padding.name, pool.name}
     assert all("of the rounding noise" in why for why in first.values())
     # What is saved already draws nothing on.
-    after, *_ = regions(graph, cost, set(first), 12)
-    assert not set(after) & set(first)
+    assert not any(set(after) & set(first) for after in regions(graph, cost, set(first), 12))
     assert all(len(region) <= 2 for region in regions(graph, cost, set(), 2))
 
 
