@@ -18,24 +18,31 @@ if TYPE_CHECKING:
 
     from quantbench import Evaluation
     from quantbench.protocols import Runner
+    from quantbench.study import Device
 
 TWO_BITS = {"gptq_int2_g64": "two bits a weight destroy 135 million parameters"}
 THREE_BITS = {"gptq_int3_g64": "three bits a weight cost two thirds of the right answers"}
 # Bits for each layer, 4.59 on average: what a person would still ship.
 RECIPE = Path(__file__).parent / "recipes" / "smollm2_135m_instruct-gptq_mixed_g64-lambada.json"
 MIXED = replace(Scheme.parse("gptq_mixed_g64"), recipe=str(RECIPE))
-CASES = [
-    *cases("smollm2_135m_instruct", datasets=["kjv"], known_failures=TWO_BITS),
-    *cases(
-        "smollm2_135m_instruct",
-        schemes=LANGUAGE_SCHEMES,
-        datasets=["lambada"],
-        known_failures=TWO_BITS | THREE_BITS,
-    ),
-    *cases("smollm2_135m_instruct", schemes=[MIXED], datasets=["lambada"]),
-]
-# The same on a GPU, where there is one.
-ON_CUDA = cases("smollm2_135m_instruct", known_failures=TWO_BITS, device="cuda")
+
+
+def study(device: Device) -> list[Case]:
+    """The same on a processor and, where there is one, on a GPU."""
+    model = "smollm2_135m_instruct"
+    return [
+        *cases(model, datasets=["kjv"], known_failures=TWO_BITS, device=device),
+        *cases(
+            model,
+            schemes=LANGUAGE_SCHEMES,
+            datasets=["lambada"],
+            known_failures=TWO_BITS | THREE_BITS,
+            device=device,
+        ),
+        *cases(model, schemes=[MIXED], datasets=["lambada"], device=device),
+    ]
+
+
 # What a width may cost, in accuracy: four bits are chosen knowing that they lose something. On
 # LAMBADA, which is harder, more; these are what its 1,000 passages can decide.
 MARGINS = {
@@ -45,7 +52,7 @@ MARGINS = {
 MIXED_MARGIN = 0.02  # what its recipe is for
 
 
-@pytest.mark.parametrize("case", [*CASES, *ON_CUDA], ids=str)
+@pytest.mark.parametrize("case", [*study("cpu"), *study("cuda")], ids=str)
 class TestSmolLM2:
     def test_latency(self, quantized: Runner, sample: object, benchmark: BenchmarkFixture) -> None:
         benchmark(quantized.predict, sample)

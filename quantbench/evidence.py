@@ -52,14 +52,13 @@ class Evidence:
 
     @cached_property
     def measured(self) -> Mapping[str, Any]:
-        """`predict_s`, `tokens` and `joules` summed up, peaks, and the runner's facts."""
+        """`predict_s` and `tokens` summed up, peaks, and the runner's facts."""
         parts = [shard.details for shard in self.shards]
         return {
             "predict_s": round(sum(part["predict_s"] for part in parts), 3),
             "tokens": sum(part["tokens"] for part in parts),
             "peak_rss_bytes": _highest(parts, "peak_rss_bytes"),
             "peak_device_bytes": _highest(parts, "peak_device_bytes"),
-            "joules": _total(parts, "joules"),
             "runner": parts[0]["runner"],
         }
 
@@ -76,8 +75,3 @@ def blocks(n: int, *, growing: bool = False) -> list[range]:
 
 def _highest(parts: Sequence[Mapping[str, Any]], name: str) -> int | None:
     return max((part[name] for part in parts if part[name] is not None), default=None)
-
-
-def _total(parts: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    known = [part[name] for part in parts if part[name] is not None]
-    return sum(known) if len(known) == len(parts) else None

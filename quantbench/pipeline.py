@@ -160,7 +160,7 @@ class Bench(Workshop):
                 record["baseline"] = "not in it"
         elif case in self._artifacts:
             record = with_artifact(record, self._artifacts[case], self._facts.get(case))
-        if case in self._warmed_up:  # stands in where nothing was evaluated as it is stored
+        if case in self._warmed_up:
             record = with_cost(record, self._warmed_up[case])
         if case in self._diagnoses:
             record["diagnosis"] = dict(self._diagnoses[case])

@@ -34,7 +34,7 @@ from quantbench.errors import (
 )
 from quantbench.evidence import ROWS, Evidence, blocks
 from quantbench.extensions import load, missing_extra
-from quantbench.metrics.energy import energy
+from quantbench.metrics.energy import joules_of
 from quantbench.metrics.footprint import Cost, peak_memory
 from quantbench.overlap import ahead
 from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory
@@ -201,7 +201,7 @@ class Workshop:
 
     @contextmanager
     def warmed(self, case: Case, prepared: Any) -> Iterator[Runner]:
-        """The runner after a few predictions, whose peak memory is kept for the record.
+        """The runner after a few predictions, whose peak memory and energy the record keeps.
 
         Inside the block it stays open, whatever else is asked for.
 
@@ -211,14 +211,11 @@ class Workshop:
         """
         runner = self.runner(case)
         _check_delegated(case, self.artifact(case).details, self._facts[case])
-        with (
-            peak_memory(case.device) as memory,
-            energy(case.device) as drawn,
-            _explained(f"running {case}", PredictionError),
-        ):
-            for _ in range(_WARM_UP_CALLS):
-                runner.predict(prepared)
-        joules = None if drawn.joules is None else drawn.joules / _WARM_UP_CALLS
+        with _explained(f"running {case}", PredictionError):
+            with peak_memory(case.device) as memory:
+                for _ in range(_WARM_UP_CALLS):
+                    runner.predict(prepared)
+            joules = joules_of(lambda: runner.predict(prepared), case.device)
         self._warmed_up[case] = Cost(memory.peak_rss_bytes, memory.peak_device_bytes, joules)
         self._lent = True
         try:
@@ -310,11 +307,7 @@ class Workshop:
             tokens += len(getattr(prepared, "tokens", ()))
             return prepared
 
-        with (
-            peak_memory(case.device) as memory,
-            energy(case.device) as drawn,
-            (folder / ROWS).open("w") as file,
-        ):
+        with peak_memory(case.device) as memory, (folder / ROWS).open("w") as file:
             facts = dict(runner.facts())
             started = time.perf_counter()
             # Streamed: a data set's images need not fit in memory. While one sample is
@@ -326,14 +319,13 @@ class Workshop:
                         file.write(json.dumps(row, allow_nan=False) + "\n")
                         advance(1)
             predict_s = time.perf_counter() - started
-        # What was not evaluated as it is stored says nothing about its memory or its energy.
+        # What was not evaluated as it is stored says nothing about its memory.
         as_stored = facts.get("evaluated_as", "stored") == "stored"
         return {
             "predict_s": round(predict_s, 3),
             "tokens": tokens,
             "peak_rss_bytes": memory.peak_rss_bytes if as_stored else None,
             "peak_device_bytes": memory.peak_device_bytes if as_stored else None,
-            "joules": drawn.joules if as_stored else None,
             "runner": facts,
             "artifact": self.artifact(case).sha256,
         }

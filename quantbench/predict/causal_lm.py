@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
+import warnings
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import PredictionError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # Two right ways to a logit differ by what bfloat16 rounds; a wrong one by its size.
 _TOLERANCE = {"float32": 1e-4, "float16": 0.005, "bfloat16": 0.03}
 _DECODED_TOKENS = 16
+# gptqmodel's, the first that can be had: Triton's take 2, 4 and 8 bits, torch's all.
+_KERNELS = {"cpu": ("AUTO",), "cuda": ("AUTO", "GPTQ_TRITON", "GPTQ_TORCH")}
 
 
 class CausalLMRunner:
@@ -200,14 +203,35 @@ class CausalLMRunner:
         return model
 
     def _load_gptq(self) -> Any:
-        from gptqmodel import GPTQModel
-
-        device = self._machine.device
-        model = GPTQModel.load(str(self._folder), device=device, trust_remote_code=False).model
+        model = self._with_kernels()
         model.tie_weights()  # not done where the head is left out of the files
         stored = stored_names(self._folder)
         _check_whole([name for name, _ in model.named_parameters() if name not in stored])
         return model
+
+    def _with_kernels(self) -> Any:
+        """By the library's first choice of kernels, or by others that are not compiled from C++.
+
+        On a GPU its first choice may be fetched and compiled when a model is opened.
+        """
+        from gptqmodel import BACKEND, GPTQModel
+
+        *choices, last = _KERNELS[self._machine.device]
+        load = partial(
+            GPTQModel.load, str(self._folder), device=self._machine.device, trust_remote_code=False
+        )
+        for choice in choices:
+            try:
+                return load(backend=BACKEND[choice]).model
+            except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+                if is_out_of_memory(error):
+                    raise
+                warnings.warn(
+                    f"{self._folder}: gptqmodel's kernels {choice} cannot be had "
+                    f"({type(error).__name__}: {error}); others are timed, the record names them",
+                    stacklevel=2,
+                )
+        return load(backend=BACKEND[last]).model
 
     def _check_head(self) -> None:
         """Make sure that `lm_head` is all that stands between hidden states and logits.

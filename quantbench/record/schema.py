@@ -85,7 +85,7 @@ def with_artifact(
 def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
     """Add metrics with intervals, verdicts, and what was measured while predicting."""
     measured = evaluation.evidence.measured
-    n, joules, tokens = len(evaluation.rows), measured["joules"], measured["tokens"]
+    n, tokens = len(evaluation.rows), measured["tokens"]
     # The speed of unpacked weights is not the artifact's.
     as_stored = measured["runner"].get("evaluated_as", "stored") == "stored"
     return {
@@ -108,10 +108,6 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
             "peak_rss_bytes": measured["peak_rss_bytes"],
             "peak_device_bytes": measured["peak_device_bytes"],
         },
-        "energy": {
-            "joules_per_sample": None if joules is None else joules / n,
-            "provenance": "unavailable" if joules is None else "measured",
-        },
         "timings_s": {
             "build": evaluation.artifact.build_s,
             "predict": measured["predict_s"],
@@ -125,14 +121,14 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
 
 
 def with_cost(record: dict[str, Any], cost: Cost) -> dict[str, Any]:
-    """Fill in what the evaluation could not say of memory and energy."""
-    known = {name: value for name, value in record["memory"].items() if value is not None}
+    """Put in memory and energy of single predictions, which compare where batches do not."""
     peaks = {
-        "peak_rss_bytes": cost.peak_rss_bytes,
-        "peak_device_bytes": cost.peak_device_bytes,
+        name: value
+        for name in ("peak_rss_bytes", "peak_device_bytes")
+        if (value := getattr(cost, name)) is not None
     }
-    filled = {**record, "memory": {**record["memory"], **peaks, **known}}
-    if record["energy"]["joules_per_sample"] is None and cost.joules is not None:
+    filled = {**record, "memory": {**record["memory"], **peaks}}
+    if cost.joules is not None:
         filled["energy"] = {"joules_per_sample": cost.joules, "provenance": "measured"}
     return filled
 

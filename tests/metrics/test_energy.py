@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from quantbench.metrics.energy import energy
+import pytest
+
+from quantbench.metrics import energy as counting
+from quantbench.metrics.energy import energy, joules_of
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable
 
 
 class Machine:
@@ -87,3 +91,50 @@ def test_a_board_that_does_not_count_is_not_guessed(monkeypatch: pytest.MonkeyPa
     with energy("cuda") as drawn:
         machine.millijoules["GPU-busy"] = None  # lost on the way
     assert drawn.joules is None
+
+
+def calls_of(
+    machine: Machine, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], None]:
+    """Calls of so many seconds and 3 J each, on a clock of their own."""
+    clock = [0.0]
+    monkeypatch.setattr(counting, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    def call() -> None:
+        clock[0] += seconds
+        machine.spend(3_000)
+
+    return call
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.25, 4), (0.3, 4), (7.0, 1)])
+def test_a_call_is_charged_its_share_of_a_second(
+    seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = installed(monkeypatch)
+    assert joules_of(calls_of(machine, seconds, monkeypatch), "cuda") == 3.0
+    assert machine.calls.count("block") == calls
+
+
+def test_elsewhere_nothing_is_called_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = installed(monkeypatch)
+    assert joules_of(calls_of(machine, 0.25, monkeypatch), "cpu") is None
+    assert machine.calls == []
+
+
+@pytest.mark.gpu
+def test_a_busy_board_draws_more_than_an_idle_one() -> None:
+    torch = pytest.importorskip("torch")
+    factors = torch.randn(4096, 4096, device="cuda", dtype=torch.bfloat16)
+
+    def watts(call: Callable[[], object]) -> float:
+        started = time.perf_counter()
+        with energy("cuda") as drawn:
+            while time.perf_counter() - started < 1:
+                call()
+                torch.cuda.synchronize()
+        assert drawn.joules is not None
+        return drawn.joules / (time.perf_counter() - started)
+
+    idle, busy = watts(lambda: time.sleep(0.01)), watts(lambda: factors @ factors)
+    assert 5 < idle < busy / 1.5 < 1000

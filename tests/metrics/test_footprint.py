@@ -72,3 +72,18 @@ def test_a_devices_peak_is_torchs_since_the_block_began(monkeypatch: pytest.Monk
         assert held["peak"] == 0
         held["peak"] = 300
     assert peak.peak_device_bytes == 300
+
+
+@pytest.mark.gpu
+def test_a_gpus_peak_is_that_of_the_block() -> None:
+    torch = pytest.importorskip("torch")
+    kept = torch.ones(SIZE // 4, dtype=torch.uint8, device="cuda")
+    with peak_memory("cuda") as large:
+        held = torch.ones(SIZE, dtype=torch.uint8, device="cuda")
+        del held
+    with peak_memory("cuda") as small:
+        pass
+    before = torch.cuda.memory_allocated()
+    assert before >= kept.numel()
+    assert large.peak_device_bytes == pytest.approx(before + SIZE, rel=0.01)
+    assert small.peak_device_bytes == before

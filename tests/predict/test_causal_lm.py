@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quantbench.catalog.language_models import LANGUAGE_SCHEMES
 from quantbench.catalog.samples import Passage
 from quantbench.errors import PredictionError
 from quantbench.extensions import load
+from quantbench.predict import causal_lm
 from quantbench.predict.causal_lm import CausalLMRunner
 from quantbench.predict.dense import check_same, dense_model
 from quantbench.quantize.bitsandbytes import BitsAndBytesQuantizer
@@ -24,6 +27,7 @@ from quantbench.tasks.last_word import LastWord, Prompt
 from tests.conftest import sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -270,6 +274,72 @@ def test_decoding_says_what_generation_says_however_often(
             assert said == expected.tolist()
     finally:
         runner._model.forward = forward  # noqa: SLF001
+
+
+class TestKernelsThatCannotBeHad:
+    """Of which gptqmodel's first choice on a GPU may be one; no GPU is needed to see it."""
+
+    def opened(
+        self, packed: Path, failing: Mapping[str, Exception], monkeypatch: pytest.MonkeyPatch
+    ) -> CausalLMRunner:
+        from gptqmodel import GPTQModel
+
+        load = GPTQModel.load
+
+        def choosy(*arguments: Any, backend: Any, **named: Any) -> Any:
+            if error := failing.get(backend.name):
+                raise error
+            return load(*arguments, **named)
+
+        monkeypatch.setattr(GPTQModel, "load", choosy)
+        monkeypatch.setitem(causal_lm._KERNELS, "cpu", causal_lm._KERNELS["cuda"])  # noqa: SLF001
+        return CausalLMRunner(packed, Machine())
+
+    def test_others_stand_in_and_it_is_said(
+        self, packed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failing = {"AUTO": URLError("no such host"), "GPTQ_TRITON": ValueError("5 bits")}
+        with pytest.warns(UserWarning, match=r"AUTO.*no such host|TRITON.*5 bits") as said:
+            opened = self.opened(packed, failing, monkeypatch)
+        assert len(said) == 2
+        assert "14 x " in opened.facts()["kernel"]
+
+    def test_the_last_ones_failure_is_the_models(
+        self, packed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failing = dict.fromkeys(causal_lm._KERNELS["cuda"], RuntimeError("no compiler"))  # noqa: SLF001
+        with (
+            pytest.warns(UserWarning, match="no compiler"),
+            pytest.raises(PredictionError, match="no compiler"),
+        ):
+            self.opened(packed, failing, monkeypatch)
+
+    def test_too_little_memory_is_not_tried_again(
+        self, packed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failing = {"AUTO": RuntimeError("CUDA out of memory")}
+        with pytest.raises(PredictionError, match="close other programs"):
+            self.opened(packed, failing, monkeypatch)
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default:.*kernels .* cannot be had")  # without compiler or network
+@pytest.mark.parametrize("name", LANGUAGE_SCHEMES)
+def test_what_is_built_beside_a_gpu_answers_alike_on_both(
+    name: str, tiny_checkpoint: Path, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    scheme = Scheme.parse(name)
+    long = [Prompt(prompt.tokens * 4, prompt.target_start) for prompt in prompts]
+    quantizer = load("quantizers", scheme.quantizer)()
+    quantizer.build(tiny_checkpoint, scheme, long, tmp_path)
+    answers = []
+    for device in ("cuda", "cpu"):
+        opened = CausalLMRunner(tmp_path, Machine(1, device))
+        answers.append([answer["logprobs"][0] for answer in opened.predict_all(prompts)])
+        opened.decoder(prompts[0])()
+        assert opened.predict(prompts[0])["logprobs"][0] == pytest.approx(answers[-1][0], abs=0.1)
+    assert answers[0] == pytest.approx(answers[1], abs=0.1)
 
 
 @pytest.mark.gpu
