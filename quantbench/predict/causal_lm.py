@@ -12,6 +12,7 @@ from quantbench.hqq import load_hqq
 from quantbench.predict.dense import check_same, dense_model
 from quantbench.predict.devices import (
     MORE_MEMORY,
+    device_name,
     float_type,
     is_out_of_memory,
     require_cuda,
@@ -134,6 +135,7 @@ class CausalLMRunner:
         return {
             "threads": self._machine.threads,
             "device": self._machine.device,
+            "device_name": device_name(self._machine.device),
             "evaluated_as": "unpacked weights" if self._method == "gptq" else "stored",
             "delegate": "none",
             "kernel": kernels(self._model),

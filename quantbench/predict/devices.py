@@ -32,6 +32,13 @@ def require_cuda() -> None:
     )
 
 
+def device_name(device: str) -> str | None:
+    """Of the GPU that torch uses; None of a processor, which every record names."""
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else None
+
+
 def float_type(device: str) -> str:
     """The one that this device multiplies fast."""
     import torch

@@ -41,6 +41,7 @@ def quantize_checkpoint(
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(os.cpu_count() or 1))
     import torch
     from gptqmodel import GPTQModel, QuantizeConfig
+    from gptqmodel.nn_modules.hooked_linear import STOP_FORWARD_EXCEPTION
 
     passages = [
         {"input_ids": list(p.tokens), "attention_mask": [1] * len(p.tokens)} for p in samples
@@ -51,5 +52,9 @@ def quantize_checkpoint(
     )
     model.quantize(passages, batch_size=4)
     model.save(str(folder))
+    # The library holds on to the model, and by the frames of its one exception to what calibrated
+    # it: memory that would count as that of the next model opened.
+    model.model.to("meta")
+    STOP_FORWARD_EXCEPTION.__traceback__ = None
     copy_tokenizer(float_model, folder)
     return {"calibration_passages": len(passages), "quantized_on": device}

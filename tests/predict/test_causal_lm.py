@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -274,6 +275,23 @@ def test_decoding_says_what_generation_says_however_often(
             assert said == expected.tolist()
     finally:
         runner._model.forward = forward  # noqa: SLF001
+
+
+def test_a_build_leaves_no_weights_behind(
+    tiny_checkpoint: Path, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    """They would count as memory of what is opened next."""
+    before = _bytes_of_tensors()
+    GPTQQuantizer().build(tiny_checkpoint, Scheme.parse("gptq_int4_g64"), prompts, tmp_path)
+    weights = (tmp_path / "model.safetensors").stat().st_size
+    assert _bytes_of_tensors() - before < weights / 100
+
+
+def _bytes_of_tensors() -> int:
+    gc.collect()
+    alive = [each for each in gc.get_objects() if type(each) in {torch.Tensor, torch.nn.Parameter}]
+    held = {t.data_ptr(): t.untyped_storage().nbytes() for t in alive if t.device.type != "meta"}
+    return sum(held.values())
 
 
 class TestKernelsThatCannotBeHad:
