@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from quantbench.diagnosis.search import Loss
 from quantbench.errors import PredictionError, UsageError
 from quantbench.litert import opened
 from quantbench.metrics.agreement import moved
+from quantbench.settings import usable_threads
 from quantbench.stats.bootstrap import PairedBootstrap, resampling_weights
 
 if TYPE_CHECKING:
@@ -88,17 +92,20 @@ class TaskJudge:
         agreed = self._task.agree(rows, self._meant[:n], self._weights[:1, :n])
         return float(agreed["agreement_AP"][0])
 
-    def loss(self, content: bytes) -> tuple[float, float]:
+    def loss(self, content: bytes) -> Loss:
         """Difference to the float model, higher being better, and its lower bound at 95 %."""
         rows = self._rows(content, self._judging, self._meant)
+        weights = self._weights if self._reference is None else self._weights[:1]
+        agreed = self._task.agree(rows, self._meant, weights)
         if self._reference is None:
-            values = self._task.agree(rows, self._meant, self._weights)[self._metric]
+            values = agreed[self._metric]
             meant = self._task.agree(self._meant, self._meant, self._weights)[self._metric]
         else:
             values = self._task.summarise(rows, self._weights)[self._metric]
             meant = self._reference
         compared = PairedBootstrap(self._sign * (values - meant), len(rows))
-        return compared.value, compared.bounds(0.05)[0]
+        low, _ = compared.bounds(0.05)
+        return Loss(compared.value, low, float(agreed["agreement_AP"][0]))
 
     def moved(self, content: bytes, samples: int) -> tuple[float, float]:
         """`metrics.agreement.moved` on the first so many samples that choose."""
@@ -112,11 +119,20 @@ class TaskJudge:
         meant: Sequence[Row] = (),
     ) -> list[Row]:
         """Of samples and their inputs; none says anything where a candidate cannot answer."""
-        with opened(content) as model:
-            try:
-                return [self._task.evidence(sample, model(values)) for sample, values in pairs]
-            except PredictionError:
-                if not meant:
-                    raise
-                # A candidate that answers NaN is a bad candidate, not the end of the search.
-                return [{**row, "detections": []} for row in meant[: len(pairs)]]
+        # Ops that no delegate takes run on one thread: an interpreter for each keeps all busy.
+        workers = min(usable_threads(os.environ), len(pairs)) or 1
+
+        def rows(first: int) -> list[Row]:
+            with opened(content, threads=1) as model:
+                mine = pairs[first::workers]
+                return [self._task.evidence(sample, model(values)) for sample, values in mine]
+
+        try:
+            with ThreadPoolExecutor(workers) as pool:
+                parts = list(pool.map(rows, range(workers)))
+        except PredictionError:
+            if not meant:
+                raise
+            # A candidate that answers NaN is a bad candidate, not the end of the search.
+            return [{**row, "detections": []} for row in meant[: len(pairs)]]
+        return [parts[place % workers][place // workers] for place in range(len(pairs))]
