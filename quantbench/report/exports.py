@@ -7,7 +7,15 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from quantbench.report.numbers import difference, flips, margin, milliseconds, quality, size
+from quantbench.report.numbers import (
+    difference,
+    flips,
+    joules,
+    margin,
+    milliseconds,
+    quality,
+    size,
+)
 from quantbench.report.tables import escaped, inert
 from quantbench.report.views import outcome, studies_of, worst_first
 
@@ -24,9 +32,13 @@ def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str
     for study in studies_of(views):
         members = sorted(study.cases, key=worst_first)
         metric = study.metric or "metric"
-        header = ("scheme", "verdict", metric, "difference", "margin", "flips", "size", "latency")
+        energy = any(view.joules is not None for view in members)
+        header = (
+            *("scheme", "verdict", metric, "difference", "margin", "flips", "size", "latency"),
+            *["energy"] * energy,
+        )
         lines += [f"### {escaped(study.title)}", "", _row(header), _row(["---"] * len(header))]
-        lines += [_row(map(escaped, _cells(view, metric))) for view in members]
+        lines += [_row(map(escaped, _cells(view, metric, energy=energy))) for view in members]
         lines += [""]
         for view in members:
             if view.error:
@@ -43,7 +55,7 @@ def _row(cells: Any) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(view: View, metric: str) -> tuple[str, ...]:
+def _cells(view: View, metric: str, *, energy: bool) -> tuple[str, ...]:
     return (
         view.scheme,
         view.verdict_in_full,
@@ -53,6 +65,7 @@ def _cells(view: View, metric: str) -> tuple[str, ...]:
         flips(view.judged),
         size(view.weights_bytes) + _ratio(view.size_ratio),
         milliseconds(view.latency_s) + _ratio(view.latency_ratio),
+        *([joules(view.joules)] * energy),
     )
 
 

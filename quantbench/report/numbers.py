@@ -68,6 +68,11 @@ def size(n: float | None) -> str:
     return f"{n / 1e6:.1f} MB" if n < 1e9 else f"{n / 1e9:.2f} GB"  # noqa: PLR2004 - a gigabyte
 
 
+def joules(energy: float | None) -> str:
+    """Of one prediction."""
+    return "-" if energy is None else f"{digits(energy)} J"
+
+
 def milliseconds(seconds: float | None) -> str:
     """Of a median; from a second on, seconds."""
     if seconds is None:

@@ -1,4 +1,4 @@
-"""Records as text for a terminal: at most 100 columns, worst first."""
+"""Records as text for a terminal: some 100 columns, energy apart, worst first."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.report.checking import judgement_of, metric_of, views_of
-from quantbench.report.numbers import difference, estimate, margin, milliseconds, quality
+from quantbench.report.numbers import difference, estimate, joules, margin, milliseconds, quality
 from quantbench.report.numbers import flips as flips_of
+from quantbench.report.views import studies_of, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from quantbench.report.views import View
+    from quantbench.report.views import Study, View
 
 
 _OPS, _NAME = 4, 44  # ops that are named, and characters of a name
@@ -87,18 +88,16 @@ def coloured(
 
 
 def tables(records: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """One for each model and data set, that with the worst case first."""
-    views = views_of({"records": records}, "this run")
-    grouped: dict[tuple[str, str], list[View]] = {}
-    for view in views:  # worst first, so are the groups
-        grouped.setdefault((view.model, view.dataset), []).append(view)
-    return [_table(*key, members) for key, members in grouped.items()]
+    """One for each model, data set and device, that with the worst case first."""
+    return [_table(study) for study in studies_of(views_of({"records": records}, "this run"))]
 
 
-def _table(model: str, dataset: str, members: Sequence[View]) -> Table:
+def _table(study: Study) -> Table:
+    members = sorted(study.cases, key=worst_first)
     # One metric for the whole table: its name stands once, over the column.
-    metric = next((view.headline for view in members if view.headline), "metric")
+    metric = study.metric or "metric"
     flips = any(judged.flips for view in members for judged in view.judgements)
+    energy = any(view.joules is not None for view in members)
     notes = [f"note: {note}" for note in sorted({view.note for view in members if view.note})]
     for view in members:
         if view.error:
@@ -113,9 +112,12 @@ def _table(model: str, dataset: str, members: Sequence[View]) -> Table:
             by = view.decided_by
             notes.append(f"{view.scheme}: {by.metric} {difference(by)}, margin {margin(by)}")
     return Table(
-        title=f"{model} on {dataset}{_sizes(members)}",
-        header=("scheme", "verdict", metric, "difference", *["flips"] * flips, "MB", "latency"),
-        rows=[_row(view, metric, flips=flips) for view in members],
+        title=f"{study.title}{_sizes(members)}",
+        header=(
+            *("scheme", "verdict", metric, "difference", *["flips"] * flips, "MB", "latency"),
+            *["energy"] * energy,
+        ),
+        rows=[_row(view, metric, flips=flips, energy=energy) for view in members],
         notes=[*notes, *_against_baseline(members)],
     )
 
@@ -262,7 +264,7 @@ def _end_of(name: str) -> str:
     return last if len(last) <= _NAME else f"...{last[-_NAME:]}"
 
 
-def _row(view: View, metric: str, *, flips: bool) -> tuple[str, ...]:
+def _row(view: View, metric: str, *, flips: bool, energy: bool) -> tuple[str, ...]:
     return (
         view.scheme,
         view.verdict_in_full,
@@ -271,6 +273,7 @@ def _row(view: View, metric: str, *, flips: bool) -> tuple[str, ...]:
         *([flips_of(view.judged)] * flips),
         f"{view.weights_bytes / 1e6:.1f}" if view.weights_bytes else "-",
         milliseconds(view.latency_s),
+        *([joules(view.joules)] * energy),
     )
 
 

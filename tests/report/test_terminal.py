@@ -52,6 +52,19 @@ def test_an_error_without_a_message_is_still_a_line() -> None:
     assert any("TimeoutError: (no message)" in line for line in lines)
 
 
+def test_a_gpus_cases_stand_apart_with_their_energy() -> None:
+    drawn = {"joules_per_sample": 4.16, "provenance": "measured"}
+    on_gpu = judged(0, "pass", device="cuda", energy=drawn)
+    tables = "\n".join(summary([judged(0, "pass"), on_gpu])).split("\n\n")
+    here, there = sorted(tables[:2], key=lambda table: "on cuda" in table)
+    assert "energy" not in here
+    title, header, row, *_ = there.splitlines()
+    assert title.startswith("smollm2_135m_instruct on kjv on cuda")
+    assert header.endswith("energy")
+    assert row.endswith("4.16 J")
+    assert len(row) == len(header)
+
+
 def test_columns_align() -> None:
     lines = list(summary([judged(0, "pass"), judged(1, "inconclusive")]))
     start = lines[1].index("accuracy")
