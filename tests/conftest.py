@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from quantbench.settings import usable_threads
+
+# pytester moves the home directory, where gptqmodel keeps what it compiled.
+os.environ.setdefault(
+    "GPTQMODEL_TORCH_EXTENSIONS_DIR", str(Path.home() / ".cache/gptqmodel/torch_extensions")
+)
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let xdist's workers share the cores: BLAS would take all in each, and they wait."""
+    if workers := config.getoption("numprocesses", None):
+        share = usable_threads({"PYTEST_XDIST_WORKER_COUNT": str(workers)})
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(share))
+
 
 WORDS = tuple(
     "the a dog cat bird man woman child house tree river stone ran sat saw sang held under over "  # noqa: SIM905 - a sentence reads better

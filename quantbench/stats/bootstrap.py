@@ -118,7 +118,8 @@ class PairedBootstrap(Comparison):
         if error <= 1e-12 * max(abs(self.value), 1e-3):  # nothing but rounding moves
             return 0.0, 0.0, 0.0
         centred = (replicates - replicates.mean()) / error
-        influence = centred @ resampling_weights(self.n, len(kept))[1:][kept] / draws
+        counts = resampling_weights(self.n, len(kept))[1:]
+        influence = centred @ (counts if kept.all() else counts[kept]) / draws
         below = (replicates < self.value).mean() + 0.5 * (replicates == self.value).mean()
         bias = float(ndtri(np.clip(below, 1 / draws, 1 - 1 / draws)))
         acceleration = float((influence**3).sum() / 6)

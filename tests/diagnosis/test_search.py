@@ -241,6 +241,12 @@ def test_what_chooses_does_not_judge(float_path: Path, samples: list[NDArray[Any
         assert sorted(task.asked) == asked
 
 
+def test_a_metric_that_is_none_is_refused(float_path: Path, samples: list[NDArray[Any]]) -> None:
+    task: Any = Rows()
+    with pytest.raises(UsageError, match=r"(?s)no metric 'nothing'.*AP, agreement_AP"):
+        TaskJudge(task, range(9), samples[:9], 4, float_path.read_bytes(), "nothing")
+
+
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     root = tmp_path_factory.getbasetemp()
@@ -314,6 +320,3 @@ def test_mend_writes_a_recipe_and_says_what_it_bought(bench: Bench, tmp_path: Pa
     assert "digits_centernet-int8_mended-digit_scenes" in said.output
     assert "ms against" in said.output
     assert Recipe.parse(output).notes["margin"] == 0.015
-    impossible = CliRunner().invoke(main, ["mend", str(STATIC), "--metric", "nothing", *cache])
-    assert impossible.exit_code == 2
-    assert "no metric 'nothing'" in impossible.output
