@@ -17,6 +17,7 @@ import numpy as np
 
 from quantbench.diagnosis.alone import tail
 from quantbench.diagnosis.rounding import regions, rounded_alone
+from quantbench.diagnosis.selection import floating_selection
 from quantbench.digests import sha256_of
 from quantbench.graph import WEIGHTED, Graph
 from quantbench.quantize.ranges import RULES, observe, visible
@@ -258,44 +259,22 @@ class _Search:
     def _grown(
         self, ranges: Mapping[str, Range], cost: Mapping[int, float]
     ) -> list[dict[str, str]]:
-        """The quietest set of ops in float that is found of each size.
-
-        Floating forward selection (Pudil, Novovičová and Kittler, "Floating search methods in
-        feature selection", 1994): the region that saves most for each of its ops is added, whether
-        it saves anything or not, for some save only together; then ops are given back while that
-        leaves a quieter set than any of that size, or costs nothing.
-        """
+        """Sets of ops in float, of each size the quietest that is found."""
         graph, _ = prepared(self._content, ranges)
 
         def moved(kept: Mapping[str, str]) -> NDArray[np.float64]:
             return np.array(self._judge.moved(quantized(graph, ranges, kept), CHOOSING))
 
         share = _in_shares_of(moved({}))
-        known: dict[frozenset[str], float] = {}
-
-        def noise(kept: Mapping[str, str]) -> float:
-            names = frozenset(kept)
-            if names not in known:
-                known[names] = share(moved(kept))
-            return known[names]
-
         told = self._step("ops in float", _MOST_FLOAT)
-        kept: dict[str, str] = {}
-        quietest = {0: kept}
-        while larger := self._larger(graph, cost, kept):
-            now = noise(kept), len(kept)
-            kept = min(larger, key=lambda more: (noise(more) - now[0]) / (len(more) - now[1]))
-            told(max(0, len(kept) - max(quietest)))
-            while True:
-                if len(kept) not in quietest or noise(kept) < noise(quietest[len(kept)]):
-                    quietest[len(kept)] = kept
-                less = min(_smaller(graph, kept), key=noise, default=kept)
-                known_as = quietest.get(len(less))
-                if not (noise(less) < noise(known_as) if known_as else noise(less) <= noise(kept)):
-                    break
-                kept = less
-        told(_MOST_FLOAT - max(quietest))
-        return list(quietest.values())
+        sets = floating_selection(
+            lambda kept: self._larger(graph, cost, kept),
+            lambda kept: _smaller(graph, kept),
+            lambda kept: share(moved(kept)),
+            told,
+        )
+        told(_MOST_FLOAT - len(sets[-1]))
+        return sets
 
     def _larger(
         self, graph: Graph, cost: Mapping[int, float], kept: dict[str, str]
