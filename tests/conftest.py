@@ -22,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if workers := config.getoption("numprocesses", None):
         share = usable_threads({"PYTEST_XDIST_WORKER_COUNT": str(workers)})
         os.environ.setdefault("OPENBLAS_NUM_THREADS", str(share))
+        if config.option.dist == "load":  # the last tests are long: who is done takes over
+            config.option.dist = "worksteal"
 
 
 WORDS = tuple(
