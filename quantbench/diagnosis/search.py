@@ -265,12 +265,13 @@ class _Search:
         def moved(kept: Mapping[str, str]) -> NDArray[np.float64]:
             return np.array(self._judge.moved(quantized(graph, ranges, kept), CHOOSING))
 
-        share = _in_shares_of(moved({}))
+        whole = moved({})
+        share = _in_shares_of(whole)
         told = self._step("ops in float", _MOST_FLOAT)
         sets = floating_selection(
             lambda kept: self._larger(graph, cost, kept),
             lambda kept: _smaller(graph, kept),
-            lambda kept: share(moved(kept)),
+            lambda kept: share(moved(kept) if kept else whole),
             told,
         )
         told(_MOST_FLOAT - len(sets[-1]))

@@ -32,7 +32,7 @@ def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str
     for study in studies_of(views):
         members = sorted(study.cases, key=worst_first)
         metric = study.metric or "metric"
-        energy = any(view.joules is not None for view in members)
+        energy = study.has_energy
         header = (
             *("scheme", "verdict", metric, "difference", "margin", "flips", "size", "latency"),
             *["energy"] * energy,

@@ -97,7 +97,7 @@ def _table(study: Study) -> Table:
     # One metric for the whole table: its name stands once, over the column.
     metric = study.metric or "metric"
     flips = any(judged.flips for view in members for judged in view.judgements)
-    energy = any(view.joules is not None for view in members)
+    energy = study.has_energy
     notes = [f"note: {note}" for note in sorted({view.note for view in members if view.note})]
     for view in members:
         if view.error:

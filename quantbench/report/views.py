@@ -196,6 +196,11 @@ class Study:
         return named.most_common(1)[0][0] if named else None
 
     @property
+    def has_energy(self) -> bool:
+        """Whether any case's was measured."""
+        return any(case.joules is not None for case in self.cases)
+
+    @property
     def lower_is_better(self) -> bool:
         """Of that metric."""
         judged = (case.judged for case in self.cases if case.judged)

@@ -215,7 +215,7 @@ class Rows:
         del prediction
         self.asked.append(sample)
         box = {"bbox": [0.0, 0.0, 9.0, 9.0], "score": 0.9, "category_id": 1}
-        return {"detections": [box], "truths": []}
+        return {"id": sample, "detections": [box], "truths": []}
 
     def summarise(self, rows: list[Any], weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
         del rows
@@ -223,10 +223,19 @@ class Rows:
 
     def agree(self, rows: list[Any], reference: Any, weights: Any) -> dict[str, NDArray[Any]]:
         assert len(rows) == len(reference) == weights.shape[1]
+        assert [row["id"] for row in rows] == [row["id"] for row in reference]
+        assert [row["id"] for row in rows] == list(range(4, 4 + len(rows)))
         return {"agreement_AP": np.ones(len(weights))}
 
 
-def test_what_chooses_does_not_judge(float_path: Path, samples: list[NDArray[Any]]) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_what_chooses_does_not_judge(
+    float_path: Path,
+    samples: list[NDArray[Any]],
+    threads: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("quantbench.diagnosis.judge.usable_threads", lambda _: threads)
     task: Any = Rows()
     content = float_path.read_bytes()
     judge = TaskJudge(task, range(9), samples[:9], 4, content, "AP")
@@ -320,3 +329,6 @@ def test_mend_writes_a_recipe_and_says_what_it_bought(bench: Bench, tmp_path: Pa
     assert "digits_centernet-int8_mended-digit_scenes" in said.output
     assert "ms against" in said.output
     assert Recipe.parse(output).notes["margin"] == 0.015
+    impossible = CliRunner().invoke(main, ["mend", str(STATIC), "--metric", "nothing", *cache])
+    assert impossible.exit_code == 2
+    assert "no metric 'nothing'" in impossible.output

@@ -73,3 +73,15 @@ def test_it_ends_whatever_the_noise_and_asks_once(seed: int) -> None:
     sets, _ = selected(noise)
     assert [len(names) for names in sets] == [0, 1, 2, 3, 4]
     assert len(asked) == len(set(asked))
+
+
+def test_a_region_is_weighed_by_what_each_of_its_names_saves() -> None:
+    regions = ({"a": ""}, {"b": "", "c": "", "d": ""})
+    saved = {"a": 0.4, "b": 0.2, "c": 0.2, "d": 0.2}
+    sets = floating_selection(
+        lambda kept: [kept | region for region in regions if not region.keys() <= kept.keys()],
+        lambda _: [],
+        lambda kept: 1 - sum(saved[name] for name in kept),
+        lambda _: None,
+    )
+    assert [sorted(names) for names in sets] == [[], ["a"], ["a", "b", "c", "d"]]
