@@ -91,11 +91,13 @@ class Graph:
         return Graph(self.content())
 
     def content(self) -> bytes:
-        """The file's content; the same graph gives the same bytes."""
-        import flatbuffers
+        """The file's content; the same graph gives the same bytes.
 
+        Equal vectors are written once: the zero points of weights and biases alone, all zeros,
+        take 16 bytes a channel.
+        """
         if self._content is None:
-            builder = flatbuffers.Builder(1024)
+            builder = _sharing_builder()
             builder.Finish(self._model.Pack(builder), b"TFL3")
             self._content = bytes(builder.Output())
         return self._content
@@ -216,11 +218,35 @@ class Graph:
         self._content = None
         return len(self._graph.tensors) - 1
 
-    def become(self, op: Op, kind: str, inputs: Iterable[int]) -> None:
-        """Turn an op into one of another kind that has no options."""
-        op.table.opcodeIndex, op.table.inputs = self._code(kind), list(inputs)
-        op.table.builtinOptions, op.table.builtinOptionsType = None, 0
+    def become(self, op: Op, kind: str, inputs: Iterable[int], options: Any = None) -> None:
+        """Turn an op into one of another kind, with the schema's options where it has some."""
+        self._fill(op.table, kind, inputs, options)
         self._changed()
+
+    def insert_before(
+        self, op: Op, kind: str, inputs: Iterable[int], options: Any, name: str
+    ) -> int:
+        """A new op of one output, shaped and typed like its first input; returns that tensor."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        inputs = list(inputs)
+        output = copy(self._graph.tensors[inputs[0]])
+        output.name, number = name.encode(), len(self._graph.tensors)
+        self._graph.tensors.append(output)
+        table = schema.OperatorT()
+        table.outputs = [number]
+        self._fill(table, kind, inputs, options)
+        self._graph.operators.insert(op.index, table)
+        self._changed()
+        return number
+
+    def _fill(self, table: Any, kind: str, inputs: Iterable[int], options: Any) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        table.opcodeIndex, table.inputs = self._code(kind), list(inputs)
+        word = type(options).__name__.removesuffix("T") if options is not None else "NONE"
+        table.builtinOptions = options
+        table.builtinOptionsType = getattr(schema.BuiltinOptions, word)
 
     def insert_rounding(self, tensor: int, scale: float, point: int) -> None:
         """Round what an op writes to int8 of this scale and zero point, and read it back in float.
@@ -302,6 +328,20 @@ class Graph:
             names[max(code.builtinCode, code.deprecatedBuiltinCode)]
             for code in self._model.operatorCodes
         ]
+
+
+def _sharing_builder() -> Any:
+    import flatbuffers
+
+    written: dict[tuple[str, bytes], Any] = {}
+
+    def once(builder: Any, values: NDArray[Any]) -> Any:
+        key = values.dtype.str, values.tobytes()
+        if key not in written:
+            written[key] = flatbuffers.Builder.CreateNumpyVector(builder, values)
+        return written[key]
+
+    return type("Sharing", (flatbuffers.Builder,), {"CreateNumpyVector": once})(1024)
 
 
 def _slice(content: bytes, offset: int, size: int, where: str) -> NDArray[np.uint8]:

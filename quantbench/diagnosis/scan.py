@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantbench.diagnosis.findings import Finding
-from quantbench.quantize.repairs import (
-    BEYOND_REASON,
-    biased,
-    hard_swishes,
-    largest_weights,
-)
+from quantbench.quantize.hard_swish import hard_swishes
+from quantbench.quantize.repairs import BEYOND_REASON, biased, largest_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

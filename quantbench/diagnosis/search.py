@@ -20,13 +20,11 @@ from quantbench.diagnosis.rounding import regions, rounded_alone
 from quantbench.diagnosis.selection import floating_selection
 from quantbench.digests import sha256_of
 from quantbench.graph import WEIGHTED, Graph
+from quantbench.quantize.equalise import equalise, exponents
+from quantbench.quantize.hard_swish import fuse_hard_swishes, gates, open_hard_swishes
 from quantbench.quantize.ranges import RULES, observe, visible
 from quantbench.quantize.recipes import Recipe, float_ops_of, prepared, quantized
-from quantbench.quantize.repairs import (
-    fuse_hard_swishes,
-    infinite_pads,
-    make_paddings_finite,
-)
+from quantbench.quantize.repairs import infinite_pads, make_paddings_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from quantbench.graph import Op
     from quantbench.progress import Step
     from quantbench.quantize.ranges import Range, Seen
+    from quantbench.quantize.repairs import Repair
 
 OBSERVED = 64  # samples that ranges are taken from
 CHOOSING = 24  # others, that show what a rounding costs: of those observed little is clipped
@@ -48,7 +47,7 @@ _MOST_FLOAT = 12  # ops that are left in float at most
 # A recipe that is chosen for its result looks better than it is (the winner's curse).
 _TO_SPARE = 1 / 3  # of the margin
 _AS_GOOD = 0.01  # of agreement: two standard errors of a difference on 121 COCO pictures
-_EXTRA, _LITTLE = 0.016, 16_384  # what ops in float may add: a share of the float file, or bytes
+_EXTRA, _LITTLE = 0.03, 16_384  # what ops in float may add: a share of the float file, or bytes
 
 
 class Loss(NamedTuple):
@@ -153,16 +152,22 @@ class _Search:
         if self._pads:  # they would be the least value of all that comes after them
             make_paddings_finite(graph, self._ends(graph, seen))
         fuse_hard_swishes(graph)
+        open_hard_swishes(graph)
+        self._exponents = exponents(graph, seen, self._step("sizes of channels", len(seen)))
+        equalise(graph, self._exponents)
         self._graph = graph
         self._seen = self._observed(graph, seen)
         self._tried: list[Candidate] = []
 
     def _observed(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Seen]:
-        """On the fused graph: its tensors are those that are quantized."""
+        """On the repaired graph: its tensors are those that are quantized."""
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "fused.tflite"
+            path = Path(folder) / "repaired.tflite"
             path.write_bytes(graph.content())
             return observe(path, samples, self._step("observing ranges", 2 * len(samples)))
+
+    def _prepared(self, ranges: Mapping[str, Range]) -> tuple[Graph, list[Repair]]:
+        return prepared(self._content, ranges, self._exponents)
 
     def _ends(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Range]:
         seen = self._observed(graph, samples)
@@ -175,7 +180,7 @@ class _Search:
         if passing := [each for each in plain if self._passes(each)]:
             chosen = max(passing, key=_low)
             return self._recipe(chosen, "the scan alone" if self._pads else "its ranges alone")
-        graph, _ = prepared(self._content, ranked[0].ranges)
+        graph, _ = self._prepared(ranked[0].ranges)
         ranges, cost = self._tensor_by_tensor(graph, ranked[0].ranges)
         judged = [self._judged(each) for each in self._candidates(ranges, cost)]
         return self._recipe(chosen_of([*plain, *judged], self._margin), "one tensor alone")
@@ -184,9 +189,10 @@ class _Search:
         """Tensors that keep minimum and maximum.
 
         The output tail's extremes are what is detected; the least value of what is padded is what
-        it is padded with.
+        it is padded with; a gate that does not open wholly shrinks what goes through.
         """
         tensors = [tensor for op in tail(self._graph) for tensor in op.outputs]
+        tensors += [gate.outputs[0] for gate, _ in gates(self._graph)]
         tensors += [op.inputs[0] for op in self._pads]
         return set(map(self._graph.name, tensors)) & set(self._seen)
 
@@ -210,7 +216,7 @@ class _Search:
         kept: Mapping[str, str],
         rule: str = "tensor by tensor",
     ) -> Candidate:
-        graph, _ = prepared(self._content, ranges)
+        graph, _ = self._prepared(ranges)
         content = quantized(graph, ranges, kept)
         agreement = self._judge.agreement(content, _RANKED)
         candidate = Candidate(kept, ranges, content, agreement, rule)
@@ -260,7 +266,7 @@ class _Search:
         self, ranges: Mapping[str, Range], cost: Mapping[int, float]
     ) -> list[dict[str, str]]:
         """Sets of ops in float, of each size the quietest that is found."""
-        graph, _ = prepared(self._content, ranges)
+        graph, _ = self._prepared(ranges)
 
         def moved(kept: Mapping[str, str]) -> NDArray[np.float64]:
             return np.array(self._judge.moved(quantized(graph, ranges, kept), CHOOSING))
@@ -302,13 +308,14 @@ class _Search:
         return candidate.low is not None and candidate.low > -self._margin
 
     def _recipe(self, chosen: Candidate, by: str) -> Recipe:
-        _, repairs = prepared(self._content, chosen.ranges)
+        _, repairs = self._prepared(chosen.ranges)
         left = set(float_ops_of(Graph(chosen.content))) - set(chosen.kept)
         return Recipe(
             ranges=chosen.ranges,
             float_ops=chosen.kept,
             repairs=tuple(repairs),
             float_sha256=sha256_of(self._path),
+            exponents=self._exponents,
             notes={
                 "passed": self._passes(chosen),
                 "margin": self._margin,

@@ -36,7 +36,7 @@ class MendedQuantizer:
     """
 
     tools = ("ai-edge-quantizer", "ai-edge-litert", "tensorflow")
-    version = 1
+    version = 2
 
     def build(
         self,
@@ -63,7 +63,7 @@ class MendedQuantizer:
                     got=sha256_of(source),
                     remedy="search again: quantbench mend CASE",
                 )
-            graph, repairs = prepared(source.read_bytes(), recipe.ranges)
+            graph, repairs = prepared(source.read_bytes(), recipe.ranges, recipe.exponents)
             path.write_bytes(quantized(graph, recipe.ranges, recipe.float_ops))
         shutil.copyfile(scheme.recipe, folder / RECIPE)
         return {

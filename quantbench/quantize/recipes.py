@@ -19,16 +19,14 @@ import numpy as np
 from quantbench.errors import BuildError
 from quantbench.graph import Graph
 from quantbench.jsons import MALFORMED, loads
-from quantbench.quantize.repairs import (
-    Repair,
-    fuse_hard_swishes,
-    make_paddings_finite,
-    wake_channels,
-)
+from quantbench.quantize.equalise import equalise
+from quantbench.quantize.hard_swish import fuse_hard_swishes, open_hard_swishes
+from quantbench.quantize.repairs import Repair, make_paddings_finite, wake_channels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from quantbench.quantize.equalise import Exponents
     from quantbench.quantize.ranges import Range
     from quantbench.study import Scheme
 
@@ -48,6 +46,7 @@ class Recipe:
         repairs: what is done to the float graph first.
         notes: how the recipe was found, for people.
         float_sha256: of the float `.tflite` that it was made for; "" for any.
+        exponents: of each channel's factor (`equalise`), by tensor; None as `prepared` has it.
     """
 
     ranges: Mapping[str, Range]
@@ -55,6 +54,7 @@ class Recipe:
     repairs: tuple[Repair, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
     float_sha256: str = ""
+    exponents: Exponents | None = None
 
     def as_json(self) -> str:
         """Sorted and indented."""
@@ -66,6 +66,10 @@ class Recipe:
             "ranges": {name: [float(a), float(b)] for name, (a, b) in self.ranges.items()},
             "notes": dict(self.notes),
         }
+        if self.exponents is not None:
+            # One line a tensor: there are ten thousand channels.
+            lines = {name: " ".join(map(str, each)) for name, each in self.exponents.items()}
+            told["exponents"] = lines
         return json.dumps(told, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
@@ -87,7 +91,14 @@ class Recipe:
                 repairs=tuple(Repair(**repair) for repair in told["repairs"]),
                 notes=dict(told["notes"]),
                 float_sha256=str(told["float_sha256"]),
+                exponents=_parsed_exponents(told.get("exponents")),
             )
+
+
+def _parsed_exponents(told: Mapping[str, str] | None) -> Exponents | None:
+    if told is None:
+        return None
+    return {str(name): tuple(map(int, line.split())) for name, line in told.items()}
 
 
 def recipe_file(scheme: Scheme) -> Path:
@@ -125,11 +136,25 @@ def read_recipe(path: Path, what: str, means: str) -> Iterator[Any]:
 
 
 def prepared(
-    content: bytes, ranges: Mapping[str, Range], *, fuse: bool = True
+    content: bytes,
+    ranges: Mapping[str, Range],
+    exponents: Exponents | None = None,
+    *,
+    fuse: bool = True,
 ) -> tuple[Graph, list[Repair]]:
-    """The float graph, repaired for these ranges; hard-swishes fused unless said otherwise."""
+    """The float graph, repaired for these ranges.
+
+    Args:
+        content: of the float `.tflite`.
+        ranges: of its tensors.
+        exponents: `equalise.exponents`; None where hard-swishes stay one op, and channels their
+            size.
+        fuse: whether hard-swishes that are written out are one op first.
+    """
     graph = Graph(content)
     repairs = fuse_hard_swishes(graph) if fuse else []
+    if exponents is not None:
+        repairs += [*open_hard_swishes(graph), *equalise(graph, exponents)]
     repairs += make_paddings_finite(graph, ranges)
     return graph, [*repairs, *wake_channels(graph, wide_enough(ranges))]
 
@@ -205,9 +230,9 @@ def quantized(graph: Graph, ranges: Mapping[str, Range], float_ops: Iterable[str
             got=f"{type(error).__name__}: {error}",
             remedy="leave the op that it names in float",
         ) from error
-    content = bytes(done)
-    _check_kept(Graph(content), kept)
-    return content
+    built = Graph(bytes(done))
+    _check_kept(built, kept)
+    return built.content()
 
 
 @contextmanager

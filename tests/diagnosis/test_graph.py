@@ -13,12 +13,11 @@ from quantbench.diagnosis.rounding import rounded_alone
 from quantbench.errors import BuildError
 from quantbench.graph import Graph
 from quantbench.litert import LiteRTModel
+from quantbench.quantize.hard_swish import fuse_hard_swishes, hard_swishes
 from quantbench.quantize.ranges import rounded
 from quantbench.quantize.recipes import Recipe, float_ops_of, prepared, quantized
 from quantbench.quantize.repairs import (
     dead_channels,
-    fuse_hard_swishes,
-    hard_swishes,
     infinite_pads,
     make_paddings_finite,
     wake_channels,
