@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MOST = 8  # the largest exponent
 _PASS_ON = {  # what each channel goes through alone
-    *("RELU", "MEAN", "MAX_POOL_2D", "AVERAGE_POOL_2D"),
+    *("RELU", "LEAKY_RELU", "PRELU", "MEAN", "MAX_POOL_2D", "AVERAGE_POOL_2D"),
     *("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"),
 }
 _STRAIGHT = {"NONE", "RELU"}  # activations that a positive factor passes
@@ -45,8 +45,8 @@ def exponents(
     """The factor of each channel of each tensor that `equalise` can give one.
 
     Where all that read a channel are depthwise convolutions, whose weights have a scale for each
-    channel, channels become as large as one another; where weights of several channels share a
-    scale, what is taken from the tensor is added to the weights, and they meet in the middle.
+    channel, channels become as large as one another. Where weights of several channels share a
+    scale they keep their size: what the tensor's steps gained, those of the weights would lose.
 
     Args:
         graph: of float, hard-swishes opened.
@@ -56,17 +56,17 @@ def exponents(
     groups = _groups(graph)
     sizes = _sizes(graph, samples, [t for t, group in groups.items() if group.any()], told)
     largest: dict[int, float] = {}  # of a group, relative to the median channel of its tensor
-    halved: set[int] = set()
+    kept = {0}  # groups that keep their size
     for tensor, size in sizes.items():
         relative = size / (np.median(size[size > 0]) if size.any() else 1.0)
         for group, each in zip(groups[tensor], relative, strict=True):
             largest[group] = max(largest.get(group, 0.0), each)
         if any(_shares_scales(op) for op in graph.readers(tensor) if op.inputs[0] == tensor):
-            halved.update(groups[tensor])
+            kept.update(groups[tensor])
     chosen = {
-        group: round(np.clip(-np.log2(size) / (1 + (group in halved)), -_MOST, _MOST))
+        group: round(np.clip(-np.log2(size), -_MOST, _MOST))
         for group, size in largest.items()
-        if group and size > 0
+        if group not in kept and size > 0
     }
     found = {t: tuple(chosen.get(group, 0) for group in groups[t]) for t in sizes}
     return {graph.name(tensor): each for tensor, each in found.items() if any(each)}
@@ -104,8 +104,8 @@ def equalise(graph: Graph, exponents: Exponents) -> list[Repair]:
         changed += 1
     if not changed:
         return []
-    text = f"channels of {len(factors)} tensors brought to like sizes"
-    return [Repair("equalised channels", graph.ops[0].name, text)]
+    text = f"channels brought to like sizes in the weights of {changed} ops"
+    return [Repair("equalised channels", f"{len(factors)} tensors", text)]
 
 
 def _by_tensor(graph: Graph, exponents: Exponents) -> dict[int, Sequence[int]]:
@@ -191,12 +191,10 @@ def _passing(graph: Graph, op: Op, read: Sequence[int]) -> list[int]:
     """Inputs whose channels' factors are those of the output; the others must have none."""
     (out,) = op.outputs
     whole = [tensor for tensor in read if graph.shape(tensor) == graph.shape(out)]
-    if op.kind == "MEAN":
-        axes = graph.constant(op.inputs[1]).ravel() if graph.is_constant(op.inputs[1]) else [-1]
-        last = any(_is_last_axis(graph, op, int(axis)) for axis in axes)
-        return [] if last else list(read)
     if op.kind in _PASS_ON:
-        return list(read)
+        axes = graph.constant(op.inputs[1]).ravel() if op.kind == "MEAN" and len(read) == 1 else []
+        last = any(_is_last_axis(graph, op, int(axis)) for axis in axes)
+        return list(read) if len(read) == 1 and not last else []
     if op.kind in {"ADD", "SUB"}:
         return whole if len(whole) == len(op.inputs) else []
     if op.kind == "MUL":  # by a constant number, or by something of no factor

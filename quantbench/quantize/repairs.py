@@ -29,8 +29,9 @@ class Repair:
     """One change.
 
     Attributes:
-        kind: "finite padding", "hard-swish" or "dead channels".
-        op: name of the op that was changed.
+        kind: "finite padding", "hard-swish", "open hard-swish", "equalised channels" or "dead
+            channels".
+        op: name of the op that was changed, or what was, where it is all over the graph.
         text: what was done, for people.
     """
 
