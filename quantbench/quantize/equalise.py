@@ -85,7 +85,7 @@ def equalise(graph: Graph, exponents: Exponents) -> list[Repair]:
     factors = {
         tensor: np.exp2(each) for tensor, each in _by_tensor(graph, exponents).items() if any(each)
     }
-    changed = 0
+    repairs = []
     for op in graph.ops:
         if op.kind not in WEIGHTED or not _takes_factors(graph, op):
             continue
@@ -101,11 +101,8 @@ def equalise(graph: Graph, exponents: Exponents) -> list[Repair]:
             biases = [bias * written for bias in biases]
         for place, values in enumerate([weights, *biases], start=1):
             _set(graph, op, place, values)
-        changed += 1
-    if not changed:
-        return []
-    text = f"channels brought to like sizes in the weights of {changed} ops"
-    return [Repair("equalised channels", f"{len(factors)} tensors", text)]
+        repairs.append(Repair("equalised channels", op.name, "weights take factors of channels"))
+    return repairs
 
 
 def _by_tensor(graph: Graph, exponents: Exponents) -> dict[int, Sequence[int]]:
@@ -192,9 +189,10 @@ def _passing(graph: Graph, op: Op, read: Sequence[int]) -> list[int]:
     (out,) = op.outputs
     whole = [tensor for tensor in read if graph.shape(tensor) == graph.shape(out)]
     if op.kind in _PASS_ON:
-        axes = graph.constant(op.inputs[1]).ravel() if op.kind == "MEAN" and len(read) == 1 else []
-        last = any(_is_last_axis(graph, op, int(axis)) for axis in axes)
-        return list(read) if len(read) == 1 and not last else []
+        if len(read) != 1:  # axes or a size that are computed
+            return []
+        axes = graph.constant(op.inputs[1]).ravel().tolist() if op.kind == "MEAN" else []
+        return [] if any(_is_last_axis(graph, op, axis) for axis in axes) else list(read)
     if op.kind in {"ADD", "SUB"}:
         return whole if len(whole) == len(op.inputs) else []
     if op.kind == "MUL":  # by a constant number, or by something of no factor

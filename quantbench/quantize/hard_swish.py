@@ -143,7 +143,6 @@ def open_hard_swishes(graph: Graph) -> list[Repair]:
             graph.add_constant(f"{name}/threes", np.full(channels, 3.0)),
         ]
         gate = graph.insert_before(op, _GATE, [x, *constants], options, f"{name}/gate")
-        op = next(each for each in graph.ops if each.name == name)
         graph.become(op, "MUL", [x, gate], schema.MulOptionsT())
         repairs.append(Repair("open hard-swish", name, "is x times relu6(x + 3)"))
     return repairs

@@ -31,7 +31,7 @@ class Repair:
     Attributes:
         kind: "finite padding", "hard-swish", "open hard-swish", "equalised channels" or "dead
             channels".
-        op: name of the op that was changed, or what was, where it is all over the graph.
+        op: name of the op that was changed.
         text: what was done, for people.
     """
 
