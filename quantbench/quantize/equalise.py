@@ -120,10 +120,12 @@ def _by_tensor(graph: Graph, exponents: Exponents) -> dict[int, Sequence[int]]:
         unknown
         or any(len(found[tensor]) != len(group) for tensor, group in groups.items())
         or any(len(each) > 1 for each in chosen.values())
+        or any(abs(exponent) > _MOST for each in chosen.values() for exponent in each)
     ):
         raise BuildError(
             "a recipe's factors of channels do not fit the model",
-            expected="a factor for each channel, the same wherever it is passed on",
+            expected=f"an exponent for each channel, at most {_MOST}, the same wherever the factor "
+            "is passed on",
             got=", ".join(sorted(unknown))[:300] or "other numbers of channels, or factors",
             remedy="search again: quantbench mend CASE",
         )
@@ -150,7 +152,8 @@ def _groups(graph: Graph) -> dict[int, Nodes]:
             if tensor not in nodes and not graph.is_constant(tensor) and graph.shape(tensor):
                 nodes[tensor] = np.arange(total, total + graph.shape(tensor)[-1])
                 total += len(nodes[tensor])
-    fixed = [np.stack([nodes[t], 0 * nodes[t]]) for t in (*graph.inputs, *graph.outputs)]
+    ends = [nodes[t] for t in (*graph.inputs, *graph.outputs) if t in nodes]
+    fixed = [np.stack([each, 0 * each]) for each in ends]
     pairs = np.concatenate(
         [*fixed, *(tie for op in graph.ops for tie in _ties(graph, op, nodes))], 1
     )
@@ -197,6 +200,8 @@ def _passing(graph: Graph, op: Op, read: Sequence[int]) -> list[int]:
         return whole if len(whole) == len(op.inputs) else []
     if op.kind == "MUL":  # by a constant number, or by something of no factor
         constant = [tensor for tensor in op.inputs if graph.is_constant(tensor)]
+        if len(read) + len(constant) < len(op.inputs):  # a square's factor would be one too
+            return []
         gated = [t for t in whole if not any(gate.outputs[0] == t for gate, _ in gates(graph))]
         return gated[:1] if all(graph.scalar(t) is not None for t in constant) else []
     return []
