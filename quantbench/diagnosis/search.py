@@ -41,8 +41,9 @@ CHOOSING = 24  # others, that show what a rounding costs: of those observed litt
 _ALONE = 16  # of them, for one tensor
 _RANKED = 48  # samples that candidates are ranked on
 _FINALISTS = 3
-# Where no rule does, the few worst tensors say which rule looks best, nothing about the others.
-_MILDEST = "99.99 %"
+# The mildest rule that clips. Where none passes, the ranking of rules is that of the few worst
+# tensors: it says nothing about the others, which start here.
+_START = "99.99 %"
 _COUNTS = 0.95  # share of the noise whose tensors get a range of their own
 _SAME = 0.03  # of a range's width: what makes no other range
 _MOST_FLOAT = 12  # ops that are left in float at most
@@ -182,7 +183,7 @@ class _Search:
         if passing := [each for each in plain if self._passes(each)]:
             chosen = max(passing, key=_low)
             return self._recipe(chosen, "the scan alone" if self._pads else "its ranges alone")
-        ranges = self._ranges(_MILDEST)
+        ranges = self._ranges(_START)
         graph, _ = self._prepared(ranges)
         ranges, cost = self._tensor_by_tensor(graph, ranges)
         judged = [self._judged(each) for each in self._candidates(ranges, cost)]

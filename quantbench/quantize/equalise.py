@@ -2,7 +2,8 @@
 
 Cross-layer equalisation (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
 Correction", 2019): a channel's factor goes into the weights that write it, and comes out of those
-that read it. Factors are powers of two, so that not a bit of the float answers changes.
+that read it. Factors are powers of two, so that, underflow apart, not a bit of the float answers
+changes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from quantbench.errors import BuildError
 from quantbench.graph import WEIGHTED
-from quantbench.quantize.hard_swish import gates, shut_below
+from quantbench.quantize.hard_swish import shut_below
 from quantbench.quantize.repairs import Repair
 from quantbench.tracing import Tracer
 
@@ -198,12 +199,9 @@ def _passing(graph: Graph, op: Op, read: Sequence[int]) -> list[int]:
         return [] if any(_is_last_axis(graph, op, axis) for axis in axes) else list(read)
     if op.kind in {"ADD", "SUB"}:
         return whole if len(whole) == len(op.inputs) else []
-    if op.kind == "MUL":  # by a constant number, or by something of no factor
-        constant = [tensor for tensor in op.inputs if graph.is_constant(tensor)]
-        if len(read) + len(constant) < len(op.inputs):  # a square's factor would be one too
-            return []
-        gated = [t for t in whole if not any(gate.outputs[0] == t for gate, _ in gates(graph))]
-        return gated[:1] if all(graph.scalar(t) is not None for t in constant) else []
+    if op.kind == "MUL":  # by a constant, or by something of no factor
+        square = len(read) < sum(not graph.is_constant(tensor) for tensor in op.inputs)
+        return [] if square else whole[:1]
     return []
 
 
@@ -212,8 +210,8 @@ def _takes_factors(graph: Graph, op: Op) -> bool:
     weight = op.inputs[1]
     return (
         all(graph.is_constant(t) and graph.dtype(t) == "float32" for t in op.inputs[1:])
-        and graph.shape(weight)[-1] == graph.shape(op.inputs[0])[-1]
-        and graph.shape(weight)[WEIGHTED[op.kind]] == graph.shape(op.outputs[0])[-1]
+        and graph.shape(weight)[-1:] == graph.shape(op.inputs[0])[-1:]
+        and graph.shape(weight)[WEIGHTED[op.kind]] in graph.shape(op.outputs[0])[-1:]
     )
 
 
@@ -232,7 +230,9 @@ def _sizes(
     tensors: Sequence[int],
     told: Callable[[int], None] | None,
 ) -> dict[int, NDArray[np.float64]]:
-    """Of each tensor the width of what each channel takes, 0 included, as far as it is read."""
+    """Of each tensor the width of what each channel takes, 0 included; before a gate, from -3."""
+    if not tensors:
+        return {}
     low = {tensor: np.zeros(graph.shape(tensor)[-1]) for tensor in tensors}
     high = {tensor: np.zeros(graph.shape(tensor)[-1]) for tensor in tensors}
     with tempfile.TemporaryDirectory() as folder:
@@ -246,7 +246,9 @@ def _sizes(
                 high[tensor] = np.maximum(high[tensor], by_channel.max(axis=0))
             if told:
                 told(1)
-    for gate, multiply in gates(graph):
-        if gate.inputs[0] in low and graph.readers(gate.inputs[0]) == [gate, multiply]:
-            low[gate.inputs[0]] = np.full_like(low[gate.inputs[0]], shut_below(graph, gate))
+    for tensor, below in shut_below(graph).items():
+        # All of it, reached or not: a factor moves the value below which nothing is told apart,
+        # and with the largest of them the tensor's range goes as far for every channel.
+        if tensor in low:
+            low[tensor] = np.full_like(low[tensor], below)
     return {tensor: high[tensor] - low[tensor] for tensor in tensors}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from quantbench.graph import Graph, Op
 
 _GATE = "DEPTHWISE_CONV_2D"
+_THREE = 3.0
 _IMAGES = 4  # dimensions: batch, height, width, channels
 _CLOSE = 1e-3  # of a constant: 1/6 in half precision is 2.4e-4 off
 
@@ -122,7 +123,8 @@ def open_hard_swishes(graph: Graph) -> list[Repair]:
 
     XNNPACK takes both in int8 and HARD_SWISH in float only; and where `equalise` gives each
     channel of x a factor, the convolution's weights take it back. The output is six-fold, which
-    goes into the weights that see it linearly; where a branch has none, the op stays.
+    goes into the weights that see it linearly; where a branch has none, the op stays, as it does
+    where x is no batch of pictures.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -140,7 +142,7 @@ def open_hard_swishes(graph: Graph) -> list[Repair]:
         options.fusedActivationFunction = schema.ActivationFunctionType.RELU6
         constants = [
             graph.add_constant(f"{name}/ones", np.ones((1, 1, 1, channels))),
-            graph.add_constant(f"{name}/threes", np.full(channels, 3.0)),
+            graph.add_constant(f"{name}/threes", np.full(channels, _THREE)),
         ]
         gate = graph.insert_before(op, _GATE, [x, *constants], options, f"{name}/gate")
         graph.become(op, "MUL", [x, gate], schema.MulOptionsT())
@@ -149,22 +151,32 @@ def open_hard_swishes(graph: Graph) -> list[Repair]:
 
 
 def gates(graph: Graph) -> Iterator[tuple[Op, Op]]:
-    """Each relu6(x + 3) that `open_hard_swishes` wrote, with what multiplies it by x."""
+    """Each relu6(x + 3) as `open_hard_swishes` writes it, with what multiplies it by x."""
     for op in graph.ops:
+        if op.kind != _GATE or op.activation != "RELU6" or len(op.inputs) != 3:  # noqa: PLR2004
+            continue
+        readers = graph.readers(op.outputs[0])
         if (
-            op.kind == _GATE
-            and op.activation == "RELU6"
+            [each.kind for each in readers] == ["MUL"]
+            and op.inputs[0] in readers[0].inputs
+            and all(map(graph.is_constant, op.inputs[1:]))
             and graph.shape(op.inputs[1])[1:3] == (1, 1)
+            and (graph.constant(op.inputs[1]) > 0).all()
+            and (graph.constant(op.inputs[2]) == _THREE).all()
         ):
-            readers = graph.readers(op.outputs[0])
-            if [each.kind for each in readers] == ["MUL"] and op.inputs[0] in readers[0].inputs:
-                yield op, readers[0]
+            yield op, readers[0]
 
 
-def shut_below(graph: Graph, gate: Op) -> float:
-    """The value of x below which the gate is 0 in every channel."""
-    weights, bias = (graph.constant(t).ravel().astype(np.float64) for t in gate.inputs[1:3])
-    return float((-bias / weights).min())
+def shut_below(graph: Graph) -> dict[int, float]:
+    """Of each tensor that a gate and its multiplication alone read, below which the gate is 0.
+
+    In every channel: below it no value is told from another.
+    """
+    return {
+        gate.inputs[0]: -_THREE / float(graph.constant(gate.inputs[1]).min())
+        for gate, multiply in gates(graph)
+        if graph.readers(gate.inputs[0]) == [gate, multiply] and gate.inputs[0] not in graph.outputs
+    }
 
 
 def _linear_weights(graph: Graph, tensor: int, readers: Sequence[Op]) -> set[int] | None:
@@ -175,17 +187,22 @@ def _linear_weights(graph: Graph, tensor: int, readers: Sequence[Op]) -> set[int
     for op in readers:
         if op.kind in WEIGHTED and op.inputs[0] == tensor:
             weight = op.inputs[1]
-            if graph.is_shared(weight) or graph.dtype(weight) != "float32":
+            if graph.is_shared(weight) or not _is_float(graph, weight):
                 return None
             found.add(weight)
         elif op.kind == "MEAN" or (op.kind == "MUL" and op.inputs.count(tensor) == 1):
             further = _linear_weights(graph, op.outputs[0], graph.readers(op.outputs[0]))
-            if further is None or op.activation != "NONE":
+            # What meets itself in a product would take the factor twice.
+            if further is None or further & found or op.activation != "NONE":
                 return None
             found |= further
         else:
             return None
     return found
+
+
+def _is_float(graph: Graph, weight: int) -> bool:
+    return graph.is_constant(weight) and graph.dtype(weight) == "float32"
 
 
 def _scale(graph: Graph, weights: Iterable[int], factor: float) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.graph import Graph
-from quantbench.quantize.hard_swish import gates, shut_below
+from quantbench.quantize.hard_swish import shut_below
 from quantbench.tracing import Tracer
 
 if TYPE_CHECKING:
@@ -173,9 +173,8 @@ def visible(graph: Graph, name_to_range: Mapping[str, Range]) -> dict[str, Range
             if kinds <= set(_VISIBLE_FROM):
                 low, high = found[name]
                 found[name] = max(low, min(_VISIBLE_FROM[kind] for kind in kinds)), high
-    for gate, multiply in gates(graph):
-        name = graph.name(gate.inputs[0])
-        if name in found and graph.readers(gate.inputs[0]) == [gate, multiply]:
+    for tensor, below in shut_below(graph).items():
+        if (name := graph.name(tensor)) in found:
             low, high = found[name]
-            found[name] = max(low, shut_below(graph, gate)), high
+            found[name] = max(low, below), high
     return found

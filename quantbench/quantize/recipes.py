@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from quantbench.study import Scheme
 
 RECIPE = "recipe.json"
-SCHEMA = 1
+SCHEMA = 2
 _NARROWEST = 1e-4  # width of a range: below it a scale says nothing, and a bias overflows
 _ALWAYS_FLOAT = ("BATCH_MATMUL", "DIV", "INPUT", "OUTPUT")
 
@@ -46,7 +46,8 @@ class Recipe:
         repairs: what is done to the float graph first.
         notes: how the recipe was found, for people.
         float_sha256: of the float `.tflite` that it was made for; "" for any.
-        exponents: of each channel's factor (`equalise`), by tensor; None as `prepared` has it.
+        exponents: of each channel's factor (`equalise`), by tensor; None where hard-swishes stay
+            one op, and channels their size, as in recipes of schema 1.
     """
 
     ranges: Mapping[str, Range]

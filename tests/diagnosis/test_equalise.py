@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quantbench.errors import BuildError
 from quantbench.graph import WEIGHTED, Graph
 from quantbench.litert import opened
-from quantbench.quantize.equalise import equalise, exponents
+from quantbench.quantize.equalise import _groups, equalise, exponents
 from quantbench.quantize.hard_swish import fuse_hard_swishes, gates, open_hard_swishes
 from quantbench.quantize.litert import convert
 from quantbench.quantize.ranges import RULES, observe, visible
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that passes a factor on, and what does not; channels of very unlike sizes."""
     import keras
     import tensorflow as tf
@@ -56,6 +56,13 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     mean = layers.Lambda(lambda v: tf.reduce_mean(v, axis=-1, keepdims=True), name="over")(x)
     x = layers.Multiply()([x, mean])
     x = layers.Conv2D(8, 1, activation="relu6", name="capped")(x)
+    x = layers.Conv2D(8, 1, name="after_capped")(x)
+    x = layers.Lambda(lambda v: v * np.linspace(1, 2, 8, dtype=np.float32), name="each")(x)
+    x = layers.Conv2D(8, 1, name="after_each")(x)
+    x = layers.Lambda(lambda v: v + tf.reduce_mean(v, (1, 2), keepdims=True), name="spread")(x)
+    x = layers.Conv2D(8, 1, name="after_spread")(x)
+    ones = np.ones((1, 8, 8, 1), np.float32)
+    x = layers.Lambda(lambda v: tf.concat([v, ones], -1), name="one_more")(x)
     outputs = {
         "scores": layers.Conv2D(4, 1, activation="sigmoid", name="scores")(x),
         "sides": layers.Conv2D(4, 3, padding="same", name="sides")(x),
@@ -76,8 +83,19 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         verbose=False,
         input_signature=[tf.TensorSpec((1, 16, 16, 3), tf.float32, name="image")],
     )
-    convert(folder / "saved", Scheme.parse("float32"), [], folder / "float.tflite")
-    return (folder / "float.tflite").read_bytes()
+    return folder / "saved"
+
+
+def converted(saved: Path, scheme: str) -> bytes:
+    path = saved.parent / f"{scheme}.tflite"
+    convert(saved, Scheme.parse(scheme), [], path)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def content(saved: Path) -> bytes:
+    """In float32."""
+    return converted(saved, "float32")
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +146,40 @@ def test_a_hard_swish_that_something_else_than_weights_sees_stays(content: bytes
     assert open_hard_swishes(graph.copy()) == []
 
 
+def test_a_hard_swish_that_meets_itself_stays(tmp_path: Path) -> None:
+    import keras
+    import tensorflow as tf
+    from keras import layers
+
+    image = keras.Input((8, 8, 3))
+    y = layers.Conv2D(4, 1)(image)
+    y = layers.Lambda(lambda v: v * tf.nn.relu6(v + 3.0) * (1 / 6))(y)
+    y = layers.Multiply()([y, layers.GlobalAveragePooling2D(keepdims=True)(y)])
+    spec = tf.TensorSpec((1, 8, 8, 3), tf.float32, name="image")
+    model = keras.Model(image, layers.Conv2D(2, 1)(y))
+    model.export(tmp_path / "saved", "tf_saved_model", verbose=False, input_signature=[spec])
+    graph = Graph(converted(tmp_path / "saved", "float32"))
+    fuse_hard_swishes(graph)
+    assert open_hard_swishes(graph) == []
+    assert "HARD_SWISH" in {op.kind for op in graph.ops}
+
+
+def test_a_hard_swish_before_weights_in_half_precision_stays(saved: Path) -> None:
+    graph = Graph(converted(saved, "float16"))
+    fuse_hard_swishes(graph)
+    assert "HARD_SWISH" in {op.kind for op in graph.ops}
+    assert open_hard_swishes(graph) == []
+
+
+@pytest.mark.parametrize(("place", "value"), [(1, -1.0), (1, 0.0), (2, 2.0)])
+def test_a_models_own_layer_is_no_gate(graph: Graph, place: int, value: float) -> None:
+    changed = graph.copy()
+    ((gate, _),) = gates(changed)
+    constant = gate.inputs[place]
+    changed.set_constant(constant, np.full_like(changed.constant(constant), value))
+    assert list(gates(changed)) == []
+
+
 @pytest.fixture(scope="module")
 def free(graph: Graph, samples: list[NDArray[Any]]) -> Mapping[str, tuple[int, ...]]:
     """Those of the graph itself."""
@@ -158,29 +210,29 @@ def test_not_a_bit_of_the_answers_changes(
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-def test_nor_with_any_other_factors(
-    graph: Graph, free: Mapping[str, Any], samples: list[NDArray[Any]], seed: int
-) -> None:
-    """Whatever the exponents: a map of all that is passed on is all that a factor must respect."""
+def test_nor_with_any_other_factors(graph: Graph, samples: list[NDArray[Any]], seed: int) -> None:
+    """One for each group, of those too that keep their size when `exponents` chooses."""
+    groups = _groups(graph)
     rng = np.random.default_rng(seed)
-    other = {number: int(rng.integers(-6, 7)) for number in range(-8, 9)}
-    # Groups with like exponents get like exponents again: no tie is broken.
-    drawn = {
-        name: tuple(other[each] if each else 0 for each in channels)
-        for name, channels in free.items()
-    }
+    of_group = rng.integers(-6, 7, 1 + max(int(each.max()) for each in groups.values()))
+    of_group[0] = 0
+    drawn = {graph.name(tensor): tuple(of_group[each]) for tensor, each in groups.items()}
     changed = graph.copy()
     equalise(changed, drawn)
     (said,), (meant,) = (answers(each.content(), samples[:1]) for each in (changed, graph))
     assert all(np.array_equal(said[name], meant[name]) for name in meant)
 
 
+def second_half(graph: Graph) -> list[str]:
+    """Ops that add errors of their own, or have no integer form."""
+    names = [op.name for op in graph.ops]
+    return names[next(i for i, name in enumerate(names) if "twice" in name) :]
+
+
 def test_int8_gets_nearer(
     graph: Graph, free: Mapping[str, Any], samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
     meant = answers(graph.content(), samples)
-    names = [op.name for op in graph.ops]
-    rest = names[next(i for i, name in enumerate(names) if "twice" in name) :]  # adds its own
 
     def built(graph: Graph) -> float:
         path = tmp_path / "float.tflite"
@@ -189,7 +241,9 @@ def test_int8_gets_nearer(
             name: RULES["minimum and maximum"](seen)
             for name, seen in observe(path, samples).items()
         }
-        return error(answers(quantized(graph, visible(graph, whole), rest), samples), meant)
+        return error(
+            answers(quantized(graph, visible(graph, whole), second_half(graph)), samples), meant
+        )
 
     changed = graph.copy()
     equalise(changed, free)
@@ -255,7 +309,7 @@ def test_equal_vectors_are_written_once(
     path = tmp_path / "float.tflite"
     path.write_bytes(graph.content())
     whole = {name: RULES["minimum and maximum"](s) for name, s in observe(path, samples).items()}
-    shared = quantized(graph, whole, [])
+    shared = quantized(graph, whole, second_half(graph))
     builder = flatbuffers.Builder(1024)
     builder.Finish(Graph(shared)._model.Pack(builder), b"TFL3")  # noqa: SLF001
     plain = bytes(builder.Output())
