@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from quantbench.study import Scheme
 
 RECIPE = "recipe.json"
-SCHEMA = 2
+SCHEMA = 1
 _NARROWEST = 1e-4  # width of a range: below it a scale says nothing, and a bias overflows
 _ALWAYS_FLOAT = ("BATCH_MATMUL", "DIV", "INPUT", "OUTPUT")
 
@@ -47,7 +47,7 @@ class Recipe:
         notes: how the recipe was found, for people.
         float_sha256: of the float `.tflite` that it was made for; "" for any.
         exponents: of each channel's factor (`equalise`), by tensor; None where hard-swishes stay
-            one op, and channels their size, as in recipes of schema 1.
+            one op, and channels their size.
     """
 
     ranges: Mapping[str, Range]
