@@ -170,6 +170,10 @@ class Graph:
         data = self._model.buffers[self._graph.tensors[tensor].buffer].data
         return data is not None and len(data) > 0
 
+    def is_float_constant(self, tensor: int) -> bool:
+        """Whether the file holds its values, in float32."""
+        return self.is_constant(tensor) and self.dtype(tensor) == "float32"
+
     def constant(self, tensor: int) -> NDArray[Any]:
         """A constant's values as they are stored.
 
@@ -227,18 +231,23 @@ class Graph:
         self, op: Op, kind: str, inputs: Iterable[int], options: Any, name: str
     ) -> int:
         """A new op of one output, shaped and typed like its first input; returns that tensor."""
-        from ai_edge_litert import schema_py_generated as schema
-
         inputs = list(inputs)
         output = copy(self._graph.tensors[inputs[0]])
         output.name, number = name.encode(), len(self._graph.tensors)
         self._graph.tensors.append(output)
-        table = schema.OperatorT()
-        table.outputs = [number]
-        self._fill(table, kind, inputs, options)
-        self._graph.operators.insert(op.index, table)
+        self._insert(op.index, kind, inputs, number, options)
         self._changed()
         return number
+
+    def _insert(
+        self, place: int, kind: str, inputs: Iterable[int], output: int, options: Any = None
+    ) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        table = schema.OperatorT()
+        table.outputs = [output]
+        self._fill(table, kind, inputs, options)
+        self._graph.operators.insert(place, table)
 
     def _fill(self, table: Any, kind: str, inputs: Iterable[int], options: Any) -> None:
         from ai_edge_litert import schema_py_generated as schema
@@ -266,9 +275,7 @@ class Graph:
         self.rewire(tensor, first + 1)
         ends = (("QUANTIZE", tensor, first), ("DEQUANTIZE", first, first + 1))
         for place, (kind, source, target) in enumerate(ends, start=writer.index + 1):
-            op = schema.OperatorT()
-            op.opcodeIndex, op.inputs, op.outputs = self._code(kind), [source], [target]
-            self._graph.operators.insert(place, op)
+            self._insert(place, kind, [source], target)
         self._changed()
 
     def rewire(self, tensor: int, other: int) -> None:

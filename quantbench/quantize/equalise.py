@@ -169,22 +169,16 @@ def _ties(graph: Graph, op: Op, nodes: Mapping[int, Nodes]) -> Iterator[NDArray[
     """Pairs of nodes, [2, n], that must have one factor because of this op."""
     read = [tensor for tensor in dict.fromkeys(op.inputs) if tensor in nodes]
     written = [tensor for tensor in op.outputs if tensor in nodes]
-    straight = op.activation in _STRAIGHT
-    tied: list[tuple[Nodes, Nodes]] = []
+    straight = op.activation in _STRAIGHT and len(written) == 1
     if op.kind in WEIGHTED and _takes_factors(graph, op):
         loose = {*read, *written} if straight else set(read)
-    elif not straight or len(written) != 1:
-        loose = set()
-    elif op.kind == "CONCATENATION" and _is_last_axis(graph, op, op.table.builtinOptions.axis):
-        loose = {*read, *written}
-        tied = [(np.concatenate([nodes[t] for t in op.inputs if t in nodes]), nodes[written[0]])]
-        if len(tied[0][0]) != len(tied[0][1]):  # a constant is concatenated too
-            loose, tied = set(), []
     else:
-        passing = _passing(graph, op, read)
+        passing = _passing(graph, op, read) if straight else []
         loose = {*passing, *written} if passing else set()
-        tied = [(nodes[tensor], nodes[written[0]]) for tensor in passing]
-    yield from (np.stack(pair) for pair in tied)
+        sources = [nodes[tensor] for tensor in passing]
+        if op.kind == "CONCATENATION" and passing:
+            sources = [np.concatenate(sources)]
+        yield from (np.stack([source, nodes[written[0]]]) for source in sources)
     yield from (np.stack([nodes[t], 0 * nodes[t]]) for t in {*read, *written} - loose)
 
 
@@ -197,6 +191,9 @@ def _passing(graph: Graph, op: Op, read: Sequence[int]) -> list[int]:
             return []
         axes = graph.constant(op.inputs[1]).ravel().tolist() if op.kind == "MEAN" else []
         return [] if any(_is_last_axis(graph, op, axis) for axis in axes) else list(read)
+    if op.kind == "CONCATENATION":  # of nothing constant
+        last = _is_last_axis(graph, op, op.table.builtinOptions.axis)
+        return list(op.inputs) if last and set(op.inputs) == set(read) else []
     if op.kind in {"ADD", "SUB"}:
         return whole if len(whole) == len(op.inputs) else []
     if op.kind == "MUL":  # by a constant, or by something of no factor
@@ -209,7 +206,7 @@ def _takes_factors(graph: Graph, op: Op) -> bool:
     """Whether its weights can take the factors of what it reads and what it writes."""
     weight = op.inputs[1]
     return (
-        all(graph.is_constant(t) and graph.dtype(t) == "float32" for t in op.inputs[1:])
+        all(map(graph.is_float_constant, op.inputs[1:]))
         and graph.shape(weight)[-1:] == graph.shape(op.inputs[0])[-1:]
         and graph.shape(weight)[WEIGHTED[op.kind]] in graph.shape(op.outputs[0])[-1:]
     )

@@ -54,7 +54,7 @@ def _hard_swish(graph: Graph, op: Op) -> HardSwish | None:
         return None
     x, three = sorted(op.inputs, key=graph.is_constant)
     readers = graph.readers(op.outputs[0])
-    if not _is_about(graph.scalar(three), 3.0) or [each.kind for each in readers] != ["MUL"]:
+    if not _is_about(graph.scalar(three), _THREE) or [each.kind for each in readers] != ["MUL"]:
         return None
     (multiply,) = readers
     other = next((t for t in multiply.inputs if t != op.outputs[0]), x)
@@ -187,7 +187,7 @@ def _linear_weights(graph: Graph, tensor: int, readers: Sequence[Op]) -> set[int
     for op in readers:
         if op.kind in WEIGHTED and op.inputs[0] == tensor:
             weight = op.inputs[1]
-            if graph.is_shared(weight) or not _is_float(graph, weight):
+            if graph.is_shared(weight) or not graph.is_float_constant(weight):
                 return None
             found.add(weight)
         elif op.kind == "MEAN" or (op.kind == "MUL" and op.inputs.count(tensor) == 1):
@@ -199,10 +199,6 @@ def _linear_weights(graph: Graph, tensor: int, readers: Sequence[Op]) -> set[int
         else:
             return None
     return found
-
-
-def _is_float(graph: Graph, weight: int) -> bool:
-    return graph.is_constant(weight) and graph.dtype(weight) == "float32"
 
 
 def _scale(graph: Graph, weights: Iterable[int], factor: float) -> None:
