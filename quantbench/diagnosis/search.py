@@ -20,11 +20,11 @@ from quantbench.diagnosis.rounding import regions, rounded_alone
 from quantbench.diagnosis.selection import floating_selection
 from quantbench.digests import sha256_of
 from quantbench.graph import WEIGHTED, Graph
-from quantbench.quantize.equalise import equalise, exponents
-from quantbench.quantize.hard_swish import fuse_hard_swishes, gates, open_hard_swishes
+from quantbench.quantize.equalise import exponents
+from quantbench.quantize.hard_swish import gates
 from quantbench.quantize.ranges import RULES, observe, visible
 from quantbench.quantize.recipes import Recipe, float_ops_of, prepared, quantized
-from quantbench.quantize.repairs import infinite_pads, make_paddings_finite
+from quantbench.quantize.repairs import infinite_pads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from quantbench.graph import Op
     from quantbench.progress import Step
+    from quantbench.quantize.equalise import Exponents
     from quantbench.quantize.ranges import Range, Seen
     from quantbench.quantize.repairs import Repair
 
@@ -152,14 +153,13 @@ class _Search:
         seen = samples[:OBSERVED]
         graph = Graph(self._content)
         self._pads = infinite_pads(graph)
-        if self._pads:  # they would be the least value of all that comes after them
-            make_paddings_finite(graph, self._ends(graph, seen))
-        fuse_hard_swishes(graph)
-        open_hard_swishes(graph)
+        # Infinity would be the least value of all that comes after it.
+        padded = self._ends(graph, seen) if self._pads else {}
+        self._exponents: Exponents = {}
+        graph, _ = self._prepared(padded)
         self._exponents = exponents(graph, seen, self._step("sizes of channels", len(seen)))
-        equalise(graph, self._exponents)
-        self._graph = graph
-        self._seen = self._observed(graph, seen)
+        self._graph, _ = self._prepared(padded)
+        self._seen = self._observed(self._graph, seen)
         self._tried: list[Candidate] = []
 
     def _observed(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Seen]:
@@ -173,8 +173,9 @@ class _Search:
         return prepared(self._content, ranges, self._exponents)
 
     def _ends(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Range]:
+        """What is padded with infinity."""
         seen = self._observed(graph, samples)
-        return {name: each.whole for name, each in seen.items()}
+        return {name: seen[name].whole for name in (graph.name(op.inputs[0]) for op in self._pads)}
 
     def run(self) -> Recipe:
         """All steps."""
