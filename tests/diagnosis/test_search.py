@@ -16,7 +16,7 @@ from quantbench.cli import main
 from quantbench.diagnosis.alone import tail
 from quantbench.diagnosis.judge import TaskJudge
 from quantbench.diagnosis.rounding import regions, rounded_alone
-from quantbench.diagnosis.search import Candidate, Loss, chosen_of, closed, search
+from quantbench.diagnosis.search import Candidate, Loss, _Search, chosen_of, closed, search
 from quantbench.errors import BuildError, UsageError
 from quantbench.graph import WEIGHTED, Graph
 from quantbench.litert import LiteRTModel
@@ -28,6 +28,7 @@ from quantbench.settings import Settings
 from tests.diagnosis.conftest import op_named, silent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -129,6 +130,33 @@ def test_a_tensor_has_a_range_of_its_own_where_it_then_costs_less(
         return judge.moved(rounded_alone(graph, inside[name], within), 6)[0]
 
     assert all(cost(name, found.ranges[name]) < cost(name, best[name]) for name in own)
+
+
+def test_tensors_start_from_the_mildest_rule_that_clips_and_gates_from_none(
+    float_path: Path,
+    samples: list[NDArray[Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    samples = [*samples[:-1], 5 * samples[-1]]  # what each rule makes something else of
+    judge = FirstIsBest(float_path, samples, tmp_path)
+    searched = _Search(float_path, samples, judge, 1e-9, silent)
+    ((gate, _),) = gates(searched._graph)  # noqa: SLF001
+    name = searched._graph.name(gate.outputs[0])  # noqa: SLF001
+    for rule in RULES:
+        assert searched._ranges(rule)[name] == searched._seen[name].whole  # noqa: SLF001
+    mildest = searched._ranges("99.99 %")  # noqa: SLF001
+    others = [searched._ranges(rule) for rule in RULES if rule != "99.99 %"]  # noqa: SLF001
+    assert mildest not in others
+    started, by_tensor = [], _Search._tensor_by_tensor  # noqa: SLF001
+
+    def noted(self: _Search, graph: Graph, ranges: Mapping[str, Range]) -> Any:
+        started.append(ranges)
+        return by_tensor(self, graph, ranges)
+
+    monkeypatch.setattr(_Search, "_tensor_by_tensor", noted)
+    searched.run()
+    assert started == [mildest]
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 4])
