@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.errors import DataError, UsageError
-from quantbench.stats.bootstrap import PairedBootstrap, percentile_estimate
+from quantbench.stats.bootstrap import percentile_estimate
 from quantbench.stats.comparison import Comparison, Estimate, Independent, Known
 from quantbench.stats.gates import Verdict, outcome_of, samples_to_decide
+from quantbench.stats.influences import PairedInfluence
 from quantbench.stats.means import PairedMeans
 from quantbench.stats.proportions import PairedProportions, wilson
 from quantbench.stats.sequential import BettingDifference
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from quantbench.artifacts import Artifact
     from quantbench.evidence import Evidence
+    from quantbench.influence import Influence
     from quantbench.protocols import Row
     from quantbench.stats.gates import Against
     from quantbench.study import Case
@@ -32,6 +34,7 @@ _CONFIDENCE = 0.95  # of the intervals around single values
 LATENCY = "latency"
 BYTES = ("weights_bytes", "artifact_bytes")
 _COSTS = frozenset({LATENCY, *BYTES})
+FEWEST_GROUPS = 10
 
 
 @dataclass
@@ -45,6 +48,10 @@ class Evaluation:
             is the metric on the samples as they are. Metrics of agreement with the reference
             join when the reference is evaluated.
         per_sample: of those metrics that are means over samples, each sample's part, [rows].
+        moved_by: how much each sample moves a metric, by its name.
+        groups: name of each sample's group, in their order, where samples come in groups; of a
+            sequential evaluation those of samples to come too.
+        family: gates that the run will judge together; an early stop is certain beside them.
         lower_is_better: metrics for which an increase is a loss.
         changes: the samples that departed furthest from the reference (`Task.changes`).
         signed: metrics of which 0 is not the least.
@@ -58,7 +65,9 @@ class Evaluation:
         protocol: digest of how samples became rows, and rows numbers.
         accepted: what the baseline accepted of this case, if one was given.
         grow: of a sequential evaluation, takes in the next block of samples, after its reference
-            has, and says whether there was one; None otherwise.
+            has, and says whether there was one; None otherwise. Until `settle` is called,
+            `per_sample` alone follows.
+        settle: sums up what was taken in, of the reference too.
         verdicts: filled by `non_inferior`.
     """
 
@@ -71,6 +80,9 @@ class Evaluation:
     evidence: Evidence
     summarise_s: float
     per_sample: dict[str, NDArray[Any]] = field(default_factory=dict)
+    moved_by: Callable[[str], Influence] | None = None
+    groups: Sequence[str] | None = None
+    family: int = 1
     explanation: Mapping[str, Any] = field(default_factory=dict)
     changes: Sequence[Mapping[str, Any]] = ()
     signed: frozenset[str] = frozenset()
@@ -79,6 +91,7 @@ class Evaluation:
     protocol: str = ""
     accepted: Accepted | None = None
     grow: Callable[[], bool] | None = None
+    settle: Callable[[], None] | None = None
     verdicts: list[Verdict] = field(default_factory=list)
 
     def estimate(self, metric: str, confidence: float = _CONFIDENCE) -> Estimate:
@@ -105,6 +118,37 @@ class Evaluation:
         if metric == LATENCY:
             return float(np.median(self._timed()))
         return self.estimate(metric).value
+
+    def influence(self, metric: str) -> Influence:
+        """How much each sample moves a metric.
+
+        Raises:
+            UsageError: the metric is none of samples.
+        """
+        if self.moved_by is None:
+            raise UsageError(f"{metric} of {self.case} is no metric of its samples")
+        return self.moved_by(metric)
+
+    @property
+    def group_numbers(self) -> NDArray[np.int64] | None:
+        """Number of each sample's group, from 0; None where samples come one by one.
+
+        Raises:
+            DataError: there are fewer than ten groups.
+        """
+        if self.groups is None:
+            return None
+        names, numbers = np.unique(np.asarray(self.groups), return_inverse=True)
+        if len(names) < FEWEST_GROUPS:
+            raise DataError(
+                f"too few groups to judge {self.case} by",
+                where=str(self.dataset["name"]),
+                expected=f"at least {FEWEST_GROUPS} groups",
+                got=f"{len(names)} groups of {len(self.groups)} samples",
+                remedy="evaluate more groups (--quant-samples all), or name a finer group: "
+                "samples of one group are alike, and their number alone proves little",
+            )
+        return np.asarray(numbers, dtype=np.int64)
 
     def _timed(self) -> NDArray[np.float64]:
         if self.times_s is None:
@@ -143,9 +187,11 @@ def non_inferior(
     bound has the stated confidence, assuming independent samples. True only on `pass`. Where
     lower is better (perplexity, latency, bytes) the sign turns by itself. The estimator follows
     the metric, and stands in the verdict: right answers are paired proportions, other means over
-    samples paired means, all else (AP) is bootstrapped in pairs, times compared by ranks, bytes
-    are known. Verdicts are kept for the record. Where a baseline was accepted, the case must not be
-    worse than that either: the verdict returned is the first that is no pass.
+    samples paired means, all else (AP) is judged by how much each sample moves it
+    (`stats/influences.py`), as is everything where samples come in groups; times are compared by
+    ranks, bytes are known, and so is a model's difference from itself. Verdicts are kept for the
+    record. Where a baseline was accepted, the case must not be worse than that either: the verdict
+    returned is the first that is no pass.
 
     Args:
         evaluation: of the judged case.
@@ -228,20 +274,35 @@ def _check_scale(value: float, gate: Gate, case: Case, *, signed: bool = False) 
 def _compared(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Comparison:
     """Quantized - reference by the estimator that suits the metric."""
     metric, n = gate.metric, len(evaluation.rows)
-    if evaluation is reference:
-        return Known(0.0, n)
     if metric in _COSTS:
         return _cost_compared(evaluation, reference, gate)
+    if _identical(evaluation, reference):
+        return Known(0.0, n)
     mine, its = evaluation.per_sample.get(metric), reference.per_sample.get(metric)
-    if mine is not None and its is not None and not gate.relative:
+    one_by_one = not gate.relative and evaluation.groups is None
+    if mine is not None and its is not None and one_by_one:
         counted = mine.dtype == bool
         scale = float(np.ptp(np.concatenate([mine, its]))) if not counted else 1.0
         return PairedProportions.of(mine, its) if counted else PairedMeans(mine - its, scale)
-    values, was_values = evaluation.replicates[metric], reference.replicates[metric]
-    if gate.relative:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return PairedBootstrap(values / was_values - 1, n)
-    return PairedBootstrap(values - was_values, n)
+    return _by_influence(evaluation, reference, gate)
+
+
+def _by_influence(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> PairedInfluence:
+    numbers = evaluation.group_numbers
+    return PairedInfluence.between(
+        (evaluation.value(gate.metric), reference.value(gate.metric)),
+        (evaluation.influence(gate.metric), reference.influence(gate.metric)),
+        relative=gate.relative,
+        groups=None if numbers is None else numbers[: len(evaluation.rows)],
+    )
+
+
+def _identical(evaluation: Evaluation, reference: Evaluation) -> bool:
+    """Whether both are the same model's answers: then nothing is left to chance."""
+    if evaluation is reference:
+        return True
+    same = evaluation.artifact.sha256 == reference.artifact.sha256
+    return same and evaluation.rows == reference.rows
 
 
 def _cost_compared(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Comparison:
@@ -298,19 +359,43 @@ def _flips(evaluation: Evaluation, reference: Evaluation, metric: str) -> tuple[
 def _judged_early(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Verdict:
     """Take in block after block until the bounds, which hold at every stop, decide.
 
-    What is no share of right answers (AP) has no such bounds: all samples are taken in, and it is
-    judged once.
+    A pass must be certain beside the other gates of the run: the stop waits for a bound at
+    alpha / family, which Holm cannot take back. What is no share of right answers (AP) has no such
+    bounds: all samples are taken in, and it is judged once.
     """
-    while True:
-        mine, its = (e.per_sample.get(gate.metric) for e in (evaluation, reference))
-        if mine is None or its is None or mine.dtype != bool or gate.relative:
-            while evaluation.grow is not None and evaluation.grow():
-                pass
-            return _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
-        comparison = BettingDifference(mine.astype(float) - its[: len(mine)].astype(float))
-        verdict = _judged(evaluation, reference, gate, comparison)
-        if verdict.outcome != "inconclusive" or evaluation.grow is None or not evaluation.grow():
-            return verdict
+    strict = replace(gate, confidence=1 - (1 - gate.confidence) / evaluation.family)
+    more = True
+    while more:
+        comparison = _early_comparison(evaluation, reference, gate)
+        if comparison is not None and _decided(comparison, gate, strict):
+            break
+        more = evaluation.grow is not None and evaluation.grow()
+    if evaluation.settle is not None:
+        evaluation.settle()
+    comparison = _early_comparison(evaluation, reference, gate)
+    if comparison is None:
+        return _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
+    return _judged(evaluation, reference, gate, comparison)
+
+
+def _early_comparison(
+    evaluation: Evaluation, reference: Evaluation, gate: Gate
+) -> BettingDifference | None:
+    """Of a share of right answers; None of other metrics."""
+    mine, its = (e.per_sample.get(gate.metric) for e in (evaluation, reference))
+    if mine is None or its is None or mine.dtype != bool or gate.relative:
+        return None
+    differences = mine.astype(float) - its[: len(mine)].astype(float)
+    numbers = evaluation.group_numbers
+    if numbers is None:
+        return BettingDifference(differences)
+    return BettingDifference.by_group(differences, numbers)
+
+
+def _decided(comparison: Comparison, gate: Gate, strict: Gate) -> bool:
+    """Whether it fails its gate, or passes the strict one."""
+    failed = outcome_of(comparison.interval(2 * gate.confidence - 1), gate) == "fail"
+    return failed or outcome_of(comparison.interval(2 * strict.confidence - 1), strict) == "pass"
 
 
 def _judged_again(evaluation: Evaluation, accepted: Accepted, gate: Gate) -> Verdict:

@@ -12,7 +12,7 @@ import json
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from quantbench.digests import digest_of
 from quantbench.errors import AnchorError, BuildError, UsageError
 from quantbench.evaluation import Accepted, Evaluation
 from quantbench.evidence import Evidence
+from quantbench.influence import influence_of
 from quantbench.progress import Steps
 from quantbench.record.baseline import read_baseline
 from quantbench.record.schema import empty_record, with_artifact, with_cost, with_evaluation
@@ -54,6 +55,8 @@ class Bench(Workshop):
         super().__init__(settings, progress)
         self._evaluations: dict[Case, Evaluation] = {}
         self._compared: set[Case] = set()
+        self._summed_up: dict[Case, int] = {}  # rows
+        self.family = 1  # gates that the run will judge together
         self._times: dict[Case, NDArray[np.float64]] = {}
         self._diagnoses: dict[Case, Mapping[str, Any]] = {}
 
@@ -188,6 +191,7 @@ class Bench(Workshop):
             evidence=evidence,
             summarise_s=0.0,
             protocol=self._protocol_digest(case),
+            family=self.family if self.settings.holm else 1,
             costs={
                 "weights_bytes": facts["weights_bytes"],
                 "artifact_bytes": artifact.size_bytes,
@@ -196,26 +200,42 @@ class Bench(Workshop):
         self._sum_up(evaluation)
         if self.settings.sequential:
             evaluation.grow = partial(self._grow, evaluation)
+            evaluation.settle = partial(self._settle, evaluation)
         evaluation.accepted = self._accepted(evaluation)
         return evaluation
 
     def _grow(self, evaluation: Evaluation) -> bool:
         """The next block; of the reference first, so that it always has as many rows."""
-        case = evaluation.case
-        reference = self._evaluations[case.reference] if case in self._compared else evaluation
+        case, reference = evaluation.case, self._reference_of(evaluation)
         while reference is not evaluation and len(reference.rows) <= len(evaluation.rows):
             if not self._grow(reference):
                 return False
         looks = len(evaluation.evidence.shards) + 1
-        grown = self.evidence(evaluation.case, looks)
+        grown = self.evidence(case, looks)
         if len(grown.shards) < looks:
             return False
         evaluation.evidence = grown
         evaluation.rows = grown.rows
-        self._sum_up(evaluation)
-        if case in self._compared:
-            self._agree(evaluation, reference)
+        evaluation.dataset = {**evaluation.dataset, "n": len(grown.rows)}
+        task = self.task(case)
+        theirs = reference.rows[: len(grown.rows)] if case in self._compared else None
+        evaluation.per_sample = dict(task.per_sample(grown.rows))
+        if theirs is not None:
+            evaluation.per_sample |= task.per_sample(grown.rows, theirs)
         return True
+
+    def _settle(self, evaluation: Evaluation) -> None:
+        """Sum up what was taken in since the last time."""
+        for each in (self._reference_of(evaluation), evaluation):
+            if self._summed_up.get(each.case) != len(each.rows):
+                self._sum_up(each)
+                if each.case in self._compared:
+                    self._agree(each, self._reference_of(each))
+
+    def _reference_of(self, evaluation: Evaluation) -> Evaluation:
+        """The evaluation that this one is compared with; itself where that is not known yet."""
+        case = evaluation.case
+        return self._evaluations[case.reference] if case in self._compared else evaluation
 
     def _sum_up(self, evaluation: Evaluation) -> None:
         """Fill in everything that follows from the rows."""
@@ -235,7 +255,9 @@ class Bench(Workshop):
         evaluation.explanation = json.loads((kept.path / _EXPLANATION).read_text())
         evaluation.summarise_s = kept.build_s
         evaluation.per_sample = dict(task.per_sample(rows))
+        evaluation.moved_by = cache(partial(influence_of, task, rows, None))
         evaluation.dataset = {**evaluation.dataset, "n": len(rows)}
+        self._summed_up[case] = len(rows)
 
     def _agree(self, evaluation: Evaluation, reference: Evaluation) -> None:
         """Add the metrics of agreement with the reference."""
@@ -261,6 +283,7 @@ class Bench(Workshop):
         evaluation.replicates |= _arrays(kept.path / _REPLICATES)
         evaluation.changes = json.loads((kept.path / _CHANGES).read_text())
         evaluation.per_sample |= task.per_sample(rows, theirs)
+        evaluation.moved_by = cache(partial(influence_of, task, rows, theirs))
 
     def _check_other(self, case: Case, reference: Evaluation) -> None:
         """A quantized model that is the float one, byte for byte, would pass every gate."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from quantbench.influence import Influence
     from quantbench.settings import Machine
     from quantbench.study import Model, Scheme
 
@@ -174,8 +175,16 @@ class Task(Protocol):
     ) -> Mapping[str, NDArray[Any]]:
         """Of those metrics that are means over samples, each sample's part, [rows].
 
-        Of `summarise`, or with a reference of `agree`. Booleans are a proportion's. What is not
-        named here (AP, perplexity) is resampled as a whole.
+        Of `summarise`, or with a reference of `agree`. Booleans are a proportion's.
+        """
+
+    def influence(
+        self, metric: str, rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Influence | None:
+        """How much each sample moves a metric that is no mean over samples (AP, perplexity).
+
+        Of `summarise`, or with a reference of `agree`. None lets each sample be left out in turn,
+        which is right for what is a smooth function of the samples' weights, and slower.
         """
 
     def changes(

@@ -17,6 +17,7 @@ from quantbench.catalog.samples import Picture
 from quantbench.errors import AnchorError, DataError, UsageError
 from quantbench.evaluation import Evaluation
 from quantbench.evidence import Evidence
+from quantbench.influence import mean_influence
 from quantbench.pipeline import Bench
 from quantbench.settings import Settings
 from quantbench.stats.bootstrap import resampling_weights
@@ -30,13 +31,14 @@ def evaluation(right: list[int], first_id: int = 0, metric: str = "accuracy") ->
     artifact = Artifact("k", Path(), "s", 0, 0.0, {})
     return Evaluation(
         case=cases("digits_centernet")[0],
-        rows=[{"id": f"{first_id + i}"} for i in range(len(right))],
+        rows=[{"id": f"{first_id + i}", "value": value} for i, value in enumerate(right)],
         replicates={metric: weights @ values / len(values), "undefined": np.full(1001, np.nan)},
         lower_is_better=frozenset({"perplexity"}),
         dataset={"name": "toy", "n": len(right), "sha256": ""},
         artifact=artifact,
         evidence=Evidence((artifact,)),
         summarise_s=0.0,
+        moved_by=lambda _: mean_influence(values > 0 if metric == "accuracy" else values),
     )
 
 

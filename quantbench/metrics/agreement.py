@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.influence import ratio_influence
 from quantbench.metrics import average_precision, boxes
+from quantbench.metrics.coco_influence import influence as coco_influence
 from quantbench.metrics.matching import match
 from quantbench.metrics.ratio import ratio
 
@@ -15,12 +17,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from quantbench.influence import Influence
     from quantbench.metrics.matching import Matches
     from quantbench.protocols import Row
 
 CONFIDENT = 0.3  # a detection with this score is shown to somebody
 _LOOKED_FOR = CONFIDENT / 2  # a detection whose score moves this much comes or goes
 _EVERYTHING = {"all": (0.0, np.inf)}
+_LIMITS = {  # least and most
+    "agreement_IoU": (0.5, 1.0),
+    "score_drift": (-1.0, 1.0),
+    "lost": (0.0, 1.0),
+    "gained": (0.0, 1.0),  # one for each object of the float model: more is possible, and rare
+}
 
 
 def summarise(
@@ -50,6 +59,32 @@ def summarise(
     paired = _as_truths(rows, reference)
     matches = match(paired, categories, areas=_EVERYTHING)
     found = average_precision.summarise(matches, weights)
+    return {
+        "agreement_AP": found["AP"],
+        **{
+            name: ratio(above, below, weights)
+            for name, (above, below) in _ratios(paired, matches).items()
+        },
+    }
+
+
+def influence(
+    metric: str, rows: Sequence[Row], reference: Sequence[Row], categories: Sequence[int]
+) -> Influence | None:
+    """How much each image moves a number of `summarise`; None where it is none of them."""
+    paired = _as_truths(rows, reference)
+    if metric == "agreement_AP":
+        return coco_influence(paired, categories, "AP", _EVERYTHING)
+    ratios = _ratios(paired, match(paired, categories, areas=_EVERYTHING))
+    if metric not in ratios:
+        return None
+    return ratio_influence(*ratios[metric], *_LIMITS[metric])
+
+
+def _ratios(
+    paired: Sequence[Row], matches: Mapping[tuple[int, str], Matches]
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Numbers that are a sum over images over another, [images] each."""
     image, said, was = _pairs(paired, matches.values())
     overlap = boxes.paired_iou(
         *(boxes.xywh_to_xyxy([box["bbox"] for box in side]) for side in (said, was))
@@ -57,17 +92,16 @@ def summarise(
     scores, before = (np.array([box["score"] for box in side]) for side in (said, was))
 
     def over_images(values: NDArray[Any]) -> NDArray[np.float64]:
-        return np.bincount(image, values, minlength=len(rows)).astype(np.float64)
+        return np.bincount(image, values, minlength=len(paired)).astype(np.float64)
 
     pairs = over_images(np.ones(len(image)))
     both = over_images(scores >= CONFIDENT)
     objects, shown = _counted(paired)
     return {
-        "agreement_AP": found["AP"],
-        "agreement_IoU": ratio(over_images(overlap), pairs, weights),
-        "score_drift": ratio(over_images(scores - before), pairs, weights),
-        "lost": ratio(objects - both, objects, weights),
-        "gained": ratio(shown - both, objects, weights),
+        "agreement_IoU": (over_images(overlap), pairs),
+        "score_drift": (over_images(scores - before), pairs),
+        "lost": (objects - both, objects),
+        "gained": (shown - both, objects),
     }
 
 

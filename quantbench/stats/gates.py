@@ -81,7 +81,10 @@ def outcome_of(difference: Estimate, gate: Gate) -> Outcome:
 
 
 def samples_to_decide(comparison: Comparison, gate: Gate) -> int | None:
-    """Samples at which the gate decides with 80 % power, either way.
+    """Samples (or groups, where samples come in groups) at which the gate decides.
+
+    With 80 % power, either way, if it is asked once, of samples that are all new: to look again at
+    the same ones and more raises the error.
 
     The normal approximation ((z_confidence + z_power) spread / distance to the margin)^2, and at
     least what rules out a change of the margin's size that no sample has shown (the rule of
@@ -97,6 +100,7 @@ def samples_to_decide(comparison: Comparison, gate: Gate) -> int | None:
         return None
     z = float(ndtri(gate.confidence) + ndtri(POWER))
     needed = (z * comparison.spread / distance) ** 2
-    if gate.margin < 1:
-        needed = max(needed, math.log(1 - gate.confidence) / math.log1p(-gate.margin))
+    if gate.margin < comparison.reach:
+        share = gate.margin / comparison.reach
+        needed = max(needed, math.log(1 - gate.confidence) / math.log1p(-share))
     return math.ceil(needed) if needed < 1e9 else None  # noqa: PLR2004 - nobody has more

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.errors import PredictionError, UsageError
+from quantbench.influence import ratio_influence
 from quantbench.metrics import agreement, average_precision
+from quantbench.metrics.coco_influence import influence as coco_influence
 from quantbench.metrics.lost_precision import lost_precision
 from quantbench.metrics.matching import AREAS, match
+from quantbench.metrics.ratio import ratio
 from quantbench.metrics.second_opinion import check_average_precision
 from quantbench.tasks.changed_pictures import changed_pictures
 from quantbench.tasks.decoders import decoder_digest, find_decoder
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.catalog.samples import Photo, Picture
+    from quantbench.influence import Influence
     from quantbench.protocols import Row
     from quantbench.study import Model
 
@@ -143,12 +147,35 @@ class Detection:
         numbers = average_precision.summarise(match(rows, categories), weights)
         for unweighted in np.flatnonzero((weights == 1).all(axis=1))[:1]:
             check_average_precision(numbers["AP"][unweighted], rows, categories)
-        for iou, score in self._detector.operating_points:
-            matches = match(rows, categories, np.array([iou]), {"all": AREAS["all"]})
-            point = average_precision.operating_point(matches, weights, score)
-            for name, values in zip(("precision", "recall"), point, strict=True):
-                numbers[f"{name}_iou{iou:g}_score{score:g}"] = values
+        for name, (above, below) in self._operating_points(rows).items():
+            numbers[name] = ratio(above, below, weights)
         return numbers
+
+    def _operating_points(
+        self, rows: Sequence[Row]
+    ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Precision and recall where asked for, each as what is counted over what, by image."""
+        found: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        for iou, score in self._detector.operating_points:
+            matches = match(
+                rows, self._detector.category_ids, np.array([iou]), {"all": AREAS["all"]}
+            )
+            true, shown, positives = average_precision.operating_counts(matches, len(rows), score)
+            at = f"iou{iou:g}_score{score:g}"
+            found |= {f"precision_{at}": (true, shown), f"recall_{at}": (true, positives)}
+        return found
+
+    def influence(
+        self, metric: str, rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Influence | None:
+        """How much each picture moves a metric of `summarise`, or with a reference of `agree`."""
+        categories = self._detector.category_ids
+        if reference is not None:
+            return agreement.influence(metric, rows, reference, categories)
+        points = self._operating_points(rows)
+        if metric in points:
+            return ratio_influence(*points[metric])
+        return coco_influence(rows, categories, metric)
 
     def agree(
         self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.catalog.samples import Passage
+    from quantbench.influence import Influence
     from quantbench.protocols import Row
     from quantbench.study import Model
 
@@ -124,6 +125,12 @@ class LastWord:
         if reference is None:
             return language.per_passage(rows)
         return language.agreement_per_passage(rows, reference)
+
+    def influence(
+        self, metric: str, rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Influence | None:
+        """How much each passage moves what is no mean over passages."""
+        return language.influence(metric, rows) if reference is None else None
 
     def changes(
         self, samples: Mapping[str, Any], rows: Sequence[Row], reference: Sequence[Row], most: int

@@ -99,19 +99,19 @@ def test_a_certain_verdict_stops_early_and_the_record_says_so(study: Study) -> N
     result.assert_outcomes(passed=2, failed=1)
     found = records(study)
     used = {name: record["dataset"]["n"] for name, record in found.items()}
-    assert used["worse"] == 100
-    assert 100 <= used["same"] < 400
+    assert used["worse"] == 50
+    assert 50 <= used["same"] < 400
     assert found["worse"]["dataset"]["of"] == 400
     assert len(found["worse"]["evidence"]["keys"]) == 1
     for record in found.values():
         assert record["metrics"]["lost"]["n"] == record["dataset"]["n"]
-    result.stdout.fnmatch_lines(["samples: *100 of 400, stopped when certain"])
+    result.stdout.fnmatch_lines(["samples: *50 of 400, stopped when certain"])
     again = study.run("-k", "accuracy", "--quant-sequential", "on")
     again.assert_outcomes(passed=2, failed=1)
     assert study.builds() == ["float", "worse", "same"]
 
 
-@pytest.mark.parametrize(("gate", "used"), [("perplexity", 400), ("lost", 100)])
+@pytest.mark.parametrize(("gate", "used"), [("perplexity", 400), ("lost", 50)])
 def test_what_has_no_such_bounds_is_judged_once_on_all(study: Study, gate: str, used: int) -> None:
     study.write("same")
     path = study.path / "test_fake.py"
