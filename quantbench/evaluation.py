@@ -32,6 +32,7 @@ _CONFIDENCE = 0.95  # of the intervals around single values
 LATENCY = "latency"
 BYTES = ("weights_bytes", "artifact_bytes")
 _COSTS = frozenset({LATENCY, *BYTES})
+_WORSE = ("pass", "inconclusive", "fail")
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Evaluation:
         accepted: what the baseline accepted of this case, if one was given.
         grow: of a sequential evaluation, takes in the next block of samples, after its reference
             has, and says whether there was one; None otherwise.
+        undecided_passes: an undecided verdict is accepted (`--quant-inconclusive pass`).
         verdicts: filled by `non_inferior`.
     """
 
@@ -79,6 +81,7 @@ class Evaluation:
     protocol: str = ""
     accepted: Accepted | None = None
     grow: Callable[[], bool] | None = None
+    undecided_passes: bool = False
     verdicts: list[Verdict] = field(default_factory=list)
 
     def estimate(self, metric: str, confidence: float = _CONFIDENCE) -> Estimate:
@@ -145,7 +148,11 @@ def non_inferior(
     the metric, and stands in the verdict: right answers are paired proportions, other means over
     samples paired means, all else (AP) is bootstrapped in pairs, times compared by ranks, bytes
     are known. Verdicts are kept for the record. Where a baseline was accepted, the case must not be
-    worse than that either: the verdict returned is the first that is no pass.
+    worse than that either: the verdict returned is the worse of the two.
+
+    In a test run every verdict decides its test, asserted or not (`Verdict.accepted` says when a
+    test goes on past one that is no pass): to look at a metric without judging it, take
+    `evaluation.estimate(metric)`.
 
     Args:
         evaluation: of the judged case.
@@ -173,7 +180,7 @@ def non_inferior(
         return verdict
     again = _judged_again(evaluation, evaluation.accepted, gate)
     evaluation.verdicts.append(again)
-    return again if verdict else verdict
+    return max(verdict, again, key=lambda each: _WORSE.index(each.outcome))
 
 
 def _check_pair(evaluation: Evaluation, reference: Evaluation) -> None:
@@ -271,6 +278,8 @@ def _verdict(
     outcome = outcome_of(difference, gate)
     oriented = comparison.mirrored() if gate.lower_is_better else comparison
     undecided = outcome == "inconclusive"
+    # What a study declares is a failure against the reference.
+    declared = against == "reference" and evaluation.case.expects(gate.metric) == "fail"
     return Verdict(
         case=str(evaluation.case),
         gate=gate,
@@ -282,6 +291,7 @@ def _verdict(
         samples_to_decide=samples_to_decide(comparison, gate) if undecided else None,
         against=against,
         exact=isinstance(comparison, Known),
+        accepted=(undecided and evaluation.undecided_passes) or (outcome == "fail" and declared),
     )
 
 

@@ -285,6 +285,8 @@ class Case:
         expected: the outcome that the study declares, strictly: "fail" of its gate, or "error"
             when it is built or run.
         reason: why a failure or an error is declared.
+        metrics: those on which a failure is declared; () for every metric.
+        match: a regular expression that the message of a declared error has; "" for any.
         device: where it runs; part of the name when it is not "cpu".
     """
 
@@ -294,11 +296,18 @@ class Case:
     expected: Expected = "pass"
     reason: str = ""
     device: Device = "cpu"
+    metrics: tuple[str, ...] = ()
+    match: str = ""
 
     def __str__(self) -> str:
         """`model-scheme-dataset`, on another device than the processor `-device`."""
         parts = self.model.name, self.scheme.name, self.dataset.name
         return "-".join(parts if self.device == "cpu" else (*parts, self.device))
+
+    def expects(self, metric: str) -> Expected:
+        """What the study declares of a gate on this metric."""
+        elsewhere = self.expected == "fail" and self.metrics and metric not in self.metrics
+        return "pass" if elsewhere else self.expected
 
     @property
     def reference(self) -> Case:

@@ -15,7 +15,7 @@ import pytest
 from quantbench.errors import RecordError, UsageError
 from quantbench.plugin import fixtures
 from quantbench.plugin.choosing import choose
-from quantbench.plugin.outcomes import with_record
+from quantbench.plugin.outcomes import begin, judge, with_record
 from quantbench.plugin.recorder import Recorder
 from quantbench.plugin.state import (
     JOURNAL,
@@ -82,7 +82,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked `gpu` where there is none."""
+    """Note what was judged before, and skip tests marked `gpu` where there is no GPU."""
+    begin(item)
     if item.get_closest_marker("gpu"):
         from quantbench.predict.devices import require_cuda
 
@@ -98,12 +99,15 @@ def pytest_runtest_makereport(
     return with_record(item, call, report)
 
 
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """Name the case in pytest-benchmark's own record of the timing."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Name the case in pytest-benchmark's own record of the timing, and judge the test."""
+    __tracebackhide__ = True
     found = case_of(item)
     timing = getattr(item, "funcargs", {}).get("benchmark")
     if found is not None and timing is not None:
         timing.extra_info["case"] = str(found)
+    return (yield from judge(item))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quantbench.errors import UsageError
-from quantbench.plugin.state import BENCH, JUDGED_BEFORE, SETTINGS, TERMINAL, within_reach
+from quantbench.plugin.state import BENCH, SETTINGS, TERMINAL, within_reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -73,15 +73,9 @@ def decoding(case: Case, quantized: Runner, sample: Any) -> Callable[[], None]:
 
 
 @pytest.fixture
-def evaluation(
-    case: Case, _bench: Bench, pytestconfig: pytest.Config, request: pytest.FixtureRequest
-) -> Evaluation:
-    """The case's evidence and estimates. A declared collapse becomes a strict xfail here."""
-    if case.expected == "fail":
-        mark = pytest.mark.xfail(strict=True, raises=AssertionError, reason=case.reason)
-        request.node.add_marker(mark)
+def evaluation(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Evaluation:
+    """The case's evidence and estimates."""
     evaluated: Evaluation = within_reach(pytestconfig, lambda: _bench.evaluate(case))
-    request.node.stash[JUDGED_BEFORE] = len(evaluated.verdicts)
     return evaluated
 
 

@@ -20,7 +20,6 @@ SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 BENCH: pytest.StashKey[Bench] = pytest.StashKey()
 TERMINAL: pytest.StashKey[IO[str]] = pytest.StashKey()
 JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
-JUDGED_BEFORE = pytest.StashKey[int]()  # verdicts that a test found already there
 ATTRIBUTE = "quantbench"  # of a test report: its case's record, as JSON
 RECORDER = "quantbench-recorder"
 JOURNAL_INPUT = "quantbench_journal"  # of an xdist worker: where the journal is

@@ -230,9 +230,14 @@ def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
         "flips": list(verdict.flips) if verdict.flips else None,
         "samples_to_decide": verdict.samples_to_decide,
         "against": verdict.against,
-        "expected": case.expected,
-        "reason": case.reason,
+        **_declared(verdict, case),
     }
+
+
+def _declared(verdict: Verdict, case: Case) -> dict[str, str]:
+    """What the study said of this gate before: a declared failure is one against the reference."""
+    expected = case.expects(verdict.gate.metric) if verdict.against == "reference" else "pass"
+    return {"expected": expected, "reason": case.reason if expected != "pass" else ""}
 
 
 def judged_together(records: Iterable[dict[str, Any]], alpha: float = 0.05) -> list[str]:
