@@ -26,6 +26,7 @@ from quantbench.plugin.state import (
     case_of,
     within_reach,
 )
+from quantbench.plugin.timing import watch
 from quantbench.settings import OPTIONS, parse_settings
 
 if TYPE_CHECKING:
@@ -101,12 +102,12 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Name the case in pytest-benchmark's own record of the timing, and judge the test."""
+    """Note what the test times, and judge it when it ends."""
     __tracebackhide__ = True
     found = case_of(item)
-    timing = getattr(item, "funcargs", {}).get("benchmark")
-    if found is not None and timing is not None:
-        timing.extra_info["case"] = str(found)
+    benchmark = getattr(item, "funcargs", {}).get("benchmark")
+    if found is not None and benchmark is not None:
+        watch(benchmark, found)
     return (yield from judge(item))
 
 
