@@ -14,7 +14,7 @@ import pytest
 
 from quantbench.errors import QuantbenchError
 from quantbench.plugin.state import ATTRIBUTE, BENCH, SETTINGS, case_of
-from quantbench.plugin.timing import with_timing
+from quantbench.plugin.timing import not_recorded, with_timing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -129,7 +129,7 @@ def with_record(
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
         left_out = {"case": str(case), "skipped": reason.removeprefix("Skipped: ")}
-        setattr(report, ATTRIBUTE, json.dumps(left_out))
+        setattr(report, ATTRIBUTE, json.dumps({"entry": left_out}))
         return report
     if call.when != "call" and not call.excinfo:
         return report  # a setup or teardown that went well says nothing new
@@ -137,14 +137,20 @@ def with_record(
 
     bench, settings = item.config.stash[BENCH], item.config.stash[SETTINGS]
     record = {**bench.record(case), "error": _error(call, report)}
-    record = with_timing(record, bench, case, getattr(item, "funcargs", {}))
+    funcargs = getattr(item, "funcargs", {})
+    record = with_timing(record, bench, case, funcargs)
     if report.failed and record["verdicts"]:
         report.sections.append(("quantbench", verdict_block(record)))
     failed = any(verdict.outcome == "fail" for verdict in _made(item))
     if settings.diagnose != "off" and failed and call.when == "call":
         record["diagnosis"], said = _diagnosed(bench, case, alone=settings.diagnose == "full")
         report.sections.append(("quantbench: why", said))
-    setattr(report, ATTRIBUTE, json.dumps(record, allow_nan=False))
+    ended = call.when == "call" or record["error"]
+    found = {
+        "entry": {"record": record, "test": item.nodeid if ended else ""},
+        "remark": not_recorded(funcargs) if call.when == "call" else "",
+    }
+    setattr(report, ATTRIBUTE, json.dumps(found, allow_nan=False))
     return report
 
 

@@ -14,16 +14,13 @@ import pytest
 
 from quantbench.errors import RecordError
 from quantbench.plugin.state import ATTRIBUTE, BENCH, JOURNAL, JOURNAL_INPUT, SETTINGS
+from quantbench.plugin.taking_back import take_back
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from quantbench.record.journal import Unfinished
 
-_FALLEN = (
-    "its pass is not certain enough beside the others of this run (Holm), so the run is red; "
-    "evaluate more samples, or judge each by itself with --quant-familywise none"
-)
 _WORKER_DIED = "???"  # xdist's word for the phase of a test in which a worker died
 
 
@@ -35,13 +32,17 @@ class Recorder:
     """
 
     def __init__(self, config: pytest.Config) -> None:
+        from quantbench.record.gathering import Gathered
+
         self._config = config
         self._journal = config.stash.get(JOURNAL, None)
         self._before: Unfinished | None = None
         self._begun = False
-        self._records: dict[str, dict[str, Any]] = {}
+        self._gathered = Gathered()
         self._skipped: dict[str, str] = {}
-        self._fallen: list[str] = []
+        self._remarks: dict[str, list[str]] = {}  # tests of which each is said
+        self._asked: dict[int, str] = {}  # the test that made a verdict, by the verdict's id
+        self._passed: dict[str, pytest.TestReport] = {}
         self._written = False
         self._worker_died = False
         if self._journal is not None and self._journal.path.exists():
@@ -89,20 +90,26 @@ class Recorder:
             self._add_died(report)
         text = getattr(report, ATTRIBUTE, None)
         if text is not None:
-            self._add(json.loads(text))
+            found = json.loads(text)
+            self._add(found["entry"], report.nodeid)
+            if found.get("remark"):
+                self._remarks.setdefault(found["remark"], []).append(report.nodeid)
+        if report.when == "call" and report.passed:
+            self._passed[report.nodeid] = report
         if self._begun and self._journal is not None and report.when in {"teardown", _WORKER_DIED}:
             self._journal.write(ends=report.nodeid)
 
-    def _add(self, record: dict[str, Any]) -> None:
-        from quantbench.record.schema import merged
-
-        if "skipped" in record:
-            self._skipped[record["case"]] = record["skipped"]
+    def _add(self, entry: dict[str, Any], test: str) -> None:
+        """As it will stand in the journal; `test` is the one that reports it."""
+        if "skipped" in entry:
+            self._skipped[entry["case"]] = entry["skipped"]
         else:
-            known = self._records.get(record["case"])
-            self._records[record["case"]] = merged(known, record) if known else record
+            record, records = entry["record"], self._gathered.records
+            self._gathered.add(record, entry["test"])
+            for verdict in records[record["case"]]["verdicts"]:
+                self._asked.setdefault(id(verdict), test)
         if self._begun and self._journal is not None:
-            self._journal.write(**record if "skipped" in record else {"record": record})
+            self._journal.write(**entry)
 
     def _add_died(self, report: pytest.TestReport) -> None:
         """The case that a worker died of; the journal knows which it was."""
@@ -113,18 +120,19 @@ class Recorder:
 
         empty = read_journal(self._journal.path).running.get(report.nodeid)
         if empty is not None:
-            self._add(died(empty, str(report.longrepr)))
+            entry = {"record": died(empty, str(report.longrepr)), "test": report.nodeid}
+            self._add(entry, report.nodeid)
 
     def _all(self) -> dict[str, dict[str, Any]]:
         """The records of this run, and what it takes over."""
-        return {**(self._before.records if self._before else {}), **self._records}
+        return {**(self._before.records if self._before else {}), **self._gathered.records}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Put the records into pytest-benchmark's file."""
         output_json["quantbench"] = self._document()
         for timing in output_json["benchmarks"]:
-            record = self._records.get(timing["extra_info"].get("case", ""))
+            record = self._gathered.records.get(timing["extra_info"].get("case", ""))
             if record is not None:
                 metrics = record["metrics"]
                 judged = {verdict["metric"] for verdict in record["verdicts"]} or set(metrics)
@@ -135,13 +143,9 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Judge the passes of the run together, before anybody writes them down."""
-        from quantbench.record.schema import judged_together
-
         settings = self._config.stash[SETTINGS]
-        if settings.holm and self._records:
-            self._fallen = judged_together(list(self._all().values()))
-            if self._fallen and not settings.inconclusive_passes and session.exitstatus == 0:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if settings.holm:
+            self._judge_together(session)
         with warnings.catch_warnings():
             # pytest-benchmark's word for a run that timed nothing: the file is written below, and
             # where warnings are errors it would be lost.
@@ -156,12 +160,31 @@ class Recorder:
 
             Store(settings.cache or default_root()).sweep()
 
+    def _judge_together(self, session: pytest.Session) -> None:
+        """A pass that does not hold beside the others of this run is a failed test.
+
+        Cases that were taken over from a run before are no members of the family.
+        """
+        from quantbench.record.schema import judged_together
+
+        records = self._gathered.records
+        fallen: dict[str, list[dict[str, Any]]] = {}
+        for _, verdict in judged_together(records.values()):
+            fallen.setdefault(self._asked[id(verdict)], []).append(verdict)
+        if not fallen or self._config.stash[SETTINGS].inconclusive_passes:
+            return
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        for test, verdicts in fallen.items():
+            if test in self._passed:
+                take_back(self._config, self._passed[test], verdicts)
+
     def _write_untimed(self) -> None:
         """Write the file that pytest-benchmark leaves out when it timed nothing."""
         timings = getattr(self._config, "_benchmarksession", None)
         if timings is None or not timings.json or self._written:
             return
-        if not self._records and not self._skipped:
+        if not self._gathered.records and not self._skipped:
             return
         hook = self._config.hook
         output = hook.pytest_benchmark_generate_json(
@@ -182,7 +205,7 @@ class Recorder:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and (
             self._begun or BENCH in self._config.stash
         )
-        if not self._records and not self._skipped and not interrupted:
+        if not self._gathered.records and not self._skipped and not interrupted:
             return
         from quantbench.report.terminal import coloured, summary
 
@@ -193,8 +216,8 @@ class Recorder:
         else:
             for line in summary(records, self._left_out()):
                 terminalreporter.write_line(line)
-        for case in self._fallen:
-            terminalreporter.write_line(f"{case}: {_FALLEN}", red=True)
+        for remark, tests in self._remarks.items():
+            terminalreporter.write_line(f"{', '.join(tests)}: {remark}")
         for line in self._outlasting(interrupted=interrupted):
             terminalreporter.write_line(line)
         if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
@@ -202,7 +225,7 @@ class Recorder:
 
     def _outlasting(self, *, interrupted: bool) -> Iterator[str]:
         """What came from a run before this one, and what stays for the next."""
-        if taken_over := sorted(set(self._all()) - set(self._records)):
+        if taken_over := sorted(set(self._all()) - set(self._gathered.records)):
             yield f"recorded by the run before, which ended early: {', '.join(taken_over)}"
         if self._journal is not None and self._journal.failure:
             yield f"no journal was kept: {self._journal.failure}"

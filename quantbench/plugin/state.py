@@ -20,7 +20,7 @@ SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 BENCH: pytest.StashKey[Bench] = pytest.StashKey()
 TERMINAL: pytest.StashKey[IO[str]] = pytest.StashKey()
 JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
-ATTRIBUTE = "quantbench"  # of a test report: its case's record, as JSON
+ATTRIBUTE = "quantbench"  # of a test report: what it found of its case, as JSON
 RECORDER = "quantbench-recorder"
 JOURNAL_INPUT = "quantbench_journal"  # of an xdist worker: where the journal is
 

@@ -2,7 +2,7 @@
 
     {"run": {...}, "schema": 2}           a run begins, in this environment
     {"begins": "test", "record": {...}}   a test begins, with the empty record of its case
-    {"record": {...}}                     what a test found of its case
+    {"record": {...}, "test": "test"}     what a test found of its case
     {"case": "...", "skipped": "..."}     why it was left out
     {"ends": "test"}
 
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import RecordError
 from quantbench.jsons import MALFORMED, loads
-from quantbench.record.schema import SCHEMA, merged
+from quantbench.record.gathering import Gathered
+from quantbench.record.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,7 +98,7 @@ def read_journal(path: Path) -> Unfinished:
     Raises:
         RecordError: it cannot be read.
     """
-    found, current = Unfinished(), dict[str, dict[str, Any]]()
+    found, current = Unfinished(), Gathered()
     for line in _lines(path):
         try:
             if "run" in line:
@@ -105,7 +106,7 @@ def read_journal(path: Path) -> Unfinished:
                 if not found.goes_with(line["run"], line["schema"]):
                     found = Unfinished()
                 found.environment, found.schema = dict(line["run"]), int(line["schema"])
-                found.running, current = {}, {}
+                found.running, current = {}, Gathered()
             elif "begins" in line:
                 found.running[str(line["begins"])] = dict(line["record"])
             elif "ends" in line:
@@ -113,7 +114,7 @@ def read_journal(path: Path) -> Unfinished:
             elif "skipped" in line:
                 found.skipped[str(line["case"])] = str(line["skipped"])
             else:
-                _add(current, line["record"])
+                current.add(line["record"], str(line.get("test", "")))
         except MALFORMED:
             continue
     _close(found, current)
@@ -126,16 +127,11 @@ def died(empty: Mapping[str, Any], why: str) -> dict[str, Any]:
     return {**empty, "error": {"stage": "call", "type": _DIED, "message": why}}
 
 
-def _close(found: Unfinished, current: dict[str, dict[str, Any]]) -> None:
+def _close(found: Unfinished, current: Gathered) -> None:
     """The end of a run: its cases replace those of runs before it."""
     for test, empty in found.running.items():
-        _add(current, died(empty, f"the run died in {test}"))
-    found.records |= current
-
-
-def _add(records: dict[str, dict[str, Any]], record: dict[str, Any]) -> None:
-    case = str(record["case"])
-    records[case] = merged(records[case], record) if case in records else dict(record)
+        current.add(died(empty, f"the run died in {test}"), test)
+    found.records |= current.records
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
