@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.errors import DataError, UsageError
+from quantbench.errors import DataError, UsageError, meant
 from quantbench.stats.bootstrap import PairedBootstrap, percentile_estimate
 from quantbench.stats.comparison import Comparison, Estimate, Independent, Known
 from quantbench.stats.gates import Verdict, outcome_of, samples_to_decide
@@ -95,6 +95,7 @@ class Evaluation:
             raise UsageError(
                 f"unknown metric {metric!r} of {self.case}",
                 expected=", ".join([*self.replicates, LATENCY, *BYTES]),
+                remedy=meant(metric, [*self.replicates, LATENCY, *BYTES]),
             )
         answers = self.per_sample.get(metric)
         if answers is not None and answers.dtype == bool:
@@ -218,9 +219,18 @@ def _check_gate(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> No
             f"the gate on {gate.metric} cannot fail: the reference has no more than the margin "
             "to lose",
             where=f"{reference.case}: {gate.metric} {values[1]:.4g}, margin {gate.margin:g}",
-            remedy="give the margin in the metric's own unit (AP and accuracy lie in [0, 1]), "
-            "and look at the reference: it may be fed or decoded wrongly",
+            remedy=_smaller_margin(gate),
         )
+
+
+def _smaller_margin(gate: Gate) -> str:
+    if gate.margin >= 1 and not gate.relative:
+        points = f"{gate.margin:g} points are margin={gate.margin / 100:g}"
+        return f"AP and accuracy lie in [0, 1]: {points}"
+    return (
+        "give the margin in the metric's own unit (AP and accuracy lie in [0, 1]), "
+        "and look at the reference: it may be fed or decoded wrongly"
+    )
 
 
 def _check_scale(value: float, gate: Gate, case: Case, *, signed: bool = False) -> None:
@@ -334,7 +344,8 @@ def _judged_again(evaluation: Evaluation, accepted: Accepted, gate: Gate) -> Ver
         raise UsageError(
             f"the baseline of {evaluation.case} does not know {gate.metric}",
             expected=", ".join(sorted(accepted.metrics)),
-            remedy="accept a run anew: quantbench accept out.json",
+            remedy=meant(gate.metric, accepted.metrics)
+            or "accept a run anew: quantbench accept out.json",
         )
     was = accepted.metrics[gate.metric]
     _check_scale(was.value, gate, evaluation.case)

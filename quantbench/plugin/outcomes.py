@@ -139,6 +139,8 @@ def with_record(
     record = {**bench.record(case), "error": _error(call, report)}
     funcargs = getattr(item, "funcargs", {})
     record = with_timing(record, bench, case, funcargs)
+    if report.failed and record["error"] and case.expected == "error":
+        report.sections.append(("quantbench", _not_meant(case)))
     if report.failed and record["verdicts"]:
         report.sections.append(("quantbench", verdict_block(record)))
     failed = any(verdict.outcome == "fail" for verdict in _made(item))
@@ -154,7 +156,7 @@ def with_record(
     return report
 
 
-def _error(call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, str] | None:
+def _error(call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any] | None:
     """What broke in this phase; a failed assertion is none, nor is a test that failed as it may."""
     declared = hasattr(report, "wasxfail") and report.skipped
     if call.excinfo is None or not (report.failed or declared):
@@ -162,7 +164,16 @@ def _error(call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, 
     if call.excinfo.errisinstance((AssertionError, pytest.xfail.Exception)):
         return None
     kind = call.excinfo.type.__name__
-    return {"stage": call.when, "type": kind, "message": str(call.excinfo.value)}
+    message = str(call.excinfo.value)
+    return {"stage": call.when, "type": kind, "message": message, "declared": declared}
+
+
+def _not_meant(case: Case) -> str:
+    matching = f" whose message matches {case.match!r}" if case.match else ""
+    return (
+        f"{case} is declared to break: {case.reason}\nThis is not that error: a declared one is a "
+        f"BuildError or PredictionError{matching}, and never memory that ran out."
+    )
 
 
 def _diagnosed(bench: Bench, case: Case, *, alone: bool) -> tuple[Any, str]:

@@ -124,7 +124,7 @@ def read_journal(path: Path) -> Unfinished:
 
 def died(empty: Mapping[str, Any], why: str) -> dict[str, Any]:
     """The record of a case whose test ended with its process."""
-    return {**empty, "error": {"stage": "call", "type": _DIED, "message": why}}
+    return {**empty, "error": {"stage": "call", "type": _DIED, "message": why, "declared": False}}
 
 
 def _close(found: Unfinished, current: Gathered) -> None:
