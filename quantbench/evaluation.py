@@ -35,7 +35,7 @@ _COSTS = frozenset({LATENCY, *BYTES})
 _WORSE = ("pass", "inconclusive", "fail")
 
 
-@dataclass
+@dataclass(repr=False)
 class Evaluation:
     """What a case's samples said.
 
@@ -83,6 +83,10 @@ class Evaluation:
     grow: Callable[[], bool] | None = None
     undecided_passes: bool = False
     verdicts: list[Verdict] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Short, for pytest's assertion message."""
+        return f"<evaluation of {self.case}, {len(self.rows)} samples>"
 
     def estimate(self, metric: str, confidence: float = _CONFIDENCE) -> Estimate:
         """A metric with its interval: Wilson's for a proportion, else the percentile bootstrap's.

@@ -66,6 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
             read_baseline(baseline)
         if (journal := _journal(config)) is not None:
             config.stash[JOURNAL] = journal
+            if not hasattr(config, "workerinput"):
+                journal.own()
+                config.add_cleanup(journal.release)
         if not hasattr(config, "workerinput"):  # xdist's workers send their reports here
             config.pluginmanager.register(Recorder(config), RECORDER)
     except (UsageError, RecordError) as error:

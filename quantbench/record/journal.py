@@ -9,6 +9,7 @@
 Each line is one write at the file's end, by the process that runs the test or the one that gathers
 records. A line that a kill tore, or that is malformed, is passed over. A second run writes on
 behind the first; once one has come to its end and its results are in its file, the journal goes.
+Two runs at once do not share a journal: the first owns it, and the second is refused.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantbench.errors import RecordError
+from quantbench.errors import RecordError, UsageError
 from quantbench.jsons import MALFORMED, loads
 from quantbench.record.gathering import Gathered
 from quantbench.record.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+    from filelock import BaseFileLock
 
 PARTIAL = ".partial"  # what the journal of out.json ends in
 _DIED = "Died"
+_LOCK = ".lock"
 
 
 class Journal:
@@ -38,11 +42,46 @@ class Journal:
         """Remember where it is; nothing is written yet."""
         self.path = path
         self.failure = ""
+        self._lock: BaseFileLock | None = None
 
     @classmethod
     def beside(cls, output: Path) -> Journal:
         """`out.json.partial` of `out.json`."""
         return cls(output.with_name(output.name + PARTIAL))
+
+    def own(self) -> None:
+        """Keep other runs away from it as long as this one lives.
+
+        The lock is a file beside the journal, which goes when it is released. A run that is killed
+        leaves the file, and its lock with nobody. Where the disk knows no locks there is none.
+
+        Raises:
+            UsageError: another run has it now.
+        """
+        from filelock import FileLock, Timeout
+
+        place = self.path.with_name(self.path.name + _LOCK)
+        lock = FileLock(place, timeout=0)
+        try:
+            lock.acquire()
+            while not place.exists():  # of a run that ended in between: a file of our own
+                lock.release()
+                lock.acquire()
+        except Timeout as error:
+            raise UsageError(
+                "another run that is not over writes to the same file",
+                where=self.path.with_name(self.path.name.removesuffix(PARTIAL)),
+                remedy="wait until it ends, or name another file: --benchmark-json FILE",
+            ) from error
+        except (OSError, NotImplementedError):
+            return
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let others have it."""
+        if self._lock is not None:
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
 
     def write(self, **entry: Any) -> None:
         """Add a line. What the disk refuses is kept in `failure`: the run itself goes on."""
