@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.errors import DataError, UsageError
+from quantbench.errors import DataError, UsageError, meant
 from quantbench.stats.bootstrap import percentile_estimate
 from quantbench.stats.comparison import Comparison, Estimate, Independent, Known
 from quantbench.stats.gates import Verdict, outcome_of, samples_to_decide
@@ -35,9 +35,10 @@ LATENCY = "latency"
 BYTES = ("weights_bytes", "artifact_bytes")
 _COSTS = frozenset({LATENCY, *BYTES})
 FEWEST_GROUPS = 10
+_WORSE = ("pass", "inconclusive", "fail")
 
 
-@dataclass
+@dataclass(repr=False)
 class Evaluation:
     """What a case's samples said.
 
@@ -68,6 +69,7 @@ class Evaluation:
             has, and says whether there was one; None otherwise. Until `settle` is called,
             `per_sample` alone follows.
         settle: sums up what was taken in, of the reference too.
+        undecided_passes: an undecided verdict is accepted (`--quant-inconclusive pass`).
         verdicts: filled by `non_inferior`.
     """
 
@@ -92,7 +94,12 @@ class Evaluation:
     accepted: Accepted | None = None
     grow: Callable[[], bool] | None = None
     settle: Callable[[], None] | None = None
+    undecided_passes: bool = False
     verdicts: list[Verdict] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Short, for pytest's assertion message."""
+        return f"<evaluation of {self.case}, {len(self.rows)} samples>"
 
     def estimate(self, metric: str, confidence: float = _CONFIDENCE) -> Estimate:
         """A metric with its interval: Wilson's for a proportion, else the percentile bootstrap's.
@@ -105,6 +112,7 @@ class Evaluation:
             raise UsageError(
                 f"unknown metric {metric!r} of {self.case}",
                 expected=", ".join([*self.replicates, LATENCY, *BYTES]),
+                remedy=meant(metric, [*self.replicates, LATENCY, *BYTES]),
             )
         answers = self.per_sample.get(metric)
         if answers is not None and answers.dtype == bool:
@@ -191,7 +199,11 @@ def non_inferior(
     (`stats/influences.py`), as is everything where samples come in groups; times are compared by
     ranks, bytes are known, and so is a model's difference from itself. Verdicts are kept for the
     record. Where a baseline was accepted, the case must not be worse than that either: the verdict
-    returned is the first that is no pass.
+    returned is the worse of the two.
+
+    In a test run every verdict decides its test, asserted or not (`Verdict.accepted` says when a
+    test goes on past one that is no pass): to look at a metric without judging it, take
+    `evaluation.estimate(metric)`.
 
     Args:
         evaluation: of the judged case.
@@ -219,7 +231,7 @@ def non_inferior(
         return verdict
     again = _judged_again(evaluation, evaluation.accepted, gate)
     evaluation.verdicts.append(again)
-    return again if verdict else verdict
+    return max(verdict, again, key=lambda each: _WORSE.index(each.outcome))
 
 
 def _check_pair(evaluation: Evaluation, reference: Evaluation) -> None:
@@ -257,9 +269,18 @@ def _check_gate(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> No
             f"the gate on {gate.metric} cannot fail: the reference has no more than the margin "
             "to lose",
             where=f"{reference.case}: {gate.metric} {values[1]:.4g}, margin {gate.margin:g}",
-            remedy="give the margin in the metric's own unit (AP and accuracy lie in [0, 1]), "
-            "and look at the reference: it may be fed or decoded wrongly",
+            remedy=_smaller_margin(gate),
         )
+
+
+def _smaller_margin(gate: Gate) -> str:
+    if gate.margin >= 1 and not gate.relative:
+        points = f"{gate.margin:g} points are margin={gate.margin / 100:g}"
+        return f"AP and accuracy lie in [0, 1]: {points}"
+    return (
+        "give the margin in the metric's own unit (AP and accuracy lie in [0, 1]), "
+        "and look at the reference: it may be fed or decoded wrongly"
+    )
 
 
 def _check_scale(value: float, gate: Gate, case: Case, *, signed: bool = False) -> None:
@@ -332,6 +353,8 @@ def _verdict(
     outcome = outcome_of(difference, gate)
     oriented = comparison.mirrored() if gate.lower_is_better else comparison
     undecided = outcome == "inconclusive"
+    # What a study declares is a failure against the reference.
+    declared = against == "reference" and evaluation.case.expects(gate.metric) == "fail"
     return Verdict(
         case=str(evaluation.case),
         gate=gate,
@@ -343,6 +366,7 @@ def _verdict(
         samples_to_decide=samples_to_decide(comparison, gate) if undecided else None,
         against=against,
         exact=isinstance(comparison, Known),
+        accepted=(undecided and evaluation.undecided_passes) or (outcome == "fail" and declared),
     )
 
 
@@ -409,7 +433,8 @@ def _judged_again(evaluation: Evaluation, accepted: Accepted, gate: Gate) -> Ver
         raise UsageError(
             f"the baseline of {evaluation.case} does not know {gate.metric}",
             expected=", ".join(sorted(accepted.metrics)),
-            remedy="accept a run anew: quantbench accept out.json",
+            remedy=meant(gate.metric, accepted.metrics)
+            or "accept a run anew: quantbench accept out.json",
         )
     was = accepted.metrics[gate.metric]
     _check_scale(was.value, gate, evaluation.case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import Any
 
-from quantbench.errors import MissingExtraError, UsageError
+from quantbench.errors import MissingExtraError, UsageError, meant
 
 # Modules and distributions of each extra; a missing one is an uninstalled extra, not a bug.
 _EXTRAS = {
@@ -35,6 +35,7 @@ def load(group: str, name: str) -> Any:
         raise UsageError(
             f"unknown name {name!r} in quantbench.{group}",
             expected=", ".join(sorted(known)) or "(none registered; is quantbench installed?)",
+            remedy=meant(name, known),
         )
     try:
         return known[name].load()

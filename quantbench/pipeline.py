@@ -30,7 +30,7 @@ from quantbench.stats.bootstrap import REPLICATES, SEED, resampling_weights
 from quantbench.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from quantbench.progress import Progress
     from quantbench.record.baseline import Entry
     from quantbench.settings import Settings
+    from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
 _REPLICATES = "replicates.npz"
@@ -150,6 +151,11 @@ class Bench(Workshop):
         before, after = np.median(seconds, axis=1)
         return float(before), float(after)
 
+    def verdicts(self) -> Iterator[Verdict]:
+        """Those of all cases so far."""
+        for evaluation in self._evaluations.values():
+            yield from evaluation.verdicts
+
     def timed(self, case: Case, seconds: Sequence[float]) -> None:
         """Remember the rounds that pytest-benchmark timed."""
         self._times[case] = np.array(seconds)
@@ -192,6 +198,7 @@ class Bench(Workshop):
             summarise_s=0.0,
             protocol=self._protocol_digest(case),
             family=self.family if self.settings.holm else 1,
+            undecided_passes=self.settings.inconclusive_passes,
             costs={
                 "weights_bytes": facts["weights_bytes"],
                 "artifact_bytes": artifact.size_bytes,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quantbench.errors import UsageError
+from quantbench.errors import UsageError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,6 +114,7 @@ def parse_settings(
             "unknown word in QUANTBENCH_REQUIRE",
             expected=", ".join(REQUIREMENTS),
             got=", ".join(sorted(unknown)),
+            remedy=meant(min(unknown), REQUIREMENTS),
         )
     chosen = {name: _word(name, given[name]) for name in _WORDS}
     baseline = _path("baseline", given["baseline"])
@@ -157,7 +158,12 @@ def _words(text: str | None) -> frozenset[str]:
 def _word(name: str, text: str | None) -> str:
     known = _WORDS[name]
     if text is not None and text not in known:
-        raise UsageError(f"--quant-{name}", expected=" or ".join(known), got=repr(text))
+        raise UsageError(
+            f"--quant-{name}",
+            expected=" or ".join(known),
+            got=repr(text),
+            remedy=meant(text, known),
+        )
     return text or known[0]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from quantbench.catalog.names import inner_path
 from quantbench.catalog.samples import Passage, Photo, Picture
 from quantbench.catalog.texts import read_kjv, read_lines, read_texts, read_tokenized
-from quantbench.errors import DataError, UsageError
+from quantbench.errors import DataError, UsageError, meant
 from quantbench.jsons import MALFORMED, loads
 
 if TYPE_CHECKING:
@@ -285,5 +285,9 @@ def find_dataset(dataset: str | Dataset) -> Dataset:
     if not isinstance(dataset, str):
         return dataset
     if dataset not in DATASETS:
-        raise UsageError(f"unknown data set {dataset!r}", expected=", ".join(sorted(DATASETS)))
+        raise UsageError(
+            f"unknown data set {dataset!r}",
+            expected=", ".join(sorted(DATASETS)),
+            remedy=meant(dataset, DATASETS),
+        )
     return DATASETS[dataset]

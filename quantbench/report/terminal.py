@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _OPS, _NAME = 4, 44  # ops that are named, and characters of a name
 _WORDS = 4  # columns to the left; numbers stand to the right
+MOVED = "it is worse than the float model that was accepted, and all others are judged against it"
 _STYLES = {
     "pass": "green",
     "fail": "bold red",
@@ -108,9 +109,11 @@ def _table(study: Study) -> Table:
             notes.append(
                 f"{view.scheme}: timed on plain kernels: no delegate took any of {ops} ops"
             )
-        if view.decided_by and view.decided_by.against == "reference":
-            by = view.decided_by
-            notes.append(f"{view.scheme}: {by.metric} {difference(by)}, margin {margin(by)}")
+        notes += [
+            f"{view.scheme}: {by.metric} {by.word}, {difference(by)}, margin {margin(by)}"
+            for by in view.others
+            if by.against == "reference"
+        ]
     return Table(
         title=f"{study.title}{_sizes(members)}",
         header=(
@@ -139,9 +142,11 @@ def _against_baseline(members: Sequence[View]) -> Iterator[str]:
                 paired = not judged.method.startswith("independent")
                 how = "same samples, in pairs" if paired else "by intervals, not in pairs"
                 yield (
-                    f"{view.scheme} against the baseline: {judged.outcome}, "
+                    f"{view.scheme} against the baseline: {judged.metric} {judged.outcome}, "
                     f"{difference(judged)} ({how})"
                 )
+        if view.moved:
+            yield f"{view.scheme} is the float model itself: {MOVED}"
 
 
 def _sizes(members: Sequence[View]) -> str:
@@ -160,8 +165,9 @@ def verdict_block(record: Mapping[str, Any]) -> str:
 def _explained(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     judged = judgement_of(verdict)
     against, better = verdict["against"], "lower" if verdict["lower_is_better"] else "higher"
+    floats = record["case"] == record.get("reference")
     lines = [
-        ("case", record["case"]),
+        ("case", f"{record['case']}, the float model itself" if floats else record["case"]),
         ("verdict", f"{verdict['outcome']} (declared: {verdict['expected']})"),
         ("metric", f"{verdict['metric']}, {better} is better"),
         ("values", f"{_value(record, verdict)}, the {against}'s {_number(verdict['reference'])}"),
@@ -174,6 +180,8 @@ def _explained(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     lines += [("samples", _samples(record, verdict)), ("method", verdict["method"])]
     if verdict["outcome"] == "inconclusive":
         lines.append(("to settle", _settled_by(verdict)))
+    if verdict["outcome"] == "fail" and floats and against == "baseline":
+        lines.append(("note", MOVED))
     return "\n".join(f"{name + ':':<12}{text}" for name, text in lines)
 
 

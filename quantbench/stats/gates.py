@@ -16,7 +16,7 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate says of a case; true only on `pass`.
+    """What a gate says of a case; true on `pass`, and where its test may go on all the same.
 
     Attributes:
         case: name of the judged case.
@@ -33,6 +33,8 @@ class Verdict:
             spread are what they seem; None where it is decided, or nothing can be said.
         against: the float reference, or the last accepted baseline.
         exact: nothing in it is left to chance.
+        accepted: it is no pass, and its test goes on: an undecided verdict under
+            `--quant-inconclusive pass`, or a failure that the study declares. The outcome stays.
     """
 
     case: str
@@ -46,10 +48,11 @@ class Verdict:
     samples_to_decide: int | None = None
     against: Against = "reference"
     exact: bool = False
+    accepted: bool = False
 
     def __bool__(self) -> bool:
-        """Whether the case passed."""
-        return self.outcome == "pass"
+        """Whether the case passed, or its test goes on all the same (`accepted`)."""
+        return self.outcome == "pass" or self.accepted
 
     def __repr__(self) -> str:
         """One line, for pytest's assertion message."""

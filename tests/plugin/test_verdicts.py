@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,20 +68,74 @@ def test_unknown_words_are_refused_with_the_known_ones(
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
-def test_a_pass_that_is_not_certain_beside_the_others_makes_the_run_red(
-    study: Study, workers: tuple[str, ...]
+def test_a_pass_that_is_not_certain_beside_the_others_is_a_failed_test(
+    quick: Study, workers: tuple[str, ...]
 ) -> None:
     """ "near" is certain at 95 % alone (p about .03), and not as one of three (Holm)."""
-    study.write("near", "as_near", "same")
-    options = ("-k", "accuracy", "--benchmark-json", "out.json", *workers)
-    result = study.run(*options)
-    result.assert_outcomes(passed=4)
+    quick.write("near", "as_near", "same")
+    options = ("-k", "accuracy", "--benchmark-json", "out.json", "--junit-xml", "junit.xml")
+    result = quick.run(*options, *workers)
+    result.assert_outcomes(passed=2, failed=2)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*near *inconclusive*", "*fake-near-numbers: its pass is not*"])
-    (verdict,) = records(study)["near"]["verdicts"]
+    result.stdout.fnmatch_lines(
+        [
+            "*accuracy, margin 0.05, p 0.0*, beside the others 0.*: its pass is taken back*",
+            "*near *inconclusive*",
+            "FAILED test_fake.py::TestFake::test_accuracy?fake-near-numbers?*",
+        ]
+    )
+    (verdict,) = records(quick)["near"]["verdicts"]
     assert verdict["p_value"] < 0.05 < verdict["p_value_holm"]
-    assert study.run(*options, "--quant-familywise", "none").ret == 0
-    assert study.run(*options, "--quant-inconclusive", "pass").ret == 0
+    suite, failures = junit(quick)
+    assert suite == {"tests": "4", "failures": "2", "errors": "0", "skipped": "0"}
+    assert list(failures) == [f"test_accuracy[fake-{name}-numbers]" for name in ("as_near", "near")]
+    message, said = failures["test_accuracy[fake-near-numbers]"]
+    assert "its pass is taken back" in message
+    assert said == {"quantbench.verdict.accuracy": "inconclusive"}
+    for more in (("--quant-familywise", "none"), ("--quant-inconclusive", "pass")):
+        green = quick.run(*options, *workers, *more)
+        green.assert_outcomes(passed=4)
+        assert green.ret == 0
+        assert junit(quick)[1] == {}
+
+
+def junit(study: Study) -> tuple[dict[str, str], dict[str, tuple[str, dict[str, str]]]]:
+    """Counts, and of each failed test message and properties."""
+    tree = ET.parse(study.path / "junit.xml")  # noqa: S314 - our own file
+    (suite,) = tree.iter("testsuite")
+    counts = {name: suite.get(name, "") for name in ("tests", "failures", "errors", "skipped")}
+    tests = list(suite.iter("testcase"))
+    assert len(tests) == int(counts["tests"])
+    failed = {
+        test.get("name", ""): (
+            failure.get("message", ""),
+            {each.get("name", ""): each.get("value", "") for each in test.iter("property")},
+        )
+        for test in tests
+        for failure in test.iter("failure")
+    }
+    return counts, dict(sorted(failed.items()))
+
+
+def test_a_gate_of_lower_confidence_is_held_to_its_own(quick: Study) -> None:
+    """Two with a p of about .03: certain at 90 % beside each other, at 95 % they would not be."""
+    quick.write("near", "as_near")
+    path = quick.path / "test_fake.py"
+    path.write_text(path.read_text().replace("margin=0.05", "margin=0.05, confidence=0.9"))
+    result = quick.run("-k", "accuracy", "--benchmark-json", "out.json")
+    assert result.ret == 0
+    (verdict,) = records(quick)["near"]["verdicts"]
+    assert 0.05 < verdict["p_value_holm"] < 0.1
+
+
+def test_two_gates_of_a_test_are_told_apart_when_one_falls(quick: Study) -> None:
+    quick.write("near", "as_near", "same")
+    path = quick.path / "test_fake.py"
+    more = '        assert non_inferior(evaluation, reference, metric="lost", margin=0.2)\n'
+    path.write_text(path.read_text() + more)
+    result = quick.run("-k", "accuracy")
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.no_fnmatch_line("lost, margin*taken back*")
 
 
 def test_the_reference_and_declared_failures_are_no_members_of_the_family(study: Study) -> None:

@@ -1,0 +1,73 @@
+"""Which collected tests run, in which order, and what is refused before any does."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from quantbench.errors import BuildError, PredictionError, UsageError
+from quantbench.plugin.state import SETTINGS, case_of
+from quantbench.study import Case, Scheme
+
+
+def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the chosen schemes, and bring the tests of one case together.
+
+    A model is opened once for all tests of its case that stand in one class or module.
+    """
+    schemes = config.stash[SETTINGS].schemes
+    if schemes is not None:
+        _check_known(schemes, {case.scheme.name for item in items if (case := case_of(item))})
+        out = [i for i in items if (case := case_of(i)) and case.scheme.name not in schemes]
+        items[:] = [item for item in items if item not in set(out)]
+        if out:
+            config.hook.pytest_deselected(items=out)
+    _check_distinct({case for item in items if (case := case_of(item))})
+    for item in items:
+        _mark(item)
+    ordered: list[pytest.Item] = []
+    for _, group in itertools.groupby(items, key=lambda item: item.parent):
+        together = list(group)
+        order: dict[Case | None, int] = {}
+        for item in together:
+            order.setdefault(case_of(item), len(order))
+        ordered += sorted(together, key=lambda item: order[case_of(item)])
+    items[:] = ordered
+
+
+def _mark(item: pytest.Item) -> None:
+    """What the case of a test asks of the machine, and what it declares."""
+    case = case_of(item)
+    if case is not None and case.device == "cuda":
+        item.add_marker(pytest.mark.gpu)
+    if case is not None and case.expected == "error":
+        from quantbench.predict.devices import is_out_of_memory
+
+        declared = pytest.RaisesExc(
+            (BuildError, PredictionError),
+            match=case.match or None,
+            check=lambda error: not is_out_of_memory(error),
+        )
+        item.add_marker(pytest.mark.xfail(strict=True, raises=declared, reason=case.reason))
+
+
+def _check_distinct(found: set[Case]) -> None:
+    """Two cases of one name would be one record."""
+    named: dict[str, Case] = {}
+    for case in found:
+        other = named.setdefault(str(case), case)
+        if (other.model, other.scheme, other.dataset) != (case.model, case.scheme, case.dataset):
+            raise pytest.UsageError(
+                f"two different cases are named {case}: give one of their models, schemes or "
+                "data sets another name"
+            )
+
+
+def _check_known(schemes: frozenset[str], collected: set[str]) -> None:
+    for scheme in schemes - collected:
+        try:
+            Scheme.parse(scheme)  # of a study that was not collected
+        except UsageError as error:
+            known = ", ".join(sorted(collected))
+            raise pytest.UsageError(f"--quant-schemes: {error}\n  collected: {known}") from error
