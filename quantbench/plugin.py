@@ -107,7 +107,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in set(out)]
         if out:
             config.hook.pytest_deselected(items=out)
-    _check_distinct({case for item in items if (case := _case_of(item))})
+    found = {case for item in items if (case := _case_of(item))}
+    _check_distinct(found)
+    _check_devices(found)
     for item in items:
         case = _case_of(item)
         if case is not None and case.device == "cuda":
@@ -262,6 +264,22 @@ def _check_distinct(found: set[Case]) -> None:
                 f"two different cases are named {case}: give one of their models, schemes or "
                 "data sets another name"
             )
+
+
+def _check_devices(found: set[Case]) -> None:
+    """Refuse what its runner cannot run, before any work; of the processor it is asked later."""
+    elsewhere = [case for case in found if case.device != "cpu"]
+    if not elsewhere:
+        return
+    from quantbench.predict.devices import runner_for
+
+    for case in sorted(elsewhere, key=str):
+        try:
+            runner_for(case)
+        except OutOfReachError:
+            continue  # its tests are skipped
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 def _check_known(schemes: frozenset[str], collected: set[str]) -> None:

@@ -104,10 +104,13 @@ class Quantizer(Protocol):
 class Runner(Protocol):
     """An opened artifact, made from its folder and a `Machine`.
 
-    `tools` are the distributions whose versions its answers depend on.
+    `tools` are the distributions whose versions its answers depend on, `devices` those that it
+    runs on ("cpu", "cuda"): a case on another is refused, and without the attribute on any but
+    the processor.
     """
 
     tools: tuple[str, ...]
+    devices: tuple[str, ...]
 
     @staticmethod
     def variant(machine: Machine) -> str:

@@ -37,7 +37,7 @@ from quantbench.extensions import load, missing_extra
 from quantbench.metrics.energy import joules_of
 from quantbench.metrics.footprint import Cost, peak_memory
 from quantbench.overlap import ahead
-from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory
+from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory, runner_for
 from quantbench.progress import Silent
 from quantbench.quantize.recipes import RECIPE
 from quantbench.settings import Machine
@@ -116,6 +116,7 @@ class Workshop:
         return self._once(case, self._artifacts, self._artifact)
 
     def _artifact(self, case: Case) -> Artifact:
+        runner_for(case)  # refuses a device before any work is done for it
         float_model = self.float_model(case.model)
         quantizer = load("quantizers", case.scheme.quantizer)()
         calibration = self._calibration(case) if case.scheme.calibrated else []
@@ -225,10 +226,9 @@ class Workshop:
 
     def _opened(self, case: Case) -> Runner:
         artifact = self.artifact(case)
-        opener = load("runners", case.model.runner)
+        opener: Callable[..., Runner] = runner_for(case)
         with _explained(f"opening {case}", PredictionError):
-            opened: Runner = opener(artifact.path, self._machine(case))
-        return opened
+            return opener(artifact.path, self._machine(case))
 
     def _machine(self, case: Case) -> Machine:
         return Machine(self.settings.threads, case.device)
@@ -255,7 +255,7 @@ class Workshop:
         """
         artifact = self.artifact(case)
         samples = self.samples(case, "evaluation")
-        runner_type = load("runners", case.model.runner)
+        runner_type = runner_for(case)
         runner = [
             case.model.runner,
             runner_type.variant(self._machine(case)),
