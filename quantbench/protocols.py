@@ -86,7 +86,13 @@ class Importer(Protocol):
 
 
 class Quantizer(Protocol):
-    """Builds an artifact and checks it; `tools` and `version` as an importer's."""
+    """Builds an artifact and checks it; `tools` and `version` as an importer's.
+
+    It says by `calibrated`, a boolean or a method asked with the scheme, whether it calibrates.
+    False promises that the artifact does not depend on any sample. Where it says nothing, schemes
+    with integer activations are calibrated, and of others the samples that it is shown are part
+    of the artifact's key.
+    """
 
     tools: tuple[str, ...]
     version: int
@@ -97,7 +103,8 @@ class Quantizer(Protocol):
         """Write the artifact into the empty `folder`; returns JSON facts about the build.
 
         `samples` are prepared for the model: those to calibrate with, or, for a scheme that is
-        not calibrated, a few to check the artifact with.
+        not calibrated, at most three to check the artifact with: samples of the calibration
+        split, none that is evaluated, and none at all where that split is not at hand.
         """
 
 

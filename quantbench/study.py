@@ -124,7 +124,7 @@ class Scheme:
 
     @property
     def calibrated(self) -> bool:
-        """Whether building it needs calibration samples."""
+        """Whether its name says that it is calibrated; its quantizer has the last word."""
         return self.quantizer in _CALIBRATED or self.activations.startswith("int")
 
 

@@ -28,6 +28,7 @@ from quantbench.errors import (
     BuildError,
     DataError,
     IntegrityError,
+    OutOfReachError,
     PredictionError,
     QuantbenchError,
     UsageError,
@@ -39,6 +40,7 @@ from quantbench.metrics.footprint import Cost, peak_memory
 from quantbench.overlap import ahead
 from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory, runner_for
 from quantbench.progress import Silent
+from quantbench.quantize.calibration import calibrates
 from quantbench.quantize.recipes import RECIPE
 from quantbench.settings import Machine
 from quantbench.stats.bootstrap import SEED
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from quantbench.progress import Progress
-    from quantbench.protocols import Dataset, Runner, Task
+    from quantbench.protocols import Dataset, Quantizer, Runner, Task
     from quantbench.settings import Settings
     from quantbench.study import Case, Detector, Gate, Model, Scheme
 
@@ -59,7 +61,7 @@ _SEARCHES: dict[str, tuple[Callable[..., Any], Gate, int]] = {  # quantizer: wha
     "gptq_mixed": (bits.mixed, bits.MIXED, bits.MOST),
 }
 MENDED_BY = {"litert": "int8_mended", "causal_lm": "gptq_mixed_g64"}  # runner: scheme
-_PROBES = 3  # samples that an artifact is checked with, where none calibrate it
+_PROBES = 3  # samples that an artifact is checked with where none calibrate it
 
 
 def usual_gate(case: Case) -> Gate:
@@ -119,33 +121,75 @@ class Workshop:
         runner_for(case)  # refuses a device before any work is done for it
         float_model = self.float_model(case.model)
         quantizer = load("quantizers", case.scheme.quantizer)()
-        calibration = self._calibration(case) if case.scheme.calibrated else []
-        self._check_enough(case, calibration)
+        calibrated = self._calibrated(case, quantizer)
+        calibration = self._calibration(case) if calibrated else []
+        if calibrated:
+            self._check_enough(case, calibration)
         scheme, recipe = self._with_recipe(case)
         self._check_disjoint(case, calibration)
+        seen = self._probes(case) if calibrated is None else calibration
         ingredients = {
             "float_model": _identity(case.model, float_model),
             "scheme": {k: v for k, v in asdict(scheme).items() if k != "recipe"},
             **recipe,
             "version": quantizer.version,
-            "calibration": [sample.fingerprint for sample in calibration],
+            "calibration": [sample.fingerprint for sample in seen],
             "tools": _versions(quantizer.tools),
         }
-        if calibration:  # what the quantizer sees is the samples as the task prepares them
+        if seen:  # what the quantizer sees is the samples as the task prepares them
             ingredients["protocol"] = self._protocol(case)
 
         def build(folder: Path) -> Mapping[str, Any]:
-            task = self.task(case)
-            probes = calibration or self.samples(case, "evaluation")[:_PROBES]
-            with self._progress.working(f"preparing samples for {case}", len(probes)) as advance:
-                prepared = []
-                for sample in probes:
-                    prepared.append(task.prepare(sample))
-                    advance(1)
+            prepared = self._prepared(case, self._probes(case) if calibrated is False else seen)
             facts = dict(quantizer.build(float_model.path, scheme, prepared, folder))
             return facts | ({"calibration_samples": len(calibration)} if calibration else {})
 
         return self._store.get("artifact", ingredients, self._guarded(f"building {case}", build))
+
+    def _calibrated(self, case: Case, quantizer: Quantizer) -> bool | None:
+        """What the quantizer says.
+
+        Raises:
+            UsageError: it does not calibrate, and the scheme asks for a draw of samples.
+        """
+        scheme = case.scheme
+        with _explained(f"asking whether {scheme.quantizer} calibrates {scheme.name}", UsageError):
+            calibrated = calibrates(quantizer, scheme)
+        if scheme.seed and not calibrated:
+            raise UsageError(
+                f"{scheme.name} is not calibrated: a seed changes nothing",
+                where=f"quantizer {scheme.quantizer}",
+                got=f"seed {scheme.seed}",
+            )
+        return calibrated
+
+    def _prepared(self, case: Case, samples: Sequence[Any]) -> list[Any]:
+        task = self.task(case)
+        prepared = []
+        with self._progress.working(f"preparing samples for {case}", len(samples)) as advance:
+            for sample in samples:
+                prepared.append(task.prepare(sample))
+                advance(1)
+        return prepared
+
+    def _probes(self, case: Case) -> Sequence[Any]:
+        """A few samples to check an artifact with: of the calibration split, none evaluated.
+
+        None at all where there is no such split, or where its files would have to be fetched.
+        """
+        source = case.dataset.calibration_source
+        try:
+            if source is not None and not self._at_hand(source):
+                return []
+            found = self.samples(case, "calibration")
+        except (DataError, OutOfReachError):
+            return []
+        evaluated = {sample.digest for sample in self.samples(case, "evaluation")}
+        return [sample for sample in found if sample.digest not in evaluated][:_PROBES]
+
+    def _at_hand(self, text: str) -> bool:
+        source = parse_source(text, self.settings.data)
+        return isinstance(source, File) or self._store.has("source", source.ingredients())
 
     def _with_recipe(self, case: Case) -> tuple[Scheme, dict[str, str]]:
         """A mended scheme with its recipe's file, and the ingredient that it is; else as it is."""
@@ -426,12 +470,11 @@ class Workshop:
 
     def _check_enough(self, case: Case, calibration: Sequence[Any]) -> None:
         """Ranges out of a picture or two say nothing, unless the data set says it has no more."""
-        wanted = min(case.dataset.calibration_n, _FEWEST) if case.scheme.calibrated else 0
-        if len(calibration) < wanted:
+        if len(calibration) < min(case.dataset.calibration_n, _FEWEST):
             raise DataError(
                 f"{case} would be calibrated on too few samples",
                 where=case.dataset.name,
-                expected=f"{case.dataset.calibration_n}, at least {wanted}",
+                expected=f"{case.dataset.calibration_n}, at least {_FEWEST}",
                 got=len(calibration),
                 remedy="add calibration samples, or describe the data set with fewer: "
                 f"calibration_n={len(calibration)}",

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantbench import Case, Detector, Model, Passages, Scheme, cases, non_inferior
+from quantbench import Case, Detector, Model, Passages, Scheme, cases, non_inferior, workshop
 from quantbench.artifacts import Artifact, Store
+from quantbench.catalog.models import MODELS
 from quantbench.catalog.samples import Picture
 from quantbench.errors import AnchorError, DataError, UsageError
 from quantbench.evaluation import Evaluation
 from quantbench.evidence import Evidence
+from quantbench.extensions import load
 from quantbench.pipeline import Bench
+from quantbench.quantize.calibration import calibrates
 from quantbench.settings import Settings
 from quantbench.stats.bootstrap import resampling_weights
 from quantbench.study import Anchor
@@ -128,7 +131,7 @@ class Grey:
                 np.full((8, 8, 3), first + i, np.uint8),
                 ({"bbox": [1, 1, 2, 2], "category_id": self.category},),
             )
-            for i in range(n or 20)
+            for i in range(20 if n is None else n)
         ]
 
 
@@ -271,6 +274,116 @@ def test_a_seed_draws_other_calibration_samples(model: Model, tmp_path: Path) ->
     assert ingredients_of(seeded, tmp_path, "int8_static_s1")["calibration"] == one
     with pytest.raises(UsageError, match=r"more than 20 samples to draw from"):
         ingredients_of(seeded, tmp_path, "int8_static_s1", calibration_n=20)
+
+
+class Own:
+    """A quantizer of one's own that writes down what it was shown."""
+
+    tools = ()
+    version = 1
+    shown: list[list[float]] = []  # noqa: RUF012 - every instance writes into it
+
+    def build(self, float_model: Any, scheme: Scheme, samples: Any, folder: Path) -> Any:
+        del float_model, scheme
+        self.shown.append([float(sample.max()) for sample in samples])
+        (folder / "model.tflite").write_text("built")
+        return {}
+
+
+def build_own(
+    model: Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    calibrated: Any = None,
+    scheme: Scheme | None = None,
+    **data: Any,
+) -> tuple[list[float], dict[str, Any]]:
+    """What a quantizer of one's own is shown of the grey pictures, and its artifact's key."""
+    declared = {} if calibrated is None else {"calibrated": calibrated}
+    kind: Any = type("Own", (Own,), {**declared, "shown": []})
+    right = load
+    monkeypatch.setattr(
+        workshop,
+        "load",
+        lambda group, name: kind if name == "own" else right(group, name),
+    )
+    mine = scheme or Scheme("own", "own", "int8", "float")
+    (case,) = cases(replace(model, datasets=(Grey(**data),)), schemes=[mine])
+    bench = Bench(Settings(cache=tmp_path / "cache"))
+    asked: dict[str, dict[str, Any]] = {}
+
+    class Watched(Store):
+        def get(self, kind: str, ingredients: Any, build: Any) -> Artifact:
+            asked[kind] = dict(ingredients)
+            return super().get(kind, ingredients, build)
+
+    bench._store = Watched(tmp_path / "cache")  # noqa: SLF001
+    bench.artifact(case)
+    (shown,) = kind.shown
+    return [round(255 * value) for value in shown], asked["artifact"]
+
+
+def test_a_quantizer_that_does_not_say_whether_it_calibrates_never_sees_evaluated_samples(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, key = build_own(model, tmp_path, monkeypatch)
+    assert shown == [100, 101, 102]
+    assert len(key["calibration"]) == 3, "what it may have calibrated with is in its key"
+    assert "protocol" in key
+    assert build_own(model, tmp_path, monkeypatch, first_calibration=50)[1] != key
+
+
+def test_one_that_calibrates_says_so_and_gets_the_calibration_samples(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(self: Own, scheme: Scheme) -> bool:
+        del self
+        return scheme.weights == "int8"
+
+    for i, says in enumerate((True, asked)):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        shown, key = build_own(model, folder, monkeypatch, says)
+        assert shown == [100, 101, 102, 103]
+        assert len(key["calibration"]) == 4
+    with pytest.raises(DataError, match="calibrated on samples that it is evaluated on"):
+        build_own(model, tmp_path, monkeypatch, calibrated=True, first_calibration=9)
+
+
+def test_one_that_does_not_calibrate_has_a_key_without_samples(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, key = build_own(model, tmp_path, monkeypatch, calibrated=False)
+    assert shown == [100, 101, 102]
+    assert key["calibration"] == []
+
+
+def test_samples_that_check_an_artifact_are_none_that_are_evaluated(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the two splits share some."""
+    shown, _ = build_own(model, tmp_path, monkeypatch, first_calibration=8)
+    assert shown == [10, 11]
+    (tmp_path / "other").mkdir()
+    shown, _ = build_own(model, tmp_path / "other", monkeypatch, calibration_n=0)
+    assert shown == []
+
+
+def test_an_answer_about_calibration_that_is_none_is_refused(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r"(?s)own does not say whether.*'yes'"):
+        build_own(model, tmp_path, monkeypatch, calibrated="yes")
+    drawn = Scheme("own_s1", "own", "int8", "float", seed=1)
+    with pytest.raises(UsageError, match="a seed changes nothing"):
+        build_own(model, tmp_path, monkeypatch, calibrated=False, scheme=drawn)
+
+
+def test_schemes_by_name_are_calibrated_as_their_quantizers_say() -> None:
+    for described in MODELS.values():
+        for scheme in map(Scheme.parse, described.schemes):
+            quantizer = load("quantizers", scheme.quantizer)()
+            assert calibrates(quantizer, scheme) is scheme.calibrated, scheme.name
 
 
 def test_a_scheme_of_ones_own_is_a_case(model: Model) -> None:
