@@ -432,6 +432,21 @@ def passages(tmp_path: Path, tiny_checkpoint: Path, **known: Any) -> tuple[Bench
     return bench, bench._store, cases(described)[0]  # noqa: SLF001
 
 
+@pytest.mark.parametrize(("longest", "scheme"), [(0, "reference_float32"), (-1, "gptq_int4_g64")])
+def test_a_passage_longer_than_the_context_is_refused_before_any_pass(
+    tmp_path: Path, tiny_checkpoint: Path, longest: int, scheme: str
+) -> None:
+    """One of 100,000 characters took 22.9 GB; one that calibrates is refused like the others."""
+    bench, store, case = passages(tmp_path, tiny_checkpoint)
+    path = tmp_path / "passages.jsonl"
+    lines = path.read_text().splitlines()
+    lines[longest] = json.dumps({"text": "home again " * 10_000})
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"(?s)longer than the model's context.*at most 2,048 tok"):
+        bench.evaluate(replace(case, scheme=Scheme.parse(scheme)))
+    assert "evidence" not in store.built
+
+
 def test_a_killed_evaluation_goes_on_where_it_was(tmp_path: Path, tiny_checkpoint: Path) -> None:
     bench, store, case = passages(tmp_path, tiny_checkpoint)
     store.dies_at = 2
