@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from quantbench.catalog.pixels import is_deep, is_turned, rgb
 from quantbench.digests import digest_of, sha256_of
 from quantbench.errors import DataError
 
@@ -74,7 +75,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture on disk, decoded when it is looked at.
+    """A picture on disk, decoded when it is looked at (`catalog/pixels.py`).
+
+    It is turned as its EXIF data say only where the annotated size shows that its boxes were
+    drawn so; else it is taken as it is stored, as COCO does.
 
     Attributes:
         annotated: (height, width) that its boxes were drawn in, where the annotations say so.
@@ -90,18 +94,20 @@ class Photo:
         """RGB, uint8, [height, width, 3].
 
         Raises:
-            DataError: the file is no image, or of another size than its annotations say.
+            DataError: the file is no image, of another size than its annotations say, or of
+                numbers without a range.
         """
-        import numpy as np
+        from PIL import ImageOps
 
         with self._opened() as image:
-            return np.asarray(image.convert("RGB"))
+            turned = is_turned(image, self.annotated)
+            return rgb(ImageOps.exif_transpose(image) if turned else image, self.path)
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels, from the file's header; raises as `image`."""
         with self._opened() as image:
-            return image.height, image.width
+            return self.annotated or (image.height, image.width)
 
     @contextmanager
     def _opened(self) -> Iterator[Image.Image]:
@@ -122,12 +128,13 @@ class Photo:
                         remedy="scale it down, or leave it out: detectors see a few hundred "
                         "pixels a side",
                     )
-                if self.annotated and self.annotated != (image.height, image.width):
+                stored = image.height, image.width
+                if self.annotated not in {None, stored} and not is_turned(image, self.annotated):
                     raise DataError(
                         "a picture has another size than its annotations say",
                         where=self.path,
                         expected=f"{self.annotated} (height, width)",
-                        got=(image.height, image.width),
+                        got=stored,
                         remedy="give the originals: boxes of a resized copy would miss",
                     )
                 yield image
@@ -140,7 +147,10 @@ class Photo:
         """Of the file."""
         return sha256_of(self.path)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """Of the file and the truth."""
-        return digest_of([self.digest, self.truths])
+        """Of the file and the truth, and of how it is read where not simply as it is stored."""
+        with self._opened() as image:
+            turned, deep = is_turned(image, self.annotated), is_deep(image)
+        how = [word for word, meant in (("turned", turned), ("16 bits", deep)) if meant]
+        return digest_of([self.digest, self.truths, *how])
