@@ -297,8 +297,11 @@ class Workshop:
         Raises:
             IntegrityError: what the store gives was predicted by another artifact.
         """
-        artifact = self.artifact(case)
         samples = self.samples(case, "evaluation")
+        if (check := getattr(self.task(case), "check", None)) is not None:
+            with _explained(f"checking the samples of {case.dataset.name}", DataError):
+                check(samples)
+        artifact = self.artifact(case)
         runner_type = runner_for(case)
         runner = [
             case.model.runner,

@@ -121,6 +121,7 @@ class Grey:
     calibration_n: int = 4
     first_calibration: int = 100
     category: int = 1
+    categories: tuple[int, ...] = ()
 
     def samples(self, files: Any, split: str, n: int | None) -> list[Picture]:
         del files
@@ -130,6 +131,7 @@ class Grey:
                 f"{split}-{i}",
                 np.full((8, 8, 3), first + i, np.uint8),
                 ({"bbox": [1, 1, 2, 2], "category_id": self.category},),
+                dict.fromkeys(self.categories, "grey") or None,
             )
             for i in range(20 if n is None else n)
         ]
@@ -208,6 +210,16 @@ def ingredients_of(model: Model, tmp_path: Path, scheme: str, **data: Any) -> di
     (case,) = [case for case in cases(changed) if case.scheme.name == scheme]
     bench.artifact(case)
     return recorder.asked["artifact"]
+
+
+def test_a_detector_of_other_categories_is_refused_even_where_its_evidence_is_stored(
+    model: Model, tmp_path: Path
+) -> None:
+    assert evidence_of(model, tmp_path, categories=(1, 2))
+    assert model.detector is not None
+    mistaken = replace(model, detector=replace(model.detector, category_ids=(3,)))
+    with pytest.raises(DataError, match=r"(?s)not those of the annotations.*got: +3"):
+        evidence_of(mistaken, tmp_path, categories=(1, 2))
 
 
 def test_an_artifacts_key_changes_with_each_ingredient(model: Model, tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from quantbench.protocols import Dataset
 
 
+_DIGITS = {digit + 1: str(digit) for digit in range(10)}
+
+
 @dataclass(frozen=True)
 class DigitScenes:
     """Composed scenes of handwritten digits; any number, from `catalog/digits/scenes.py`."""
@@ -48,7 +51,7 @@ class DigitScenes:
             }
             for box, label in zip(drawn.boxes, drawn.labels, strict=True)
         )
-        return Picture(f"{split}-{index:06d}", drawn.image, truths)
+        return Picture(f"{split}-{index:06d}", drawn.image, truths, _DIGITS)
 
 
 _COCO_ANNOTATIONS = {
@@ -116,8 +119,15 @@ def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:
     truths: dict[int, list[dict[str, Any]]] = {
         _id(image["id"]): [] for image in described["images"]
     }
+    categories = _categories(described.get("categories") or [])
     for annotation in described["annotations"]:
-        truths[_id(annotation["image_id"])].append(_truth(annotation))
+        truth = _truth(annotation)
+        if categories and truth["category_id"] not in categories:
+            raise ValueError(
+                f"category_id {truth['category_id']} of annotation {annotation.get('id')} is none "
+                f"of the file's {len(categories)} categories"
+            )
+        truths[_id(annotation["image_id"])].append(truth)
     if len(truths) < len(described["images"]):
         raise ValueError("two images have the same id")
     images = sorted(described["images"], key=lambda image: image["id"])[:n]
@@ -127,9 +137,18 @@ def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:
             folder / inner_path(image["file_name"]),
             tuple(truths[image["id"]]),
             (int(image["height"]), int(image["width"])) if "height" in image else None,
+            categories or None,
         )
         for image in images
     ]
+
+
+def _categories(described: Any) -> dict[int, str]:
+    """Name by id; none where the file lists none."""
+    named = {_id(category["id"]): str(category.get("name", "")) for category in described}
+    if len(named) < len(described):
+        raise ValueError("two categories have the same id")
+    return named
 
 
 def _id(value: Any) -> int:

@@ -15,7 +15,7 @@ from quantbench.digests import digest_of, sha256_of
 from quantbench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -51,11 +51,13 @@ class Picture:
         id: unique in its data set.
         image: RGB, uint8, [height, width, 3].
         truths: COCO annotations: `bbox` xywh in pixels, `category_id`, `area`, `iscrowd`.
+        categories: name by id of all that its data set has, where it says so.
     """
 
     id: str
     image: NDArray[Any]
     truths: tuple[dict[str, Any], ...]
+    categories: Mapping[int, str] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,12 +84,14 @@ class Photo:
 
     Attributes:
         annotated: (height, width) that its boxes were drawn in, where the annotations say so.
+        categories: as a `Picture`'s.
     """
 
     id: str
     path: Path
     truths: tuple[dict[str, Any], ...]
     annotated: tuple[int, int] | None = None
+    categories: Mapping[int, str] | None = None
 
     @property
     def image(self) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -217,6 +217,41 @@ def test_a_broken_coco_folder_is_explained(tmp_path: Path) -> None:
     annotations.write_text('{"images": [{"name": "no id"}], "annotations": []}')
     with pytest.raises(DataError, match="not COCO annotations"):
         data.samples(files, "evaluation", None)
+
+
+def rewritten(folder: Path, **changes: Any) -> dict[str, Path]:
+    """The COCO folder with other parts in the annotations of its evaluation split."""
+    files = {"evaluation": coco_folder(folder)}
+    annotations = folder / "instances_val2017_subset.json"
+    described = json.loads(annotations.read_text())
+    annotations.write_text(json.dumps({**described, **changes}))
+    return files
+
+
+def test_photos_know_the_categories_of_their_file(tmp_path: Path) -> None:
+    listed = [{"id": 90, "name": "toothbrush"}, {"id": 1, "name": "person"}]
+    files = rewritten(tmp_path / "coco", categories=listed)
+    first, _ = find_dataset("coco").samples(files, "evaluation", None)
+    assert first.categories == {90: "toothbrush", 1: "person"}
+    files = rewritten(tmp_path / "without")
+    first, _ = find_dataset("coco").samples(files, "evaluation", None)
+    assert first.categories is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ([{"id": 1}, {"id": 2}], "category_id 90 of annotation 70 is none of the file's 2 categ"),
+        ([{"id": 90}, {"id": 90}], "two categories have the same id"),
+        ([{"name": "without an id"}], "KeyError: 'id'"),
+    ],
+)
+def test_objects_of_no_category_are_refused(
+    tmp_path: Path, listed: list[dict[str, Any]], message: str
+) -> None:
+    files = rewritten(tmp_path / "coco", categories=listed)
+    with pytest.raises(DataError, match=f"(?s)not COCO annotations.*{message}"):
+        find_dataset("coco").samples(files, "evaluation", None)
 
 
 @pytest.mark.parametrize(
