@@ -37,7 +37,8 @@ class DigitScenes:
         from quantbench.catalog.digits.scenes import scene
 
         del files
-        return [self._picture(split, i, scene(split, i)) for i in range(n or self.default_n)]
+        n = self.default_n if n is None else n
+        return [self._picture(split, i, scene(split, i)) for i in range(n)]
 
     @staticmethod
     def _picture(split: str, index: int, drawn: Any) -> Picture:
@@ -90,6 +91,7 @@ DATASETS: dict[str, Dataset] = {
             calibration_source=_LAMBADA_DEVELOPMENT,
             read_calibration=read_lines,
             default_n=1000,
+            spaces_alone=True,
         ),
         Passages(
             name="lambada_plain",
@@ -104,6 +106,7 @@ DATASETS: dict[str, Dataset] = {
             calibration_source="hf:datasets/cimec/lambada==main"
             "#file=plain_text/validation-00000-of-00001.parquet",
             read_calibration=read_texts,
+            spaces_alone=True,
         ),
     )
 }

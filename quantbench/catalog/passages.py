@@ -24,6 +24,7 @@ class Passages:
             default.
         read_calibration: calibration texts of the calibration source's file, or None: then the
             last `calibration_n` passages of the one file are kept for calibration.
+        spaces_alone: as a `Passage`'s.
     """
 
     name: str
@@ -34,25 +35,37 @@ class Passages:
     task: str = "last_word"
     default_n: int = 500
     calibration_n: int = 100
+    spaces_alone: bool = False
 
     def samples(self, files: Mapping[str, Path], split: str, n: int | None) -> Sequence[Passage]:
         """The first `n` passages of `split`; the two splits never share a passage.
 
         Raises:
-            DataError: the file holds no passage, or one of a single word.
+            DataError: the file holds no passage to evaluate, one of a single word, or what is no
+                text.
         """
         evaluation = self._read(files["evaluation"], self.read)
+        kept: list[Passage] = []
         if self.read_calibration is None:
             # One file serves both: its last passages are never evaluated.
-            evaluation, calibration = (
-                evaluation[: -self.calibration_n],
-                evaluation[-self.calibration_n :],
-            )
+            evaluation, kept = self._divided(evaluation)
         elif split == "calibration":
-            seen = {passage.digest for passage in evaluation}
-            calibration = self._read(files["calibration"], self.read_calibration)
-            calibration = [passage for passage in calibration if passage.digest not in seen]
-        return (calibration if split == "calibration" else evaluation)[:n]
+            kept = self._read(files["calibration"], self.read_calibration)
+        if split == "evaluation":
+            return evaluation[:n]
+        seen = {passage.digest for passage in evaluation}
+        return [passage for passage in kept if passage.digest not in seen][:n]
+
+    def _divided(self, passages: list[Passage]) -> tuple[list[Passage], list[Passage]]:
+        cut = len(passages) - self.calibration_n
+        if cut < 1:
+            raise DataError(
+                f"all passages of {self.name} are kept for calibration",
+                expected=f"more than calibration_n={self.calibration_n}",
+                got=f"{len(passages)} passages",
+                remedy="give more passages, or describe the data set with a smaller calibration_n",
+            )
+        return passages[:cut], passages[cut:]
 
     def _read(self, folder: Path, read: Callable[[Path], Iterator[str]]) -> list[Passage]:
         files = [folder] if folder.is_file() else [p for p in folder.iterdir() if p.is_file()]
@@ -63,15 +76,25 @@ class Passages:
             texts = list(read(path))
         except UnicodeDecodeError as error:
             raise DataError("the file is not UTF-8", where=path, got=error) from error
-        passages = [Passage(f"{self.name}-{i:05d}", text) for i, text in enumerate(texts)]
+        passages = [self._passage(i, text, path) for i, text in enumerate(texts)]
         if not passages:
             raise DataError(f"{self.name} holds no passage", where=path)
-        for passage in passages:
-            if len(passage.text.split()) < 2:  # noqa: PLR2004 - a context and a target
-                raise DataError(
-                    "a passage needs a context and a last word",
-                    where=f"{path}, passage {passage.id}",
-                    expected="at least two words",
-                    got=repr(passage.text),
-                )
         return passages
+
+    def _passage(self, number: int, text: str, path: Path) -> Passage:
+        passage = Passage(f"{self.name}-{number:05d}", text, self.spaces_alone)
+        where = f"{path}, passage {passage.id}"
+        try:
+            text.encode()
+        except (UnicodeEncodeError, AttributeError) as error:  # half a character, or no text
+            raise DataError(
+                "a passage is no text", where=where, expected="Unicode", got=error
+            ) from error
+        if passage.split < 1:
+            raise DataError(
+                "a passage needs a context and a last word",
+                where=where,
+                expected="at least two words",
+                got=repr(text),
+            )
+        return passage

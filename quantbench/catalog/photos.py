@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from quantbench.catalog.names import inner_path
-from quantbench.catalog.samples import Photo
+from quantbench.catalog.samples import Photo, check_inside
 from quantbench.errors import DataError
 from quantbench.jsons import MALFORMED, loads
 
@@ -49,7 +49,8 @@ class CocoImages:
         """The first `n` images of the split's annotation file, in the order of their ids.
 
         Raises:
-            DataError: there is no annotation file, it is not COCO's, or an image is missing.
+            DataError: there is no annotation file, it is not COCO's, a box lies outside its
+                image (`samples.check_inside`), or an image is missing.
         """
         root = files.get(split, files["evaluation"])
         candidates = [root / name for name in self.annotations[split]]
@@ -61,7 +62,9 @@ class CocoImages:
                 expected=" or ".join(self.annotations[split]),
             )
         try:
-            photos = _photos(loads(path.read_text()), root / self.folders[split], n)
+            photos = _photos(
+                loads(path.read_text(encoding="utf-8-sig")), root / self.folders[split], n
+            )
         except MALFORMED as error:
             raise DataError(
                 "not COCO annotations",
@@ -81,6 +84,7 @@ def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:
         _id(image["id"]): [] for image in described["images"]
     }
     categories = _categories(described.get("categories") or [])
+    sizes = {image["id"]: _size(image) for image in described["images"]}
     for annotation in described["annotations"]:
         truth = _truth(annotation)
         if categories and truth["category_id"] not in categories:
@@ -88,7 +92,10 @@ def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:
                 f"category_id {truth['category_id']} of annotation {annotation.get('id')} is none "
                 f"of the file's {len(categories)} categories"
             )
-        truths[_id(annotation["image_id"])].append(truth)
+        image = _id(annotation["image_id"])
+        truths[image].append(truth)
+        if (size := sizes[image]) is not None:
+            check_inside(truth["bbox"], size, f"annotation {annotation.get('id')} of image {image}")
     if len(truths) < len(described["images"]):
         raise ValueError("two images have the same id")
     images = sorted(described["images"], key=lambda image: image["id"])[:n]
@@ -97,11 +104,16 @@ def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:
             str(image["id"]),
             folder / inner_path(image["file_name"]),
             tuple(truths[image["id"]]),
-            (int(image["height"]), int(image["width"])) if "height" in image else None,
+            sizes[image["id"]],
             categories or None,
         )
         for image in images
     ]
+
+
+def _size(image: Any) -> tuple[int, int] | None:
+    """(height, width), where it is said."""
+    return (int(image["height"]), int(image["width"])) if "height" in image else None
 
 
 def _categories(described: Any) -> dict[int, str]:

@@ -15,22 +15,45 @@ from quantbench.digests import digest_of, sha256_of
 from quantbench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL import Image
 
 
+_ROUNDING = 1.0  # pixels
 _MOST_PIXELS = 50_000_000  # 150 MB as RGB
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A text whose last word is to be predicted from the rest."""
+    """A text whose last word is to be predicted from the rest.
+
+    Attributes:
+        spaces_alone: words end at spaces and not at line breaks or tabs; so LAMBADA is split by
+            the field, which makes the break before the last word of seven passages part of it.
+    """
 
     id: str
     text: str
+    spaces_alone: bool = False
+
+    @property
+    def split(self) -> int:
+        """Where the context ends, in characters; less than 1 where there is none.
+
+        The target keeps the space before it, for tokenizers join the two; a line break or tab
+        stays with the context.
+        """
+        text = self.text.rstrip()
+        if self.spaces_alone:
+            return text.rfind(" ")
+        words = text.rsplit(maxsplit=1)
+        if len(words) < 2:  # noqa: PLR2004 - a context and a target
+            return 0
+        start = len(text) - len(words[1])
+        return start - 1 if text[start - 1] == " " else start
 
     @property
     def digest(self) -> str:
@@ -39,8 +62,10 @@ class Passage:
 
     @property
     def fingerprint(self) -> str:
-        """Of the text as it is."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """Of the text as it is, and of where it is split when that is not at its last space."""
+        elsewhere = self.split != self.text.rstrip().rfind(" ")
+        told = f"{self.text}\0{self.split}" if elsewhere else self.text
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -141,6 +166,9 @@ class Photo:
                         got=stored,
                         remedy="give the originals: boxes of a resized copy would miss",
                     )
+                if self.annotated is None:  # else it was checked where the size was read
+                    for truth in self.truths:
+                        check_inside(truth["bbox"], stored, str(self.path))
                 yield image
         except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
             # UnidentifiedImageError and truncated files are OSErrors; broken PNGs raise the rest.
@@ -158,3 +186,25 @@ class Photo:
             turned, deep = is_turned(image, self.annotated), is_deep(image)
         how = [word for word, meant in (("turned", turned), ("16 bits", deep)) if meant]
         return digest_of([self.digest, self.truths, *how])
+
+
+def check_inside(bbox: Sequence[float], size: tuple[int, int], where: str) -> None:
+    """Refuse a box (xywh) whose width or height lies outside its picture for more than half.
+
+    A pixel over the edge is rounding, and less than half may be an object that the edge cuts off.
+
+    Raises:
+        DataError: it lies outside.
+    """
+    height, width = size
+    for start, extent, side in zip(bbox[:2], bbox[2:], (width, height), strict=True):
+        inside = min(start + extent, side + _ROUNDING) - max(start, -_ROUNDING)
+        if inside < max(0.0, extent / 2):
+            raise DataError(
+                "a box lies outside its picture",
+                where=where,
+                expected=f"x, y, width, height in pixels of a picture {width} x {height}, at least "
+                "half of width and height inside",
+                got=list(bbox),
+                remedy="boxes may have been written as two corners, or for another size",
+            )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_UTF8 = "utf-8-sig"  # without the mark that some editors put in front
+
 
 def read_texts(path: Path) -> Iterator[str]:
     """Of a file whose suffix says its format: `.jsonl`, `.parquet`, or `.txt`, a text a line.
@@ -37,7 +39,7 @@ def read_jsonl(path: Path) -> Iterator[str]:
     Raises:
         DataError: a line is no JSON object with a text under "text".
     """
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding=_UTF8) as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 text = loads(line)["text"]
@@ -55,7 +57,7 @@ def read_jsonl(path: Path) -> Iterator[str]:
 
 def read_lines(path: Path) -> Iterator[str]:
     """Each line that is not blank."""
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding=_UTF8) as lines:
         yield from (line.strip() for line in lines if line.strip())
 
 

@@ -72,15 +72,15 @@ class LastWord:
     def prepare(self, sample: Passage) -> Prompt:
         """Tokenize context and target jointly; the target keeps its leading space.
 
-        The passage is split at its last space. Target tokens are those that reach beyond the
-        context, so a tokenizer that merges across the split is judged by what it really does.
+        The passage is split where `Passage.split` says. Target tokens are those that reach beyond
+        the context, so a tokenizer that merges across the split is judged by what it really does.
 
         Raises:
             DataError: the passage has no last word to predict, or more tokens than the model has
                 a context for.
         """
         text = sample.text.rstrip()
-        split = text.rfind(" ")
+        split = sample.split
         if split < 1:
             raise DataError(
                 "a passage needs a context and a last word", where=sample.id, got=repr(text)

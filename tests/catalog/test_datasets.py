@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,6 +131,7 @@ def test_a_fingerprint_changes_with_every_byte_and_with_the_truth() -> None:
         ('["a list"]', "not a passage"),
         ('{"text": 3}', "not a passage"),
         ('{"text": "alone"}', "at least two words"),
+        ('{"text": "half a \\ud800 character"}', "a passage is no text"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -143,6 +145,24 @@ def test_other_encodings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "passages.jsonl").write_bytes('{"text": "caf\xe9 noir"}'.encode("latin-1"))
     with pytest.raises(DataError, match="not UTF-8"):
         Passages("mine", "file:unused").samples({"evaluation": tmp_path}, "evaluation", None)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "txt"])
+def test_the_mark_in_front_of_a_file_is_no_text(tmp_path: Path, suffix: str) -> None:
+    line = '{"text": "a good line"}' if suffix == "jsonl" else "a good line"
+    (tmp_path / f"passages.{suffix}").write_text(f"{line}\n{line}", encoding="utf-8-sig")
+    assert list(read_texts(tmp_path / f"passages.{suffix}")) == ["a good line"] * 2
+
+
+def test_without_calibration_every_passage_is_evaluated(tmp_path: Path) -> None:
+    folder = passages_file(tmp_path / "files", [f"passage number {i}" for i in range(30)])
+    files = {"evaluation": folder}
+    data = Passages("mine", "file:unused", calibration_n=0)
+    assert len(data.samples(files, "evaluation", None)) == 30
+    assert data.samples(files, "calibration", None) == []
+    with pytest.raises(DataError, match=r"(?s)kept for calibration.*calibration_n=30.*30 passages"):
+        replace(data, calibration_n=30).samples(files, "evaluation", None)
+    assert find_dataset("digit_scenes").samples({}, "calibration", 0) == []
 
 
 def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
@@ -265,6 +285,42 @@ def test_a_box_that_is_none_is_refused(tmp_path: Path, bbox: list[float]) -> Non
     annotations.write_text(json.dumps(described))
     with pytest.raises(DataError, match="not COCO annotations"):
         find_dataset("coco").samples(files, "evaluation", None)
+
+
+@pytest.mark.parametrize(
+    ("bbox", "inside"),
+    [
+        ([0, 0, 6, 4], True),  # the whole picture of 6 x 4
+        ([-1, -1, 8, 6], True),  # a pixel of rounding
+        ([4, 1, 4, 2], True),  # an object that the edge cuts off
+        ([6, 4, 0, 0], True),
+        ([8, 1, 2, 2], False),
+        ([1, -4, 2, 2], False),
+        ([5, 3, 6, 4], False),  # two corners for a corner and a size
+        ([4, 1, 400, 2], False),
+    ],
+)
+@pytest.mark.parametrize("sized", [True, False])
+def test_a_box_outside_its_picture_is_refused(
+    tmp_path: Path,
+    bbox: list[float],
+    inside: bool,  # noqa: FBT001 - a column of the table
+    sized: bool,  # noqa: FBT001
+) -> None:
+    files = {"evaluation": coco_folder(tmp_path / "coco")}
+    annotations = tmp_path / "coco" / "instances_val2017_subset.json"
+    described = json.loads(annotations.read_text())
+    described["annotations"][1]["bbox"] = bbox
+    if not sized:
+        for image in described["images"]:
+            del image["height"]
+    annotations.write_text(json.dumps(described))
+    data = find_dataset("coco")
+    if inside:
+        assert len([photo.image for photo in data.samples(files, "evaluation", None)]) == 2
+        return
+    with pytest.raises(DataError, match=r"a box lies outside its picture(?s:.*)6 x 4"):
+        _ = [photo.image for photo in data.samples(files, "evaluation", None)]
 
 
 def test_coco_by_download_says_what_it_would_fetch() -> None:
