@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from quantbench.artifacts import REFUSED, Artifact, Store, default_root
+from quantbench.catalog.distinct import distinct
 from quantbench.catalog.sources import File, parse_source
 from quantbench.diagnosis import bits
 from quantbench.diagnosis.mending import MENDED, MOST, SEARCH, mended
@@ -80,6 +81,7 @@ class Workshop:
         self._open: tuple[Case, Runner] | None = None
         self._lent = False
         self._samples: dict[tuple[Dataset, str], Sequence[Any]] = {}
+        self._duplicates: dict[Dataset, int] = {}
         self._digests: dict[Dataset, str] = {}
         self._artifacts: dict[Case, Artifact] = {}
         self._facts: dict[Case, Mapping[str, Any]] = {}
@@ -395,8 +397,10 @@ class Workshop:
     def samples(self, case: Case, split: str) -> Sequence[Any]:
         """The case's samples of a split; the last data set's are kept in memory.
 
+        Evaluated samples are of different content (`catalog/distinct.py`).
+
         Raises:
-            DataError: there are none.
+            DataError: there are none, or two that contradict each other.
         """
         dataset = case.dataset
         if (dataset, split) not in self._samples:
@@ -405,19 +409,46 @@ class Workshop:
             wanted = self.settings.samples
             n = dataset.default_n if wanted is None else wanted or None
             n = dataset.calibration_n if split == "calibration" else n
-            found = self._read(dataset, split, n)
+            found = (
+                self._read(dataset, split, n)
+                if split == "calibration"
+                else self._distinct(dataset, n)
+            )
             if self.settings.sequential and split == "evaluation":
                 # Samples of a data set may come in any order: a stop must not depend on it.
                 found = [found[i] for i in np.random.default_rng(SEED).permutation(len(found))]
             self._samples[dataset, split] = found
         return self._samples[dataset, split]
 
+    def duplicates(self, case: Case) -> int:
+        """Samples that were left out because one before them has the same content."""
+        self.samples(case, "evaluation")
+        return self._duplicates[case.dataset]
+
+    def _distinct(self, dataset: Dataset, n: int | None) -> Sequence[Any]:
+        """As many different samples as were asked for, where the data set has them."""
+        found = self._read(dataset, "evaluation", n)
+        with _explained(f"reading the samples of {dataset.name}", DataError):
+            kept = distinct(found, n)
+            if kept.left_out and len(found) == n:  # there may be more
+                every = distinct(self._read(dataset, "evaluation", None), n)
+                kept = max(kept, every, key=lambda each: len(each.samples))
+        self._duplicates[dataset] = kept.left_out
+        return kept.samples
+
     def _read(self, dataset: Dataset, split: str, n: int | None) -> Sequence[Any]:
         sources = {"evaluation": dataset.source}
         if split == "calibration":
             sources["calibration"] = dataset.calibration_source
         files = {purpose: self._located(text) for purpose, text in sources.items() if text}
-        found = dataset.samples(files, split, n)
+        if n is not None and n < 0:
+            raise UsageError(
+                f"{dataset.name} asks for a negative number of {split} samples",
+                where="default_n" if split == "evaluation" else "calibration_n",
+                got=n,
+            )
+        with _explained(f"reading the samples of {dataset.name}", DataError):
+            found = dataset.samples(files, split, n)
         if not found:
             raise DataError(f"{dataset.name} has no {split} samples")
         return found
