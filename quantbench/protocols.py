@@ -21,7 +21,11 @@ Row = Mapping[str, Any]
 
 
 class Sample(Protocol):
-    """One labelled item of a data set."""
+    """One labelled item of a data set.
+
+    It may have a `group`, a text or None: samples of one group are alike (frames of a video), and
+    then all of a data set have one.
+    """
 
     @property
     def id(self) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 
 from quantbench.artifacts import REFUSED, Artifact, Store, default_root
 from quantbench.catalog.distinct import distinct
+from quantbench.catalog.groups import groups_of
 from quantbench.catalog.sources import File, parse_source
 from quantbench.diagnosis import bits
 from quantbench.diagnosis.mending import MENDED, MOST, SEARCH, mended
@@ -419,6 +420,16 @@ class Workshop:
                 found = [found[i] for i in np.random.default_rng(SEED).permutation(len(found))]
             self._samples[dataset, split] = found
         return self._samples[dataset, split]
+
+    def groups(self, case: Case) -> Sequence[str] | None:
+        """The group of each evaluated sample, in their order; None where they have none.
+
+        Raises:
+            DataError: some have one and some have not.
+        """
+        samples = self.samples(case, "evaluation")
+        with _explained(f"grouping the samples of {case.dataset.name}", DataError):
+            return groups_of(samples)
 
     def duplicates(self, case: Case) -> int:
         """Samples that were left out because one before them has the same content."""

