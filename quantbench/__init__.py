@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quantbench.catalog.datasets import CocoImages, Passages
     from quantbench.catalog.models import cases
+    from quantbench.catalog.passages import Passages
+    from quantbench.catalog.photos import CocoImages
     from quantbench.errors import QuantbenchError
     from quantbench.evaluation import Evaluation, non_inferior
     from quantbench.stats.gates import Verdict
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "Anchor": "quantbench.study",
     "Case": "quantbench.study",
-    "CocoImages": "quantbench.catalog.datasets",
+    "CocoImages": "quantbench.catalog.photos",
     "Detector": "quantbench.study",
     "Evaluation": "quantbench.evaluation",
     "Model": "quantbench.study",
-    "Passages": "quantbench.catalog.datasets",
+    "Passages": "quantbench.catalog.passages",
     "QuantbenchError": "quantbench.errors",
     "Scheme": "quantbench.study",
     "Verdict": "quantbench.stats.gates",

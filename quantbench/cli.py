@@ -353,7 +353,9 @@ def mend(
         raise UsageError(f"nothing mends models of the runner {asked.model.runner}")
     asked = replace(asked, scheme=Scheme.parse(MENDED_BY[asked.model.runner]))
     usual = usual_gate(asked)
-    gate = Gate(metric or usual.metric, margin or usual.margin)
+    gate = Gate(
+        usual.metric if metric is None else metric, usual.margin if margin is None else margin
+    )
     found = bench.recipe(asked, gate).path / RECIPE
     mended = replace(asked, scheme=replace(asked.scheme, recipe=str(found)))
     verdict = non_inferior(

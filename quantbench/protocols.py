@@ -22,7 +22,11 @@ Row = Mapping[str, Any]
 
 
 class Sample(Protocol):
-    """One labelled item of a data set."""
+    """One labelled item of a data set.
+
+    It may have a `group`, a text or None: samples of one group are alike (frames of a video), and
+    then all of a data set have one.
+    """
 
     @property
     def id(self) -> str:
@@ -87,7 +91,13 @@ class Importer(Protocol):
 
 
 class Quantizer(Protocol):
-    """Builds an artifact and checks it; `tools` and `version` as an importer's."""
+    """Builds an artifact and checks it; `tools` and `version` as an importer's.
+
+    It says by `calibrated`, a boolean or a method asked with the scheme, whether it calibrates.
+    False promises that the artifact does not depend on any sample. Where it says nothing, schemes
+    with integer activations are calibrated, and of others the samples that it is shown are part
+    of the artifact's key.
+    """
 
     tools: tuple[str, ...]
     version: int
@@ -98,17 +108,21 @@ class Quantizer(Protocol):
         """Write the artifact into the empty `folder`; returns JSON facts about the build.
 
         `samples` are prepared for the model: those to calibrate with, or, for a scheme that is
-        not calibrated, a few to check the artifact with.
+        not calibrated, at most three to check the artifact with: samples of the calibration
+        split, none that is evaluated, and none at all where that split is not at hand.
         """
 
 
 class Runner(Protocol):
     """An opened artifact, made from its folder and a `Machine`.
 
-    `tools` are the distributions whose versions its answers depend on.
+    `tools` are the distributions whose versions its answers depend on, `devices` those that it
+    runs on ("cpu", "cuda"): a case on another is refused, and without the attribute on any but
+    the processor.
     """
 
     tools: tuple[str, ...]
+    devices: tuple[str, ...]
 
     @staticmethod
     def variant(machine: Machine) -> str:
@@ -140,6 +154,8 @@ class Task(Protocol):
     `tools` and `version` as an importer's, for inputs and rows. `lower_is_better` names those
     metrics of which an increase is a loss, `signed` those of which 0 is not the least.
     `prepare` and `evidence` are each called from a thread of their own while a runner predicts.
+    A task may have a method `check(samples)`, which refuses evaluated samples that it could not
+    judge: it is called before anything is built or predicted for them.
     """
 
     tools: tuple[str, ...]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from quantbench.catalog.sources import File, parse_source
 from quantbench.errors import QuantbenchError
-from quantbench.predict.devices import require_cuda
+from quantbench.predict.devices import require_cuda, runner_for
 from quantbench.requirements import lacking
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def reach_of(case: Case, store: Store, data: Path | None = None) -> Reach:
 def _fetched(case: Case, store: Store, data: Path | None) -> list[str]:
     """The sources that are neither here nor in the store; raises for what cannot be had."""
     if case.device == "cuda":
+        runner_for(case)
         require_cuda()
     dataset = case.dataset
     calibration = dataset.calibration_source if case.scheme.calibrated else None

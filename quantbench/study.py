@@ -153,7 +153,7 @@ class Scheme:
 
     @property
     def calibrated(self) -> bool:
-        """Whether building it needs calibration samples."""
+        """Whether its name says that it is calibrated; its quantizer has the last word."""
         return self.quantizer in _CALIBRATED or self.activations.startswith("int")
 
 
@@ -168,6 +168,7 @@ class Detector:
         decoder: name of the output family (`tasks/decoders/`), or `module:function`.
         category_ids: the data set's id of each output channel, in their order.
         labels: a name for each of them, for people; none where they have none.
+        unused: those of them that no data set has, of channels that stand for nothing.
         value_range: (low, high): what pixel values 0 and 255 are mapped to.
         mean: of each input channel, in the value range.
         std: of each input channel, in the value range.
@@ -198,6 +199,7 @@ class Detector:
     outputs: tuple[tuple[str, str], ...] = ()
     operating_points: tuple[tuple[float, float], ...] = ((0.5, 0.5), (0.01, 0.5))
     labels: tuple[str, ...] = ()
+    unused: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a label map that is no bijection, and words that mean nothing."""
@@ -205,6 +207,12 @@ class Detector:
         if len(set(self.category_ids)) != len(self.category_ids):
             raise UsageError(
                 "two output channels have the same category id", got=list(self.category_ids)
+            )
+        if strange := set(self.unused) - set(self.category_ids):
+            raise UsageError(
+                "a detector's unused categories are none of its own",
+                expected="ids among its category_ids",
+                got=sorted(strange),
             )
         if self.labels and len(self.labels) != len(self.category_ids):
             raise UsageError(

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from quantbench.artifacts import REFUSED, Artifact, Store, default_root
+from quantbench.catalog.distinct import distinct
+from quantbench.catalog.groups import groups_of
 from quantbench.catalog.sources import File, parse_source
 from quantbench.diagnosis import bits
 from quantbench.diagnosis.mending import MENDED, MOST, SEARCH, mended
@@ -28,6 +30,7 @@ from quantbench.errors import (
     BuildError,
     DataError,
     IntegrityError,
+    OutOfReachError,
     PredictionError,
     QuantbenchError,
     UsageError,
@@ -37,8 +40,9 @@ from quantbench.extensions import load, missing_extra
 from quantbench.metrics.energy import joules_of
 from quantbench.metrics.footprint import Cost, peak_memory
 from quantbench.overlap import ahead
-from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory
+from quantbench.predict.devices import MORE_MEMORY, is_out_of_memory, runner_for
 from quantbench.progress import Silent
+from quantbench.quantize.calibration import calibrates
 from quantbench.quantize.recipes import RECIPE
 from quantbench.settings import Machine
 from quantbench.stats.bootstrap import SEED
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from quantbench.progress import Progress
-    from quantbench.protocols import Dataset, Runner, Task
+    from quantbench.protocols import Dataset, Quantizer, Runner, Task
     from quantbench.settings import Settings
     from quantbench.study import Case, Detector, Gate, Model, Scheme
 
@@ -59,7 +63,7 @@ _SEARCHES: dict[str, tuple[Callable[..., Any], Gate, int]] = {  # quantizer: wha
     "gptq_mixed": (bits.mixed, bits.MIXED, bits.MOST),
 }
 MENDED_BY = {"litert": "int8_mended", "causal_lm": "gptq_mixed_g64"}  # runner: scheme
-_PROBES = 3  # samples that an artifact is checked with, where none calibrate it
+_PROBES = 3  # samples that an artifact is checked with where none calibrate it
 
 
 def usual_gate(case: Case) -> Gate:
@@ -78,6 +82,7 @@ class Workshop:
         self._open: tuple[Case, Runner] | None = None
         self._lent = False
         self._samples: dict[tuple[Dataset, str], Sequence[Any]] = {}
+        self._duplicates: dict[Dataset, int] = {}
         self._digests: dict[Dataset, str] = {}
         self._artifacts: dict[Case, Artifact] = {}
         self._facts: dict[Case, Mapping[str, Any]] = {}
@@ -116,35 +121,78 @@ class Workshop:
         return self._once(case, self._artifacts, self._artifact)
 
     def _artifact(self, case: Case) -> Artifact:
+        runner_for(case)  # refuses a device before any work is done for it
         float_model = self.float_model(case.model)
         quantizer = load("quantizers", case.scheme.quantizer)()
-        calibration = self._calibration(case) if case.scheme.calibrated else []
-        self._check_enough(case, calibration)
+        calibrated = self._calibrated(case, quantizer)
+        calibration = self._calibration(case) if calibrated else []
+        if calibrated:
+            self._check_enough(case, calibration)
         scheme, recipe = self._with_recipe(case)
         self._check_disjoint(case, calibration)
+        seen = self._probes(case) if calibrated is None else calibration
         ingredients = {
             "float_model": _identity(case.model, float_model),
             "scheme": {k: v for k, v in asdict(scheme).items() if k != "recipe"},
             **recipe,
             "version": quantizer.version,
-            "calibration": [sample.fingerprint for sample in calibration],
+            "calibration": [sample.fingerprint for sample in seen],
             "tools": _versions(quantizer.tools),
         }
-        if calibration:  # what the quantizer sees is the samples as the task prepares them
+        if seen:  # what the quantizer sees is the samples as the task prepares them
             ingredients["protocol"] = self._protocol(case)
 
         def build(folder: Path) -> Mapping[str, Any]:
-            task = self.task(case)
-            probes = calibration or self.samples(case, "evaluation")[:_PROBES]
-            with self._progress.working(f"preparing samples for {case}", len(probes)) as advance:
-                prepared = []
-                for sample in probes:
-                    prepared.append(task.prepare(sample))
-                    advance(1)
+            prepared = self._prepared(case, self._probes(case) if calibrated is False else seen)
             facts = dict(quantizer.build(float_model.path, scheme, prepared, folder))
             return facts | ({"calibration_samples": len(calibration)} if calibration else {})
 
         return self._store.get("artifact", ingredients, self._guarded(f"building {case}", build))
+
+    def _calibrated(self, case: Case, quantizer: Quantizer) -> bool | None:
+        """What the quantizer says.
+
+        Raises:
+            UsageError: it does not calibrate, and the scheme asks for a draw of samples.
+        """
+        scheme = case.scheme
+        with _explained(f"asking whether {scheme.quantizer} calibrates {scheme.name}", UsageError):
+            calibrated = calibrates(quantizer, scheme)
+        if scheme.seed and not calibrated:
+            raise UsageError(
+                f"{scheme.name} is not calibrated: a seed changes nothing",
+                where=f"quantizer {scheme.quantizer}",
+                got=f"seed {scheme.seed}",
+            )
+        return calibrated
+
+    def _prepared(self, case: Case, samples: Sequence[Any]) -> list[Any]:
+        task = self.task(case)
+        prepared = []
+        with self._progress.working(f"preparing samples for {case}", len(samples)) as advance:
+            for sample in samples:
+                prepared.append(task.prepare(sample))
+                advance(1)
+        return prepared
+
+    def _probes(self, case: Case) -> Sequence[Any]:
+        """A few samples to check an artifact with: of the calibration split, none evaluated.
+
+        None at all where there is no such split, or where its files would have to be fetched.
+        """
+        source = case.dataset.calibration_source
+        try:
+            if source is not None and not self._at_hand(source):
+                return []
+            found = self.samples(case, "calibration")
+        except (DataError, OutOfReachError):
+            return []
+        evaluated = {sample.digest for sample in self.samples(case, "evaluation")}
+        return [sample for sample in found if sample.digest not in evaluated][:_PROBES]
+
+    def _at_hand(self, text: str) -> bool:
+        source = parse_source(text, self.settings.data)
+        return isinstance(source, File) or self._store.has("source", source.ingredients())
 
     def _with_recipe(self, case: Case) -> tuple[Scheme, dict[str, str]]:
         """A mended scheme with its recipe's file, and the ingredient that it is; else as it is."""
@@ -225,10 +273,9 @@ class Workshop:
 
     def _opened(self, case: Case) -> Runner:
         artifact = self.artifact(case)
-        opener = load("runners", case.model.runner)
+        opener: Callable[..., Runner] = runner_for(case)
         with _explained(f"opening {case}", PredictionError):
-            opened: Runner = opener(artifact.path, self._machine(case))
-        return opened
+            return opener(artifact.path, self._machine(case))
 
     def _machine(self, case: Case) -> Machine:
         return Machine(self.settings.threads, case.device)
@@ -253,9 +300,12 @@ class Workshop:
         Raises:
             IntegrityError: what the store gives was predicted by another artifact.
         """
-        artifact = self.artifact(case)
         samples = self.samples(case, "evaluation")
-        runner_type = load("runners", case.model.runner)
+        if (check := getattr(self.task(case), "check", None)) is not None:
+            with _explained(f"checking the samples of {case.dataset.name}", DataError):
+                check(samples)
+        artifact = self.artifact(case)
+        runner_type = runner_for(case)
         runner = [
             case.model.runner,
             runner_type.variant(self._machine(case)),
@@ -348,8 +398,10 @@ class Workshop:
     def samples(self, case: Case, split: str) -> Sequence[Any]:
         """The case's samples of a split; the last data set's are kept in memory.
 
+        Evaluated samples are of different content (`catalog/distinct.py`).
+
         Raises:
-            DataError: there are none.
+            DataError: there are none, or two that contradict each other.
         """
         dataset = case.dataset
         if (dataset, split) not in self._samples:
@@ -358,19 +410,56 @@ class Workshop:
             wanted = self.settings.samples
             n = dataset.default_n if wanted is None else wanted or None
             n = dataset.calibration_n if split == "calibration" else n
-            found = self._read(dataset, split, n)
+            found = (
+                self._read(dataset, split, n)
+                if split == "calibration"
+                else self._distinct(dataset, n)
+            )
             if self.settings.sequential and split == "evaluation":
                 # Samples of a data set may come in any order: a stop must not depend on it.
                 found = [found[i] for i in np.random.default_rng(SEED).permutation(len(found))]
             self._samples[dataset, split] = found
         return self._samples[dataset, split]
 
+    def groups(self, case: Case) -> Sequence[str] | None:
+        """The group of each evaluated sample, in their order; None where they have none.
+
+        Raises:
+            DataError: some have one and some have not.
+        """
+        samples = self.samples(case, "evaluation")
+        with _explained(f"grouping the samples of {case.dataset.name}", DataError):
+            return groups_of(samples)
+
+    def duplicates(self, case: Case) -> int:
+        """Samples that were left out because one before them has the same content."""
+        self.samples(case, "evaluation")
+        return self._duplicates[case.dataset]
+
+    def _distinct(self, dataset: Dataset, n: int | None) -> Sequence[Any]:
+        """As many different samples as were asked for, where the data set has them."""
+        found = self._read(dataset, "evaluation", n)
+        with _explained(f"reading the samples of {dataset.name}", DataError):
+            kept = distinct(found, n)
+            if kept.left_out and len(found) == n:  # there may be more
+                every = distinct(self._read(dataset, "evaluation", None), n)
+                kept = max(kept, every, key=lambda each: len(each.samples))
+        self._duplicates[dataset] = kept.left_out
+        return kept.samples
+
     def _read(self, dataset: Dataset, split: str, n: int | None) -> Sequence[Any]:
         sources = {"evaluation": dataset.source}
         if split == "calibration":
             sources["calibration"] = dataset.calibration_source
         files = {purpose: self._located(text) for purpose, text in sources.items() if text}
-        found = dataset.samples(files, split, n)
+        if n is not None and n < 0:
+            raise UsageError(
+                f"{dataset.name} asks for a negative number of {split} samples",
+                where="default_n" if split == "evaluation" else "calibration_n",
+                got=n,
+            )
+        with _explained(f"reading the samples of {dataset.name}", DataError):
+            found = dataset.samples(files, split, n)
         if not found:
             raise DataError(f"{dataset.name} has no {split} samples")
         return found
@@ -426,12 +515,11 @@ class Workshop:
 
     def _check_enough(self, case: Case, calibration: Sequence[Any]) -> None:
         """Ranges out of a picture or two say nothing, unless the data set says it has no more."""
-        wanted = min(case.dataset.calibration_n, _FEWEST) if case.scheme.calibrated else 0
-        if len(calibration) < wanted:
+        if len(calibration) < min(case.dataset.calibration_n, _FEWEST):
             raise DataError(
                 f"{case} would be calibrated on too few samples",
                 where=case.dataset.name,
-                expected=f"{case.dataset.calibration_n}, at least {wanted}",
+                expected=f"{case.dataset.calibration_n}, at least {_FEWEST}",
                 got=len(calibration),
                 remedy="add calibration samples, or describe the data set with fewer: "
                 f"calibration_n={len(calibration)}",

@@ -214,3 +214,10 @@ def test_gc_keeps_what_is_in_use_and_says_so(filled: Path) -> None:
 def test_json_on_standard_output_is_nothing_but_json(written: Callable[..., Path]) -> None:
     said = quantbench("report", written(both_studies()), "--format", "json")
     assert len(json.loads(said.stdout)["cases"]) > 5
+
+
+def test_a_margin_of_nothing_is_refused_and_not_taken_for_the_usual_one(tmp_path: Path) -> None:
+    case = "digits_centernet-int8_static-digit_scenes"
+    result = quantbench("mend", case, "--margin", 0, "--quant-cache", tmp_path)
+    assert result.exit_code == 2
+    assert "the margin of AP must be a positive, finite number" in result.output

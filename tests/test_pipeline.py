@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantbench import Case, Detector, Model, Passages, Scheme, cases, non_inferior
+from quantbench import Case, Detector, Model, Passages, Scheme, cases, non_inferior, workshop
 from quantbench.artifacts import Artifact, Store
+from quantbench.catalog.models import MODELS
 from quantbench.catalog.samples import Picture
 from quantbench.errors import AnchorError, DataError, UsageError
 from quantbench.evaluation import Evaluation
 from quantbench.evidence import Evidence
+from quantbench.extensions import load
 from quantbench.influence import mean_influence
 from quantbench.pipeline import Bench
+from quantbench.quantize.calibration import calibrates
 from quantbench.settings import Settings
 from quantbench.stats.bootstrap import resampling_weights
 from quantbench.study import Anchor
@@ -120,6 +123,7 @@ class Grey:
     calibration_n: int = 4
     first_calibration: int = 100
     category: int = 1
+    categories: tuple[int, ...] = ()
 
     def samples(self, files: Any, split: str, n: int | None) -> list[Picture]:
         del files
@@ -129,8 +133,9 @@ class Grey:
                 f"{split}-{i}",
                 np.full((8, 8, 3), first + i, np.uint8),
                 ({"bbox": [1, 1, 2, 2], "category_id": self.category},),
+                dict.fromkeys(self.categories, "grey") or None,
             )
-            for i in range(n or 20)
+            for i in range(20 if n is None else n)
         ]
 
 
@@ -209,6 +214,16 @@ def ingredients_of(model: Model, tmp_path: Path, scheme: str, **data: Any) -> di
     return recorder.asked["artifact"]
 
 
+def test_a_detector_of_other_categories_is_refused_even_where_its_evidence_is_stored(
+    model: Model, tmp_path: Path
+) -> None:
+    assert evidence_of(model, tmp_path, categories=(1, 2))
+    assert model.detector is not None
+    mistaken = replace(model, detector=replace(model.detector, category_ids=(3,)))
+    with pytest.raises(DataError, match=r"(?s)not those of the annotations.*got: +3"):
+        evidence_of(mistaken, tmp_path, categories=(1, 2))
+
+
 def test_an_artifacts_key_changes_with_each_ingredient(model: Model, tmp_path: Path) -> None:
     base = ingredients_of(model, tmp_path, "int8_static")
     assert ingredients_of(model, tmp_path, "int8_static") == base
@@ -275,6 +290,116 @@ def test_a_seed_draws_other_calibration_samples(model: Model, tmp_path: Path) ->
         ingredients_of(seeded, tmp_path, "int8_static_s1", calibration_n=20)
 
 
+class Own:
+    """A quantizer of one's own that writes down what it was shown."""
+
+    tools = ()
+    version = 1
+    shown: list[list[float]] = []  # noqa: RUF012 - every instance writes into it
+
+    def build(self, float_model: Any, scheme: Scheme, samples: Any, folder: Path) -> Any:
+        del float_model, scheme
+        self.shown.append([float(sample.max()) for sample in samples])
+        (folder / "model.tflite").write_text("built")
+        return {}
+
+
+def build_own(
+    model: Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    calibrated: Any = None,
+    scheme: Scheme | None = None,
+    **data: Any,
+) -> tuple[list[float], dict[str, Any]]:
+    """What a quantizer of one's own is shown of the grey pictures, and its artifact's key."""
+    declared = {} if calibrated is None else {"calibrated": calibrated}
+    kind: Any = type("Own", (Own,), {**declared, "shown": []})
+    right = load
+    monkeypatch.setattr(
+        workshop,
+        "load",
+        lambda group, name: kind if name == "own" else right(group, name),
+    )
+    mine = scheme or Scheme("own", "own", "int8", "float")
+    (case,) = cases(replace(model, datasets=(Grey(**data),)), schemes=[mine])
+    bench = Bench(Settings(cache=tmp_path / "cache"))
+    asked: dict[str, dict[str, Any]] = {}
+
+    class Watched(Store):
+        def get(self, kind: str, ingredients: Any, build: Any) -> Artifact:
+            asked[kind] = dict(ingredients)
+            return super().get(kind, ingredients, build)
+
+    bench._store = Watched(tmp_path / "cache")  # noqa: SLF001
+    bench.artifact(case)
+    (shown,) = kind.shown
+    return [round(255 * value) for value in shown], asked["artifact"]
+
+
+def test_a_quantizer_that_does_not_say_whether_it_calibrates_never_sees_evaluated_samples(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, key = build_own(model, tmp_path, monkeypatch)
+    assert shown == [100, 101, 102]
+    assert len(key["calibration"]) == 3, "what it may have calibrated with is in its key"
+    assert "protocol" in key
+    assert build_own(model, tmp_path, monkeypatch, first_calibration=50)[1] != key
+
+
+def test_one_that_calibrates_says_so_and_gets_the_calibration_samples(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(self: Own, scheme: Scheme) -> bool:
+        del self
+        return scheme.weights == "int8"
+
+    for i, says in enumerate((True, asked)):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        shown, key = build_own(model, folder, monkeypatch, says)
+        assert shown == [100, 101, 102, 103]
+        assert len(key["calibration"]) == 4
+    with pytest.raises(DataError, match="calibrated on samples that it is evaluated on"):
+        build_own(model, tmp_path, monkeypatch, calibrated=True, first_calibration=9)
+
+
+def test_one_that_does_not_calibrate_has_a_key_without_samples(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, key = build_own(model, tmp_path, monkeypatch, calibrated=False)
+    assert shown == [100, 101, 102]
+    assert key["calibration"] == []
+
+
+def test_samples_that_check_an_artifact_are_none_that_are_evaluated(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the two splits share some."""
+    shown, _ = build_own(model, tmp_path, monkeypatch, first_calibration=8)
+    assert shown == [10, 11]
+    (tmp_path / "other").mkdir()
+    shown, _ = build_own(model, tmp_path / "other", monkeypatch, calibration_n=0)
+    assert shown == []
+
+
+def test_an_answer_about_calibration_that_is_none_is_refused(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r"(?s)own does not say whether.*'yes'"):
+        build_own(model, tmp_path, monkeypatch, calibrated="yes")
+    drawn = Scheme("own_s1", "own", "int8", "float", seed=1)
+    with pytest.raises(UsageError, match="a seed changes nothing"):
+        build_own(model, tmp_path, monkeypatch, calibrated=False, scheme=drawn)
+
+
+def test_schemes_by_name_are_calibrated_as_their_quantizers_say() -> None:
+    for described in MODELS.values():
+        for scheme in map(Scheme.parse, described.schemes):
+            quantizer = load("quantizers", scheme.quantizer)()
+            assert calibrates(quantizer, scheme) is scheme.calibrated, scheme.name
+
+
 def test_a_scheme_of_ones_own_is_a_case(model: Model) -> None:
     mine = Scheme("mine", "my_quantizer", "int8", "float")
     (case,) = cases(replace(model, schemes=("float32", mine)), schemes=[mine])
@@ -321,6 +446,42 @@ def passages(tmp_path: Path, tiny_checkpoint: Path, **known: Any) -> tuple[Bench
     return bench, bench._store, cases(described)[0]  # noqa: SLF001
 
 
+def test_groups_come_in_the_order_of_the_evaluated_samples(
+    tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    bench, _, case = passages(tmp_path, tiny_checkpoint)
+    assert bench.groups(case) is None
+    keys = [sample.fingerprint for sample in bench.samples(case, "evaluation")]
+    lines = [json.loads(line) for line in (tmp_path / "passages.jsonl").read_text().splitlines()]
+    lines = [{**line, "book": f"book {i // 100}"} for i, line in enumerate(lines)]
+    (tmp_path / "passages.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    grouped = replace(case, dataset=replace(case.dataset, group="book"))  # type: ignore[type-var]
+    assert bench.groups(grouped) == [f"book {i // 100}" for i in range(600)]
+    assert [s.fingerprint for s in bench.samples(grouped, "evaluation")] == keys
+    bench.settings = replace(bench.settings, sequential=True)
+    bench._samples.clear()  # noqa: SLF001
+    samples, groups = bench.samples(grouped, "evaluation"), bench.groups(grouped)
+    assert groups == [f"book {int(s.id.removeprefix('mine-')) // 100}" for s in samples]
+    bench._samples[grouped.dataset, "evaluation"] = [*samples[:-1], replace(samples[-1], group="")]  # noqa: SLF001
+    with pytest.raises(DataError, match="1 of 600 samples have no group"):
+        bench.groups(grouped)
+
+
+@pytest.mark.parametrize(("longest", "scheme"), [(0, "reference_float32"), (-1, "gptq_int4_g64")])
+def test_a_passage_longer_than_the_context_is_refused_before_any_pass(
+    tmp_path: Path, tiny_checkpoint: Path, longest: int, scheme: str
+) -> None:
+    """One of 100,000 characters took 22.9 GB; one that calibrates is refused like the others."""
+    bench, store, case = passages(tmp_path, tiny_checkpoint)
+    path = tmp_path / "passages.jsonl"
+    lines = path.read_text().splitlines()
+    lines[longest] = json.dumps({"text": "home again " * 10_000})
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"(?s)longer than the model's context.*at most 2,048 tok"):
+        bench.evaluate(replace(case, scheme=Scheme.parse(scheme)))
+    assert "evidence" not in store.built
+
+
 def test_a_killed_evaluation_goes_on_where_it_was(tmp_path: Path, tiny_checkpoint: Path) -> None:
     bench, store, case = passages(tmp_path, tiny_checkpoint)
     store.dies_at = 2
@@ -335,6 +496,21 @@ def test_a_killed_evaluation_goes_on_where_it_was(tmp_path: Path, tiny_checkpoin
     shutil.rmtree(tmp_path / "cache" / "evidence")
     fresh, _, case = passages(tmp_path, tiny_checkpoint)
     assert fresh.evaluate(case).rows == evaluation.rows
+
+
+@pytest.mark.parametrize(("asked", "rows", "left_out"), [(5, 5, 36), (0, 60, 540), (100, 60, 540)])
+def test_the_same_passage_under_other_ids_is_counted_once(
+    tmp_path: Path, tiny_checkpoint: Path, asked: int, rows: int, left_out: int
+) -> None:
+    """Ten of each: 29 to 35 % false passes."""
+    bench, _, case = passages(tmp_path, tiny_checkpoint)
+    lines = (json.dumps({"text": f"{sentence(i // 10, 20)} home again"}) + "\n" for i in range(700))
+    (tmp_path / "passages.jsonl").write_text("".join(lines))
+    bench.settings = replace(bench.settings, samples=asked)
+    evaluation = bench.evaluate(case)
+    assert len(evaluation.rows) == rows
+    assert evaluation.dataset["n"] == rows
+    assert bench.duplicates(case) == left_out
 
 
 def test_more_samples_use_the_shards_that_are_there(tmp_path: Path, tiny_checkpoint: Path) -> None:

@@ -54,7 +54,7 @@ def run_quantbench(options: argparse.Namespace) -> dict[str, Any]:
     runner = CausalLMRunner(options.checkpoint, Machine(os.cpu_count() or 1))
     task = LastWord(find_model("smollm2_135m_instruct"), options.checkpoint)
     texts = [json.loads(line)["text"] for line in options.passages.read_text().splitlines()]
-    samples = [Passage(str(i), text) for i, text in enumerate(texts)]
+    samples = [Passage(str(i), text, spaces_alone=True) for i, text in enumerate(texts)]
     list(runner.predict_all([task.prepare(samples[0])]))
     started = time.perf_counter()
     prompts = [task.prepare(sample) for sample in samples]

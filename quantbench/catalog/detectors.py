@@ -12,6 +12,9 @@ _DIGITS = Path(__file__).with_name("digits")
 _COCO_80 = tuple(CATEGORIES)
 _COCO_90 = tuple(range(1, 91))  # ten of which no object has
 _COCO_91 = tuple(range(91))
+_UNUSED_90, _UNUSED_91 = (
+    tuple(i for i in ids if i not in CATEGORIES) for ids in (_COCO_90, _COCO_91)
+)
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _VAL2017 = "COCO val2017"
 
@@ -108,6 +111,7 @@ _SSD_UINT8 = _detector(
         decoder="tflite_postprocess",
         category_ids=_COCO_90,
         labels=_names(_COCO_90),
+        unused=_UNUSED_90,
         value_range=(-1.0, 1.0),
         fit="stretch",
         # The op's outputs have no names of their own but these.
@@ -147,6 +151,7 @@ def _object_detection(size: int, fit: Fit) -> Detector:
         decoder="tf2_detection",
         category_ids=_COCO_90,
         labels=_names(_COCO_90),
+        unused=_UNUSED_90,
         fit=fit,
         outputs=_SAID,
     )
@@ -190,6 +195,7 @@ _KAGGLE = (
                 decoder="tf2_detection_pixels",
                 category_ids=_COCO_90,
                 labels=_names(_COCO_90),
+                unused=_UNUSED_90,
                 fit="letterbox_corner",
                 outputs=(
                     ("detection_boxes", "output_0"),
@@ -217,6 +223,7 @@ def _detr(name: str, handle: str, published: float) -> Model:
             decoder="detr",
             category_ids=_COCO_91,
             labels=_names(_COCO_91),
+            unused=_UNUSED_91,
             value_range=(0.0, 1.0),
             layout="nchw",
             fit="letterbox_corner",

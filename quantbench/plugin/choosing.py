@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from quantbench.errors import BuildError, PredictionError, UsageError
+from quantbench.errors import BuildError, OutOfReachError, PredictionError, UsageError
 from quantbench.plugin.state import SETTINGS, case_of
 from quantbench.study import Case, Scheme
 
@@ -23,7 +23,9 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item not in set(out)]
         if out:
             config.hook.pytest_deselected(items=out)
-    _check_distinct({case for item in items if (case := case_of(item))})
+    found = {case for item in items if (case := case_of(item))}
+    _check_distinct(found)
+    _check_devices(found)
     for item in items:
         _mark(item)
     ordered: list[pytest.Item] = []
@@ -62,6 +64,22 @@ def _check_distinct(found: set[Case]) -> None:
                 f"two different cases are named {case}: give one of their models, schemes or "
                 "data sets another name"
             )
+
+
+def _check_devices(found: set[Case]) -> None:
+    """Refuse what its runner cannot run, before any work; of the processor it is asked later."""
+    elsewhere = [case for case in found if case.device != "cpu"]
+    if not elsewhere:
+        return
+    from quantbench.predict.devices import runner_for
+
+    for case in sorted(elsewhere, key=str):
+        try:
+            runner_for(case)
+        except OutOfReachError:
+            continue  # its tests are skipped
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 def _check_known(schemes: frozenset[str], collected: set[str]) -> None:

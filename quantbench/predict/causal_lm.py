@@ -44,6 +44,7 @@ class CausalLMRunner:
     """
 
     tools = ("torch", "transformers", "gptqmodel", "bitsandbytes", "hqq", "torchao")
+    devices = ("cpu", "cuda")
 
     @staticmethod
     def variant(machine: Machine) -> str:

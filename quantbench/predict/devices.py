@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from quantbench.errors import MissingDeviceError
+from typing import TYPE_CHECKING
+
+from quantbench.errors import MissingDeviceError, UsageError
+from quantbench.extensions import load
+
+if TYPE_CHECKING:
+    from quantbench.protocols import Runner
+    from quantbench.study import Case
 
 MORE_MEMORY = "memory ran out: close other programs, or study a smaller model or batch"
 
@@ -12,6 +19,30 @@ def is_out_of_memory(error: BaseException) -> bool:
     said = str(error).lower()
     signs = ("out of memory", "can't allocate", MORE_MEMORY)
     return isinstance(error, MemoryError) or any(sign in said for sign in signs)
+
+
+def runner_for(case: Case) -> type[Runner]:
+    """The case's runner, which can run on the case's device.
+
+    A runner that says nothing about devices runs on the processor alone.
+
+    Raises:
+        UsageError: no such runner, or it cannot run there.
+        MissingExtraError: it needs a package that is not installed.
+    """
+    runner: type[Runner] = load("runners", case.model.runner)
+    devices: tuple[str, ...] | str = getattr(runner, "devices", "cpu")
+    devices = (devices,) if isinstance(devices, str) else devices
+    if case.device not in devices:
+        raise UsageError(
+            f"{case} cannot run on {case.device}: its runner {case.model.runner} does not",
+            where=f"{runner.__module__}.{runner.__qualname__}.devices",
+            expected=", ".join(devices),
+            got=case.device,
+            remedy='cases(..., device="cpu"); a runner of your own that can names its devices: '
+            f'devices = ("cpu", "{case.device}")',
+        )
+    return runner
 
 
 def require_cuda() -> None:

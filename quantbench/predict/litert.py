@@ -20,6 +20,7 @@ class LiteRTRunner:
     """One `.tflite` file (`quantbench/litert.py` says how it is fed and read)."""
 
     tools = ("ai-edge-litert",)
+    devices = ("cpu",)
 
     @staticmethod
     def variant(machine: Machine) -> str:

@@ -39,6 +39,10 @@ class AEQQuantizer:
     tools = ("ai-edge-quantizer", "ai-edge-litert", "tensorflow")
     version = 1
 
+    def calibrated(self, scheme: Scheme) -> bool:
+        """Where activations are stored as integers: their ranges are taken from samples."""
+        return scheme.activations.startswith("int")
+
     def build(
         self,
         float_model: Path,

@@ -33,6 +33,7 @@ class AutoGPTQQuantizer:
     # Not this environment's: auto-gptq's own is pinned by the extra, and by this.
     tools = ()
     version = 1
+    calibrated = True
 
     def build(
         self, float_model: Path, scheme: Scheme, samples: Sequence[Prompt], folder: Path

@@ -25,6 +25,7 @@ class BitsAndBytesQuantizer:
 
     tools = ("bitsandbytes", "torch", "transformers")
     version = 1
+    calibrated = False
 
     def build(
         self, float_model: Path, scheme: Scheme, samples: Sequence[Any], folder: Path

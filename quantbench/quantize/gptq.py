@@ -20,6 +20,7 @@ class GPTQQuantizer:
 
     tools = ("gptqmodel", "torch", "transformers")
     version = 1
+    calibrated = True
 
     def build(
         self,

@@ -23,6 +23,7 @@ class HQQQuantizer:
 
     tools = ("hqq", "torch", "transformers")
     version = 1
+    calibrated = False
 
     def build(
         self, float_model: Path, scheme: Scheme, samples: Sequence[Any], folder: Path

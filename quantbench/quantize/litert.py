@@ -43,6 +43,10 @@ class LiteRTQuantizer:
     tools = ("tensorflow", "ai-edge-litert")
     version = 2
 
+    def calibrated(self, scheme: Scheme) -> bool:
+        """Where activations are stored as integers: their ranges are taken from samples."""
+        return scheme.activations.startswith("int")
+
     def build(
         self,
         float_model: Path,

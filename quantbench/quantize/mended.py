@@ -37,6 +37,7 @@ class MendedQuantizer:
 
     tools = ("ai-edge-quantizer", "ai-edge-litert", "tensorflow")
     version = 2
+    calibrated = True
 
     def build(
         self,

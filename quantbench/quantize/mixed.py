@@ -109,6 +109,7 @@ class MixedGPTQQuantizer:
 
     tools = ("gptqmodel", "torch", "transformers")
     version = 1
+    calibrated = True
 
     def build(
         self,

@@ -71,6 +71,7 @@ class ReferenceQuantizer:
 
     tools = ()
     version = 2
+    calibrated = False
 
     def build(
         self, float_model: Path, scheme: Scheme, samples: Sequence[Any], folder: Path

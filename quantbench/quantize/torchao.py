@@ -22,6 +22,7 @@ class TorchAOQuantizer:
 
     tools = ("torchao", "torch", "transformers")
     version = 1
+    calibrated = False
 
     def build(
         self, float_model: Path, scheme: Scheme, samples: Sequence[Any], folder: Path

@@ -41,13 +41,13 @@ def changed_passages(
     moved = language.agreement_per_passage(rows, reference)["logprob_drift"]
     found = []
     for i in most_changed(np.abs(moved), most):
-        context, _, target = samples[rows[i]["id"]].text.rstrip().rpartition(" ")
+        passage = samples[rows[i]["id"]]
         found.append(
             {
                 "id": rows[i]["id"],
                 "change": float(moved[i]),
-                "context": context,
-                "target": target,
+                "context": passage.text[: passage.split],
+                "target": passage.text[passage.split :].strip(),
                 "float": _said(reference[i], word),
                 "quantized": _said(rows[i], word),
             }

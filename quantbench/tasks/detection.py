@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.errors import PredictionError, UsageError
+from quantbench.errors import DataError, PredictionError, UsageError
 from quantbench.influence import ratio_influence
 from quantbench.metrics import agreement, average_precision
 from quantbench.metrics.coco_influence import influence as coco_influence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from quantbench.study import Model
 
 
+_LISTED = 12  # words of an error, at most
 _HALF = 0.5  # what a sigmoid makes of nothing
 _ROUNDING = 0.01  # of quantized scores
 _LEAVES_MEMORY = {"tflite_postprocess"}  # rows that are not counted are never written
@@ -68,9 +69,31 @@ class Detection:
         if model.detector is None:
             return {}
         described = asdict(model.detector)
-        for later in ("operating_points", "labels"):  # asked of rows that are there already
+        for later in ("operating_points", "labels", "unused"):  # asked of rows that are there
             del described[later]
         return {**described, "decoder_file": decoder_digest(model.detector.decoder)}
+
+    def check(self, samples: Sequence[Picture | Photo]) -> None:
+        """Refuse a detector with categories that the data set does not have.
+
+        Its objects would be counted under other names, alike in float and quantized: a low score
+        against the same low score.
+
+        Raises:
+            DataError: it has some.
+        """
+        known = next((s.categories for s in samples if getattr(s, "categories", None)), None)
+        ids = set(self._detector.category_ids) - set(self._detector.unused)
+        if known and (strange := sorted(ids - set(known))):
+            raise DataError(
+                "the detector's categories are not those of the annotations",
+                where=f"Detector(category_ids=...), {len(strange)} of {len(ids)} ids",
+                expected=_listed([f"{i} {name}" for i, name in sorted(known.items())]),
+                got=_listed([str(i) for i in strange]),
+                remedy="give the data set's own id of each output channel, in the channels' order "
+                "(COCO's 80: tuple(quantbench.catalog.coco.CATEGORIES)), and name channels that "
+                "stand for nothing: Detector(unused=...)",
+            )
 
     def prepare(self, sample: Picture | Photo) -> NDArray[np.float32]:
         """The picture as the detector's input (`tasks/pictures.py`).
@@ -200,6 +223,11 @@ class Detection:
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         """`lost_AP50`: what the missing precision is made of (`metrics/lost_precision.py`)."""
         return {"lost_AP50": lost_precision(rows, self._detector.category_ids)}
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
+    return ", ".join(words[:_LISTED]) + more
 
 
 def _check_finite(values: NDArray[Any], what: str, sample: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from quantbench.errors import DataError, PredictionError
 from quantbench.metrics import language
 from quantbench.tasks.changed_passages import changed_passages
+from quantbench.tasks.context import check_fits, context_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,10 +53,19 @@ class LastWord:
         return {}
 
     @cached_property
-    def _tokenizer(self) -> Any:
+    def _described(self) -> Any:
+        """The tokenizer with its settings, as transformers reads it."""
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(self._folder).backend_tokenizer
+        return AutoTokenizer.from_pretrained(self._folder)
+
+    @cached_property
+    def _context(self) -> int:
+        return context_of(self._folder, self._described)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        tokenizer = self._described.backend_tokenizer
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
@@ -63,19 +73,21 @@ class LastWord:
     def prepare(self, sample: Passage) -> Prompt:
         """Tokenize context and target jointly; the target keeps its leading space.
 
-        The passage is split at its last space. Target tokens are those that reach beyond the
-        context, so a tokenizer that merges across the split is judged by what it really does.
+        The passage is split where `Passage.split` says. Target tokens are those that reach beyond
+        the context, so a tokenizer that merges across the split is judged by what it really does.
 
         Raises:
-            DataError: the passage has no last word to predict.
+            DataError: the passage has no last word to predict, or more tokens than the model has
+                a context for.
         """
         text = sample.text.rstrip()
-        split = text.rfind(" ")
+        split = sample.split
         if split < 1:
             raise DataError(
                 "a passage needs a context and a last word", where=sample.id, got=repr(text)
             )
         encoded = self._tokenizer.encode(text)
+        check_fits(len(encoded.ids), self._context, sample.id)
         # Tokens that a tokenizer adds at the end (end of text) cover no characters.
         ends = [end for _, end in encoded.offsets]
         while ends and ends[-1] == 0:

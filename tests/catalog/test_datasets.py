@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from quantbench import Passages
 from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.digits.scenes import SIZE_PX, glyph_indices, scene
+from quantbench.catalog.kjv import read_kjv
 from quantbench.catalog.samples import Passage, Picture
 from quantbench.catalog.sources import parse_source
-from quantbench.catalog.texts import read_kjv, read_lines, read_texts, read_tokenized
+from quantbench.catalog.texts import read_lines, read_texts, read_tokenized
 from quantbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ def test_a_fingerprint_changes_with_every_byte_and_with_the_truth() -> None:
         ('["a list"]', "not a passage"),
         ('{"text": 3}', "not a passage"),
         ('{"text": "alone"}', "at least two words"),
+        ('{"text": "half a \\ud800 character"}', "a passage is no text"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -143,6 +146,24 @@ def test_other_encodings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "passages.jsonl").write_bytes('{"text": "caf\xe9 noir"}'.encode("latin-1"))
     with pytest.raises(DataError, match="not UTF-8"):
         Passages("mine", "file:unused").samples({"evaluation": tmp_path}, "evaluation", None)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "txt"])
+def test_the_mark_in_front_of_a_file_is_no_text(tmp_path: Path, suffix: str) -> None:
+    line = '{"text": "a good line"}' if suffix == "jsonl" else "a good line"
+    (tmp_path / f"passages.{suffix}").write_text(f"{line}\n{line}", encoding="utf-8-sig")
+    assert list(read_texts(tmp_path / f"passages.{suffix}")) == ["a good line"] * 2
+
+
+def test_without_calibration_every_passage_is_evaluated(tmp_path: Path) -> None:
+    folder = passages_file(tmp_path / "files", [f"passage number {i}" for i in range(30)])
+    files = {"evaluation": folder}
+    data = Passages("mine", "file:unused", calibration_n=0)
+    assert len(data.samples(files, "evaluation", None)) == 30
+    assert data.samples(files, "calibration", None) == []
+    with pytest.raises(DataError, match=r"(?s)kept for calibration.*calibration_n=30.*30 passages"):
+        replace(data, calibration_n=30).samples(files, "evaluation", None)
+    assert find_dataset("digit_scenes").samples({}, "calibration", 0) == []
 
 
 def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
@@ -219,6 +240,41 @@ def test_a_broken_coco_folder_is_explained(tmp_path: Path) -> None:
         data.samples(files, "evaluation", None)
 
 
+def rewritten(folder: Path, **changes: Any) -> dict[str, Path]:
+    """The COCO folder with other parts in the annotations of its evaluation split."""
+    files = {"evaluation": coco_folder(folder)}
+    annotations = folder / "instances_val2017_subset.json"
+    described = json.loads(annotations.read_text())
+    annotations.write_text(json.dumps({**described, **changes}))
+    return files
+
+
+def test_photos_know_the_categories_of_their_file(tmp_path: Path) -> None:
+    listed = [{"id": 90, "name": "toothbrush"}, {"id": 1, "name": "person"}]
+    files = rewritten(tmp_path / "coco", categories=listed)
+    first, _ = find_dataset("coco").samples(files, "evaluation", None)
+    assert first.categories == {90: "toothbrush", 1: "person"}
+    files = rewritten(tmp_path / "without")
+    first, _ = find_dataset("coco").samples(files, "evaluation", None)
+    assert first.categories is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ([{"id": 1}, {"id": 2}], "category_id 90 of annotation 70 is none of the file's 2 categ"),
+        ([{"id": 90}, {"id": 90}], "two categories have the same id"),
+        ([{"name": "without an id"}], "KeyError: 'id'"),
+    ],
+)
+def test_objects_of_no_category_are_refused(
+    tmp_path: Path, listed: list[dict[str, Any]], message: str
+) -> None:
+    files = rewritten(tmp_path / "coco", categories=listed)
+    with pytest.raises(DataError, match=f"(?s)not COCO annotations.*{message}"):
+        find_dataset("coco").samples(files, "evaluation", None)
+
+
 @pytest.mark.parametrize(
     "bbox", [[1, 1, 2], [1, 1, -2, 2], [1, 1, float("nan"), 2], ["1", 1, 2, 2]]
 )
@@ -230,6 +286,42 @@ def test_a_box_that_is_none_is_refused(tmp_path: Path, bbox: list[float]) -> Non
     annotations.write_text(json.dumps(described))
     with pytest.raises(DataError, match="not COCO annotations"):
         find_dataset("coco").samples(files, "evaluation", None)
+
+
+@pytest.mark.parametrize(
+    ("bbox", "inside"),
+    [
+        ([0, 0, 6, 4], True),  # the whole picture of 6 x 4
+        ([-1, -1, 8, 6], True),  # a pixel of rounding
+        ([4, 1, 4, 2], True),  # an object that the edge cuts off
+        ([6, 4, 0, 0], True),
+        ([8, 1, 2, 2], False),
+        ([1, -4, 2, 2], False),
+        ([5, 3, 6, 4], False),  # two corners for a corner and a size
+        ([4, 1, 400, 2], False),
+    ],
+)
+@pytest.mark.parametrize("sized", [True, False])
+def test_a_box_outside_its_picture_is_refused(
+    tmp_path: Path,
+    bbox: list[float],
+    inside: bool,  # noqa: FBT001 - a column of the table
+    sized: bool,  # noqa: FBT001
+) -> None:
+    files = {"evaluation": coco_folder(tmp_path / "coco")}
+    annotations = tmp_path / "coco" / "instances_val2017_subset.json"
+    described = json.loads(annotations.read_text())
+    described["annotations"][1]["bbox"] = bbox
+    if not sized:
+        for image in described["images"]:
+            del image["height"]
+    annotations.write_text(json.dumps(described))
+    data = find_dataset("coco")
+    if inside:
+        assert len([photo.image for photo in data.samples(files, "evaluation", None)]) == 2
+        return
+    with pytest.raises(DataError, match=r"a box lies outside its picture(?s:.*)6 x 4"):
+        _ = [photo.image for photo in data.samples(files, "evaluation", None)]
 
 
 def test_coco_by_download_says_what_it_would_fetch() -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from quantbench.catalog.datasets import CocoImages, Passages
+from quantbench import CocoImages, Passages
 from quantbench.catalog.sources import parse_source
 from quantbench.errors import DataError, QuantbenchError, RecordError
 from quantbench.record.baseline import accepted, read_baseline

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantbench.catalog.coco import CATEGORIES
 from quantbench.catalog.digits.scenes import Scene
 from quantbench.catalog.digits.train import targets
-from quantbench.catalog.models import find_model
+from quantbench.catalog.models import MODELS, find_model
 from quantbench.catalog.samples import Picture
 from quantbench.errors import DataError, PredictionError, UsageError
-from quantbench.study import Detector
+from quantbench.study import Detector, Model
 from quantbench.tasks.detection import Detection
 
 MODEL = find_model("digits_centernet")
@@ -171,6 +172,30 @@ def test_a_label_map_that_is_no_bijection_is_refused() -> None:
     assert LETTERBOXED.detector is not None
     with pytest.raises(UsageError, match="the same category id"):
         replace(LETTERBOXED.detector, category_ids=(1, 1))
+
+
+def test_categories_that_the_annotations_do_not_have_are_refused() -> None:
+    """`range(1, 81)` for COCO: AP .107 against .107 was a pass."""
+    assert LETTERBOXED.detector is not None
+    blank = np.zeros((8, 8, 3), np.uint8)
+    coco = [Picture("p", blank, (), CATEGORIES)]
+    mistaken = replace(LETTERBOXED.detector, category_ids=tuple(range(1, 81)))
+    with pytest.raises(
+        DataError, match=r"(?s)1 person, 2 bicycle.*and 68 more.*12, 26, 29, 30, 45, 66, 68, 69, 71"
+    ):
+        Detection(replace(MODEL, detector=mistaken), Path()).check(coco)
+    for ids, unused in ((tuple(CATEGORIES), ()), ((1, 90), ()), (tuple(range(1, 13)), (12,))):
+        known = replace(mistaken, category_ids=ids, unused=unused)
+        Detection(replace(MODEL, detector=known), Path()).check(coco)
+    Detection(replace(MODEL, detector=mistaken), Path()).check([Picture("p", blank, ())])
+    with pytest.raises(UsageError, match="unused categories are none of its own"):
+        replace(mistaken, unused=(90,))
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS.values() if m.task == "detection"], ids=str)
+def test_detectors_by_name_have_the_categories_of_their_data_sets(model: Model) -> None:
+    known = CATEGORIES if "coco" in model.datasets else {i: str(i) for i in range(1, 11)}
+    Detection(model, Path()).check([Picture("p", np.zeros((8, 8, 3), np.uint8), (), known)])
 
 
 def test_coco_has_80_categories_among_91_ids() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from importlib.metadata import distributions
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from quantbench import Passages
+from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.models import find_model
 from quantbench.catalog.samples import Passage
 from quantbench.errors import DataError, PredictionError
@@ -25,10 +28,10 @@ def task(tiny_checkpoint: Path) -> LastWord:
     return LastWord(find_model("smollm2_135m_instruct"), tiny_checkpoint)
 
 
-def target(task: LastWord, checkpoint: Path, text: str) -> str:
+def target(task: LastWord, checkpoint: Path, text: str, *, spaces_alone: bool = False) -> str:
     from transformers import AutoTokenizer
 
-    prompt = task.prepare(Passage("p", text))
+    prompt = task.prepare(Passage("p", text, spaces_alone))
     decoded: str = AutoTokenizer.from_pretrained(checkpoint).decode(
         list(prompt.tokens[prompt.target_start :])
     )
@@ -44,10 +47,10 @@ def target(task: LastWord, checkpoint: Path, text: str) -> str:
         ("she said: no, the cat's", " cat's"),
         ("über alles die Straße", " Straße"),  # bytes and characters differ
         ("a b", " b"),
-        # Seven LAMBADA passages break the line before their last word. The field splits at
-        # spaces alone, so what stands before the break belongs to the target.
-        ("the cat sat with the\ngloves", " the\ngloves"),
-        ("the man and the \n\nrecorder", " \n\nrecorder"),
+        ("the cat sat with the\ngloves", "gloves"),
+        ("the cat sat with the\tgloves", "gloves"),
+        ("the\ncat", "cat"),
+        ("the man and the \n\nrecorder", "recorder"),
     ],
 )
 def test_the_target_is_the_last_word_with_its_space(
@@ -55,6 +58,32 @@ def test_the_target_is_the_last_word_with_its_space(
 ) -> None:
     """Mistakes 1 and 2 of the published study: the last character; no leading space."""
     assert target(task, tiny_checkpoint, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the cat sat with the\ngloves", " the\ngloves"),
+        ("the man and the \n\nrecorder", " \n\nrecorder"),
+        ("the dog ran home", " home"),
+    ],
+)
+def test_lambada_is_split_at_spaces_alone(
+    task: LastWord, tiny_checkpoint: Path, text: str, expected: str
+) -> None:
+    """Seven of its passages break the line before their last word, and the field splits so."""
+    assert target(task, tiny_checkpoint, text, spaces_alone=True) == expected
+    for name in ("lambada", "lambada_openai"):
+        data = find_dataset(name)
+        assert isinstance(data, Passages)
+        assert data.spaces_alone
+
+
+def test_evidence_is_of_one_way_to_split() -> None:
+    for text, alike in (("the dog ran home", True), ("the dog ran\nhome", False)):
+        usual, field = (Passage("p", text, alone).fingerprint for alone in (False, True))
+        assert (usual == field) is alike
+        assert field == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_context_and_target_are_tokenized_jointly(task: LastWord, tiny_checkpoint: Path) -> None:
@@ -65,7 +94,7 @@ def test_context_and_target_are_tokenized_jointly(task: LastWord, tiny_checkpoin
     assert list(prompt.tokens) == AutoTokenizer.from_pretrained(tiny_checkpoint)(text)["input_ids"]
 
 
-@pytest.mark.parametrize("text", ["alone", "", "   ", " alone"])
+@pytest.mark.parametrize("text", ["alone", "", "   ", " alone", "\nalone", "alone\n"])
 def test_a_passage_of_one_word_is_refused(task: LastWord, text: str) -> None:
     with pytest.raises(DataError, match="context and a last word"):
         task.prepare(Passage("passage-7", text))
@@ -106,7 +135,9 @@ def test_every_passage_scores_as_in_lm_evaluation_harness(
     texts = [sentence(i, 20 + i % 40) + " home again" for i in range(60)]
     texts += ["the cat sat with the\ngloves", "the man and the \n\nrecorder"]
     task = LastWord(find_model("smollm2_135m_instruct"), folder)
-    prompts = [task.prepare(Passage(str(i), text)) for i, text in enumerate(texts)]
+    prompts = [
+        task.prepare(Passage(str(i), text, spaces_alone=True)) for i, text in enumerate(texts)
+    ]
     ours = list(CausalLMRunner(folder, Machine()).predict_all(prompts))
     pairs = [(" ".join(text.split(" ")[:-1]), " " + text.split(" ")[-1]) for text in texts]
     asked = [
