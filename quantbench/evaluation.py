@@ -115,9 +115,10 @@ class Evaluation:
                 remedy=meant(metric, [*self.replicates, LATENCY, *BYTES]),
             )
         answers = self.per_sample.get(metric)
-        if answers is not None and answers.dtype == bool:
+        if answers is not None and answers.dtype == bool and self.groups is None:
             return wilson(int(answers.sum()), len(answers), confidence)
-        return percentile_estimate(values, len(self.rows), confidence)
+        found = percentile_estimate(values, len(self.rows), confidence)
+        return found if self.groups is None else replace(found, groups=self.seen_groups)
 
     def value(self, metric: str) -> float:
         """A metric, a median time in seconds, or bytes, on the samples as they are."""
@@ -126,6 +127,11 @@ class Evaluation:
         if metric == LATENCY:
             return float(np.median(self._timed()))
         return self.estimate(metric).value
+
+    @property
+    def seen_groups(self) -> int | None:
+        """How many groups the rows come in, where they do."""
+        return None if self.groups is None else len(set(self.groups[: len(self.rows)]))
 
     def influence(self, metric: str) -> Influence:
         """How much each sample moves a metric.

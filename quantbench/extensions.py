@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
+from quantbench.digests import digest_of, sha256_of
 from quantbench.errors import MissingExtraError, UsageError, meant
 
 # Modules and distributions of each extra; a missing one is an uninstalled extra, not a bug.
@@ -43,6 +47,20 @@ def load(group: str, name: str) -> Any:
         if lack := missing_extra(error.name):
             raise lack from error
         raise
+
+
+@cache
+def code_digest(kind: type) -> str:
+    """Digest of the code that counts: the file that defines a task, and quantbench's metrics.
+
+    Part of the key of whatever is counted, so that mended code counts again without anybody having
+    to raise a version.
+    """
+    files = sorted((Path(__file__).parent / "metrics").glob("*.py"))
+    source = inspect.getsourcefile(kind)
+    if source is not None:  # not of a class made up at run time
+        files.append(Path(source))
+    return digest_of([sha256_of(path) for path in files])
 
 
 def missing_extra(package: str | None) -> MissingExtraError | None:

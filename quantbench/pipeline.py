@@ -22,6 +22,7 @@ from quantbench.digests import digest_of
 from quantbench.errors import AnchorError, BuildError, UsageError
 from quantbench.evaluation import Accepted, Evaluation
 from quantbench.evidence import Evidence
+from quantbench.extensions import code_digest, load
 from quantbench.influence import influence_of
 from quantbench.progress import Steps
 from quantbench.record.baseline import read_baseline
@@ -30,12 +31,13 @@ from quantbench.stats.bootstrap import REPLICATES, SEED, resampling_weights
 from quantbench.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from quantbench.progress import Progress
+    from quantbench.protocols import Task
     from quantbench.record.baseline import Entry
     from quantbench.settings import Settings
     from quantbench.stats.gates import Verdict
@@ -180,7 +182,7 @@ class Bench(Workshop):
         evidence = self.evidence(case, looks)
         artifact, task = self.artifact(case), self.task(case)
         whole = len(self.samples(case, "evaluation"))
-        facts = evidence.measured["runner"]
+        facts, groups = evidence.measured["runner"], self.groups(case)
         evaluation = Evaluation(
             case=case,
             rows=evidence.rows,
@@ -192,7 +194,10 @@ class Bench(Workshop):
                 "n": whole,
                 "sha256": self._digest(case),
                 **({"of": whole} if self.settings.sequential else {}),
+                **({"groups": len(set(groups))} if groups else {}),
+                **({"duplicates": left_out} if (left_out := self.duplicates(case)) else {}),
             },
+            groups=groups,
             artifact=artifact,
             evidence=evidence,
             summarise_s=0.0,
@@ -248,10 +253,15 @@ class Bench(Workshop):
         """Fill in everything that follows from the rows."""
         case, rows = evaluation.case, evaluation.rows
         task = self.task(case)
-        ingredients = {"evidence": evaluation.evidence.sha256, **self._summed(case)}
+        weights = _weights(evaluation)
+        ingredients = {
+            "evidence": evaluation.evidence.sha256,
+            **self._summed(case),
+            **_recount(task, evaluation),
+        }
 
         def summarise(folder: Path) -> None:
-            summed: dict[str, Any] = dict(task.summarise(rows, resampling_weights(len(rows))))
+            summed: dict[str, Any] = dict(task.summarise(rows, weights()))
             np.savez(folder / _REPLICATES, **summed)
             (folder / _EXPLANATION).write_text(json.dumps(task.explain(rows), allow_nan=False))
 
@@ -276,10 +286,12 @@ class Bench(Workshop):
             "rows": len(rows),
             "examples": self.settings.examples,
             **self._summed(evaluation.case),
+            **_recount(task, evaluation),
         }
+        weights = _weights(evaluation)
 
         def agree(folder: Path) -> None:
-            agreed: dict[str, Any] = dict(task.agree(rows, theirs, resampling_weights(len(rows))))
+            agreed: dict[str, Any] = dict(task.agree(rows, theirs, weights()))
             np.savez(folder / _REPLICATES, **agreed)
             samples = {sample.id: sample for sample in self.samples(evaluation.case, "evaluation")}
             changes = task.changes(samples, rows, theirs, self.settings.examples)
@@ -345,12 +357,30 @@ class Bench(Workshop):
     def _summed(self, case: Case) -> dict[str, Any]:
         """How rows become replicates."""
         detector = case.model.detector
+        task = load("tasks", case.model.task)
         return {
             "protocol": self._protocol(case),
+            **(
+                {"metrics": version} if (version := getattr(task, "metrics_version", 1)) > 1 else {}
+            ),
             "operating_points": detector.operating_points if detector else (),
             "replicates": REPLICATES,
             "seed": SEED,
         }
+
+
+def _weights(evaluation: Evaluation) -> Callable[[], NDArray[np.float64]]:
+    """Draws of its samples, or of its groups, when they are asked for."""
+    n, numbers = len(evaluation.rows), evaluation.group_numbers
+    drawn = None if numbers is None else tuple(numbers[:n].tolist())
+    return lambda: resampling_weights(n, groups=drawn)
+
+
+def _recount(task: Task, evaluation: Evaluation) -> dict[str, Any]:
+    """What besides rows decides over replicates: the code that counts them, and the groups."""
+    numbers = evaluation.group_numbers
+    groups = None if numbers is None else digest_of(numbers[: len(evaluation.rows)].tolist())
+    return {"code": code_digest(type(task)), **({"groups": groups} if groups else {})}
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.float64]]:

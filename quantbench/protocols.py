@@ -153,6 +153,8 @@ class Task(Protocol):
 
     `tools` and `version` as an importer's, for inputs and rows. `lower_is_better` names those
     metrics of which an increase is a loss, `signed` those of which 0 is not the least.
+    `metrics_version` (1 where it is not there) is raised when a metric comes to mean something
+    else: baselines of before are then refused, rows stay. Mended code recounts by itself.
     `prepare` and `evidence` are each called from a thread of their own while a runner predicts.
     A task may have a method `check(samples)`, which refuses evaluated samples that it could not
     judge: it is called before anything is built or predicted for them.

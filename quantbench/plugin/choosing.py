@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from quantbench.errors import BuildError, OutOfReachError, PredictionError, UsageError
-from quantbench.plugin.state import SETTINGS, case_of
+from quantbench.plugin.state import FAMILY, SETTINGS, case_of
 from quantbench.study import Case, Scheme
 
 
@@ -28,6 +28,7 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     _check_devices(found)
     for item in items:
         _mark(item)
+    config.stash[FAMILY] = max(sum(map(_may_judge, items)), 1)
     ordered: list[pytest.Item] = []
     for _, group in itertools.groupby(items, key=lambda item: item.parent):
         together = list(group)
@@ -36,6 +37,17 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
             order.setdefault(case_of(item), len(order))
         ordered += sorted(together, key=lambda item: order[case_of(item)])
     items[:] = ordered
+
+
+def _may_judge(item: pytest.Item) -> bool:
+    """Whether the run will judge this test's verdict together with others."""
+    case = case_of(item)
+    return (
+        case is not None
+        and not case.is_reference
+        and case.expected == "pass"
+        and {"evaluation", "reference"} <= set(getattr(item, "fixturenames", ()))
+    )
 
 
 def _mark(item: pytest.Item) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quantbench.errors import UsageError
-from quantbench.plugin.state import BENCH, SETTINGS, TERMINAL, within_reach
+from quantbench.plugin.state import BENCH, FAMILY, SETTINGS, TERMINAL, within_reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -30,6 +30,7 @@ def _bench(pytestconfig: pytest.Config) -> Generator[Bench]:
     from quantbench.pipeline import Bench
 
     bench = Bench(pytestconfig.stash[SETTINGS], _progress(pytestconfig))
+    bench.family = pytestconfig.stash[FAMILY]
     pytestconfig.stash[BENCH] = bench
     yield bench
     bench.close()

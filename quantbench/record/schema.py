@@ -223,6 +223,7 @@ def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
         "high": _finite(verdict.difference.high),
         "method": verdict.difference.method,
         "n": verdict.difference.n,
+        "groups": verdict.difference.groups,
         "quantized": _finite(verdict.quantized),
         "reference": _finite(verdict.reference),
         "exact": verdict.exact,

@@ -86,6 +86,8 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         run=run,
         n=_whole(record["dataset"].get("n")),
         of=_whole(record["dataset"].get("of")),
+        groups=_whole(record["dataset"].get("groups")),
+        duplicates=_whole(record["dataset"].get("duplicates")) or 0,
         bits=_bits(record, runner),
         reference=_text(record["reference"]) if record.get("reference") else None,
         headline=judged.metric if judged else unjudged,

@@ -120,6 +120,8 @@ class View:
     verdict: str
     run: str = ""
     n: int | None = None
+    groups: int | None = None
+    duplicates: int = 0
     of: int | None = None
     bits: int | None = None
     reference: str | None = None

@@ -18,9 +18,12 @@ SEED = 0
 
 @lru_cache(maxsize=2)
 def resampling_weights(
-    n: int, replicates: int = REPLICATES, seed: int = SEED
+    n: int, replicates: int = REPLICATES, seed: int = SEED, groups: tuple[int, ...] | None = None
 ) -> NDArray[np.float64]:
     """Weights [1 + replicates, n]: ones first, then counts of n draws with replacement.
+
+    Where each sample has the number of a group (from 0), as many groups are drawn as there are,
+    each with all of its samples (Davison and Hinkley, "Bootstrap Methods", 1997, section 3.8).
 
     The same n and seed give the same draws, so that two models seen on the same samples are
     resampled together (a paired bootstrap). Read-only: it is kept for the next caller.
@@ -28,8 +31,10 @@ def resampling_weights(
     rng = np.random.default_rng(seed)
     weights = np.empty((1 + replicates, n))
     weights[0] = 1
+    units = n if groups is None else max(groups) + 1
+    members = slice(None) if groups is None else np.array(groups)
     for row in weights[1:]:
-        row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
+        row[:] = np.bincount(rng.integers(0, units, units), minlength=units)[members]
     weights.flags.writeable = False
     return weights
 

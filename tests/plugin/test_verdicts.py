@@ -308,3 +308,48 @@ def test_a_runner_that_does_not_generate_cannot_be_timed_at_it(study: Study) -> 
     )
     result = study.run("-k", "decoding and same")
     result.stdout.fnmatch_lines(["*has a runner that does not generate*"])
+
+
+def test_early_stops_hold_beside_each_other(study: Study) -> None:
+    """Ten schemes that say what the float model says: each stops where Holm lets it pass."""
+    study.write("same")
+    path = study.path / "test_fake.py"
+    names = ", ".join(f'"like_{i}"' for i in range(10))
+    path.write_text(path.read_text().replace('"same"', names).replace("'same'", names))
+    result = study.run("-k", "accuracy", "--quant-sequential", "on", "--benchmark-json", "out.json")
+    result.assert_outcomes(passed=11)
+    used = {record["dataset"]["n"] for name, record in records(study).items() if name != "float"}
+    assert max(used) < 400
+
+
+def test_sixty_clear_passes_pass(study: Study) -> None:
+    """Of a metric that is no mean over samples: its p-values fall as far as Holm asks.
+
+    From 51 gates on, p-values that 1,000 draws can show were too large.
+    """
+    study.write("near")
+    path = study.path / "test_fake.py"
+    text = path.read_text().replace(
+        'metric="accuracy", margin=0.05', 'metric="word_top5", margin=.3'
+    )
+    names = ", ".join(f'"like_{i}"' for i in range(60))
+    path.write_text(text.replace('"near"', names).replace("'near'", names))
+    study.run("-k", "accuracy", "-q").assert_outcomes(passed=61)
+
+
+def test_a_mended_metric_is_counted_again_without_new_inference(study: Study) -> None:
+    """Code that counts is part of the key of what it counted; rows are not touched."""
+    study.write("near")
+    study.run("-k", "accuracy", "--benchmark-json", "out.json")
+    before = records(study)["near"]
+    fakes = study.path / "fakes.py"
+    fakes.write_text(
+        fakes.read_text().replace(
+            "return language.summarise(rows, weights)",
+            'return {**language.summarise(rows, weights), "perplexity": 7 * weights[:, 0]}',
+        )
+    )
+    study.run("-k", "accuracy", "--benchmark-json", "out.json")
+    after = records(study)["near"]
+    assert after["metrics"]["perplexity"]["value"] == 7 != before["metrics"]["perplexity"]["value"]
+    assert after["cache"]["evidence"] == "hit"
