@@ -341,7 +341,7 @@ def mend(
 
     from quantbench.catalog.models import find_case
     from quantbench.errors import UsageError
-    from quantbench.evaluation import non_inferior
+    from quantbench.judging import non_inferior
     from quantbench.quantize.recipes import RECIPE
     from quantbench.report.terminal import recipe_block, verdict_block
     from quantbench.study import Gate, Scheme

@@ -20,13 +20,14 @@ import numpy as np
 from quantbench.diagnosis.looks import DIAGNOSIS, LOOKS, SAMPLES
 from quantbench.digests import digest_of
 from quantbench.errors import AnchorError, BuildError, UsageError
-from quantbench.evaluation import Accepted, Evaluation
+from quantbench.evaluation import Evaluation
 from quantbench.evidence import Evidence
 from quantbench.extensions import code_digest, load
 from quantbench.influence import influence_of
 from quantbench.progress import Steps
 from quantbench.record.baseline import read_baseline
 from quantbench.record.schema import empty_record, with_artifact, with_cost, with_evaluation
+from quantbench.results import Accepted
 from quantbench.stats.bootstrap import REPLICATES, SEED, resampling_weights
 from quantbench.workshop import Workshop
 
@@ -185,6 +186,9 @@ class Bench(Workshop):
         facts, groups = evidence.measured["runner"], self.groups(case)
         evaluation = Evaluation(
             case=case,
+            name=str(case),
+            is_reference=case.is_reference,
+            identity=artifact.sha256,
             rows=evidence.rows,
             replicates={},
             lower_is_better=task.lower_is_better,
@@ -344,7 +348,13 @@ class Bench(Workshop):
         if not shards or any(shard is None for shard in shards):
             return Accepted(entry.metrics)
         evidence = Evidence(tuple(shard for shard in shards if shard is not None))
-        was = replace(evaluation, evidence=evidence, rows=evidence.rows, accepted=None)
+        was = replace(
+            evaluation,
+            evidence=evidence,
+            rows=evidence.rows,
+            accepted=None,
+            identity=evidence.shards[0].details.get("artifact", ""),
+        )
         self._sum_up(was)
         return Accepted(entry.metrics, was)
 

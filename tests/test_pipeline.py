@@ -34,6 +34,7 @@ def evaluation(right: list[int], first_id: int = 0, metric: str = "accuracy") ->
     artifact = Artifact("k", Path(), "s", 0, 0.0, {})
     return Evaluation(
         case=cases("digits_centernet")[0],
+        name="toy",
         rows=[{"id": f"{first_id + i}", "value": value} for i, value in enumerate(right)],
         replicates={metric: weights @ values / len(values), "undefined": np.full(1001, np.nan)},
         lower_is_better=frozenset({"perplexity"}),
