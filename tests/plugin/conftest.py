@@ -85,6 +85,7 @@ class Quantizer:
 
 class Runner:
     tools = ()
+    devices = ("cpu", "cuda")
 
     @staticmethod
     def variant(machine):
