@@ -220,6 +220,7 @@ class Workshop:
         float_model = self.float_model(case.model)
         samples = self._read(case.dataset, "calibration", None)[:most]
         self._check_disjoint(case, samples)
+        self._check_samples(case, samples)
         quantizer = load("quantizers", case.scheme.quantizer)()
         ingredients = {
             "float_model": _identity(case.model, float_model),
@@ -300,17 +301,10 @@ class Workshop:
         Raises:
             IntegrityError: what the store gives was predicted by another artifact.
         """
+        runner = self._runner_identity(case)
         samples = self.samples(case, "evaluation")
-        if (check := getattr(self.task(case), "check", None)) is not None:
-            with _explained(f"checking the samples of {case.dataset.name}", DataError):
-                check(samples)
+        self._check_samples(case, samples)
         artifact = self.artifact(case)
-        runner_type = runner_for(case)
-        runner = [
-            case.model.runner,
-            runner_type.variant(self._machine(case)),
-            _versions(runner_type.tools),
-        ]
         shards = []
         cut = blocks(len(samples), growing=self.settings.sequential)[:looks]
         parts = [[samples[i] for i in block] for block in cut]
@@ -338,6 +332,17 @@ class Workshop:
                 shards.append(self._store.get("evidence", ingredients, partial(predict, i)))
                 _check_predicted_by(case, artifact, shards[-1])
         return Evidence(tuple(shards))
+
+    def _runner_identity(self, case: Case) -> list[Any]:
+        """What of a runner decides over its answers."""
+        runner = runner_for(case)
+        return [case.model.runner, runner.variant(self._machine(case)), _versions(runner.tools)]
+
+    def _check_samples(self, case: Case, samples: Sequence[Any]) -> None:
+        """Let the task refuse samples that it could not judge."""
+        if (check := getattr(self.task(case), "check", None)) is not None:
+            with _explained(f"checking the samples of {case.dataset.name}", DataError):
+                check(samples)
 
     def _predicted(
         self,

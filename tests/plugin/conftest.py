@@ -86,6 +86,7 @@ class Quantizer:
 
 class Runner:
     tools = ()
+    devices = ("cpu", "cuda")
 
     @staticmethod
     def variant(machine):
