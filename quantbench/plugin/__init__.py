@@ -21,6 +21,7 @@ from quantbench.plugin.state import (
     JOURNAL,
     JOURNAL_INPUT,
     RECORDER,
+    REFUSED,
     SETTINGS,
     TERMINAL,
     case_of,
@@ -82,7 +83,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the chosen schemes, and bring the tests of one case together."""
-    choose(config, items)
+    try:
+        choose(config, items)
+    except pytest.UsageError as error:
+        if hasattr(config, "workeroutput"):  # xdist drops what its workers refuse
+            config.workeroutput[REFUSED] = str(error)
+        raise
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

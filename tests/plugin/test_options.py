@@ -83,3 +83,18 @@ def test_collecting_a_study_imports_no_framework(study: Study) -> None:
         "    print('HEAVY', sorted(heavy))\n"
     )
     study.run("--collect-only", "-s").stdout.fnmatch_lines(["*HEAVY []*"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_schemes_that_leave_nothing_are_refused_with_what_there_is(
+    quick: Study, workers: tuple[str, ...]
+) -> None:
+    quick.write("same")
+    result = quick.run("--quant-schemes", "int8_static", *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*--quant-schemes leaves no case to run", "*collected cases: float, same", "*int8_static"]
+    )
+    result = quick.run("--quant-schemes", "smae", *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*unknown scheme 'smae'*"])
