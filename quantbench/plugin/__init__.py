@@ -16,6 +16,7 @@ from quantbench.errors import RecordError, UsageError
 from quantbench.plugin import fixtures
 from quantbench.plugin.choosing import choose
 from quantbench.plugin.outcomes import begin, judge, with_record
+from quantbench.plugin.quiet import quieten
 from quantbench.plugin.recorder import Recorder
 from quantbench.plugin.state import (
     JOURNAL,
@@ -94,6 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note what was judged before, and skip tests marked `gpu` where there is no GPU."""
     begin(item)
+    quieten(item)
     if item.get_closest_marker("gpu"):
         from quantbench.predict.devices import require_cuda
 
