@@ -16,11 +16,13 @@ from quantbench.errors import RecordError, UsageError
 from quantbench.plugin import fixtures
 from quantbench.plugin.choosing import choose
 from quantbench.plugin.outcomes import begin, judge, with_record
+from quantbench.plugin.quiet import quieten
 from quantbench.plugin.recorder import Recorder
 from quantbench.plugin.state import (
     JOURNAL,
     JOURNAL_INPUT,
     RECORDER,
+    REFUSED,
     SETTINGS,
     TERMINAL,
     case_of,
@@ -82,12 +84,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the chosen schemes, and bring the tests of one case together."""
-    choose(config, items)
+    try:
+        choose(config, items)
+    except pytest.UsageError as error:
+        if hasattr(config, "workeroutput"):  # xdist drops what its workers refuse
+            config.workeroutput[REFUSED] = str(error)
+        raise
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note what was judged before, and skip tests marked `gpu` where there is no GPU."""
     begin(item)
+    quieten(item)
     if item.get_closest_marker("gpu"):
         from quantbench.predict.devices import require_cuda
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from quantbench.errors import BuildError, OutOfReachError, PredictionError, UsageError
+from quantbench.errors import BuildError, OutOfReachError, PredictionError, UsageError, meant
 from quantbench.plugin.state import FAMILY, SETTINGS, case_of
 from quantbench.study import Case, Scheme
 
@@ -21,6 +21,8 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
         _check_known(schemes, {case.scheme.name for item in items if (case := case_of(item))})
         out = [i for i in items if (case := case_of(i)) and case.scheme.name not in schemes]
         items[:] = [item for item in items if item not in set(out)]
+        if out and not items:
+            _refuse_nothing(schemes, {case.scheme.name for item in out if (case := case_of(item))})
         if out:
             config.hook.pytest_deselected(items=out)
     found = {case for item in items if (case := case_of(item))}
@@ -92,6 +94,16 @@ def _check_devices(found: set[Case]) -> None:
             continue  # its tests are skipped
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
+
+
+def _refuse_nothing(schemes: frozenset[str], collected: set[str]) -> None:
+    error = UsageError(
+        "--quant-schemes leaves no case to run",
+        expected="schemes of the collected cases: " + ", ".join(sorted(collected)),
+        got=", ".join(sorted(schemes)),
+        remedy=meant(min(schemes), collected),
+    )
+    raise pytest.UsageError(str(error))
 
 
 def _check_known(schemes: frozenset[str], collected: set[str]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quantbench.errors import QuantbenchError
+from quantbench.plugin.quiet import without_native_lines
 from quantbench.plugin.state import ATTRIBUTE, BENCH, SETTINGS, case_of
 from quantbench.plugin.timing import not_recorded, with_timing
 
@@ -126,6 +127,7 @@ def with_record(
     case = case_of(item)
     if case is None or BENCH not in item.config.stash:
         return report
+    without_native_lines(report)
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
         left_out = {"case": str(case), "skipped": reason.removeprefix("Skipped: ")}

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pytest
 
 from quantbench.errors import RecordError
-from quantbench.plugin.state import ATTRIBUTE, BENCH, JOURNAL, JOURNAL_INPUT, SETTINGS
+from quantbench.plugin.state import ATTRIBUTE, BENCH, JOURNAL, JOURNAL_INPUT, REFUSED, SETTINGS
 from quantbench.plugin.taking_back import take_back
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ class Recorder:
         if self._journal is not None:
             self.begin()
             node.workerinput[JOURNAL_INPUT] = str(self._journal.path.absolute())
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """End the run with what an xdist worker refused."""
+        if refused := getattr(node, "workeroutput", {}).get(REFUSED):
+            raise pytest.UsageError(refused)
 
     def begin(self) -> None:
         """Note in the journal that a run begins, once there is one."""
@@ -211,10 +217,12 @@ class Recorder:
 
         terminalreporter.write_sep("=", "quantbench")
         records = list(self._all().values())
+        timings = getattr(self._config, "_benchmarksession", None)
+        alone = timings is not None and not (timings.disabled or timings.skip)
         if terminalreporter.isatty and terminalreporter.hasmarkup:
-            coloured(records, self._left_out(), _console(terminalreporter))
+            coloured(records, self._left_out(), _console(terminalreporter), alone=alone)
         else:
-            for line in summary(records, self._left_out()):
+            for line in summary(records, self._left_out(), alone=alone):
                 terminalreporter.write_line(line)
         for remark, tests in self._remarks.items():
             terminalreporter.write_line(f"{', '.join(tests)}: {remark}")

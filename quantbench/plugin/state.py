@@ -23,6 +23,7 @@ FAMILY: pytest.StashKey[int] = pytest.StashKey()  # tests that may judge a case
 JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
 ATTRIBUTE = "quantbench"  # of a test report: what it found of its case, as JSON
 RECORDER = "quantbench-recorder"
+REFUSED = "quantbench_refused"  # from an xdist worker: why it collected nothing
 JOURNAL_INPUT = "quantbench_journal"  # of an xdist worker: where the journal is
 
 

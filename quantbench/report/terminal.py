@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _OPS, _NAME = 4, 44  # ops that are named, and characters of a name
 _WORDS = 4  # columns to the left; numbers stand to the right
 MOVED = "it is worse than the float model that was accepted, and all others are judged against it"
+_UNTIMED = "no latency was measured; "
+_NO_TIMING_TEST = "it needs a test that calls benchmark(quantized.predict, sample), and none ran"
+_NOT_ALONE = "to time, run alone (without -n and with benchmarks enabled)"
 _STYLES = {
     "pass": "green",
     "fail": "bold red",
@@ -45,24 +48,32 @@ class Table:
 
 
 def summary(
-    records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str] | None = None
+    records: Sequence[Mapping[str, Any]],
+    skipped: Mapping[str, str] | None = None,
+    *,
+    alone: bool = False,
 ) -> Iterator[str]:
     """A table for each model and data set, then what a reader of it must know.
 
     Args:
         records: of the cases that ran.
         skipped: case to reason, for those that did not.
+        alone: the run could time.
     """
     for table in tables(records):
         yield table.title
         yield from aligned([table.header, *table.rows], text=_WORDS)
         yield from (f"  {note}" for note in table.notes)
         yield ""
-    yield from _remarks(records, skipped or {})
+    yield from _remarks(records, skipped or {}, alone=alone)
 
 
 def coloured(
-    records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str], console: Any
+    records: Sequence[Mapping[str, Any]],
+    skipped: Mapping[str, str],
+    console: Any,
+    *,
+    alone: bool = False,
 ) -> None:
     """The same lines on rich's console, verdicts in colour; what is too long runs on."""
     from rich.text import Text
@@ -84,7 +95,7 @@ def coloured(
         for note in table.notes:
             write(f"  {note}", "dim")
         write("")
-    for remark in _remarks(records, skipped):
+    for remark in _remarks(records, skipped, alone=alone):
         write(remark, "dim")
 
 
@@ -125,11 +136,13 @@ def _table(study: Study) -> Table:
     )
 
 
-def _remarks(records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str]) -> Iterator[str]:
+def _remarks(
+    records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str], *, alone: bool
+) -> Iterator[str]:
     for reason, number in Counter(skipped.values()).items():
         yield f"skipped {number} case{'s' * (number > 1)}: {' '.join(reason.split())}"
     if records and all(record["latency"] is None for record in records):
-        yield "no latency was measured; to time, run alone (without -n and with benchmarks enabled)"
+        yield _UNTIMED + (_NO_TIMING_TEST if alone else _NOT_ALONE)
 
 
 def _against_baseline(members: Sequence[View]) -> Iterator[str]:
