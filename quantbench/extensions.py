@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -51,15 +52,15 @@ def load(group: str, name: str) -> Any:
 
 @cache
 def code_digest(kind: type) -> str:
-    """Digest of the code that counts: the file that defines a task, and quantbench's metrics.
+    """Digest of the code that counts: the files that define a task, and quantbench's metrics.
 
     Part of the key of whatever is counted, so that mended code counts again without anybody having
     to raise a version.
     """
     files = sorted((Path(__file__).parent / "metrics").glob("*.py"))
-    source = inspect.getsourcefile(kind)
-    if source is not None:  # not of a class made up at run time
-        files.append(Path(source))
+    for each in kind.__mro__[:-1]:  # all but `object`
+        with suppress(OSError, TypeError):  # a class made up at run time
+            files.append(Path(inspect.getfile(each)))
     return digest_of([sha256_of(path) for path in files])
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from quantbench.protocols import Row, Task
+    from quantbench.protocols import Numbers, Row
 
 _CHUNK = 256  # rows of weights at a time: n of them need not fit in memory
 
@@ -92,12 +92,12 @@ def numeric_influence(
 
 
 def influence_of(
-    task: Task, rows: Sequence[Row], reference: Sequence[Row] | None, metric: str
+    task: Numbers, rows: Sequence[Row], reference: Sequence[Row] | None, metric: str
 ) -> Influence:
     """How much each sample moves a metric: as the task says, or by leaving out one at a time.
 
     Args:
-        task: that the rows are of.
+        task: that counts the rows.
         rows: of the model.
         reference: of its float model, where the metric may be one of agreement.
         metric: a name of `Task.summarise` or `Task.agree`.

@@ -20,6 +20,7 @@ from quantbench.study import Gate
 
 if TYPE_CHECKING:
     from quantbench.results import Accepted, Results
+    from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Against
 
 _COSTS = frozenset({LATENCY, *BYTES})
@@ -78,6 +79,20 @@ def non_inferior(
     again = _judged_again(evaluation, evaluation.accepted, gate)
     evaluation.verdicts.append(again)
     return max(verdict, again, key=lambda each: _WORSE.index(each.outcome))
+
+
+def difference(
+    evaluation: Results, reference: Results, metric: str, confidence: float = 0.9
+) -> Estimate:
+    """The paired difference with its two-sided interval, without a verdict.
+
+    Raises:
+        UsageError: no such metric.
+        DataError: the two were not evaluated on the same samples.
+    """
+    _check_pair(evaluation, reference)
+    gate = Gate(metric, 1.0)  # its margin is not asked
+    return _compared(evaluation, reference, gate).interval(confidence)
 
 
 def _check_pair(evaluation: Results, reference: Results) -> None:
@@ -175,7 +190,8 @@ def _identical(evaluation: Results, reference: Results) -> bool:
     """Whether both are the same model's answers: then nothing is left to chance."""
     if evaluation is reference:
         return True
-    return evaluation.identity == reference.identity and evaluation.rows == reference.rows
+    known = bool(evaluation.identity) and evaluation.identity == reference.identity
+    return known and evaluation.rows == reference.rows
 
 
 def _cost_compared(evaluation: Results, reference: Results, gate: Gate) -> Comparison:

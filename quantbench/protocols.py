@@ -148,7 +148,32 @@ class Decoder(Protocol):
         """A call that says `tokens` (its attribute) tokens after a prompt in its cache."""
 
 
-class Task(Protocol):
+class Numbers(Protocol):
+    """From rows to metrics, which are pure functions of rows."""
+
+    def summarise(self, rows: Sequence[Row], weights: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Each metric for each row of `weights` [replicates, rows]: float64 [replicates].
+
+        A weight of k counts a sample k times. A metric that the rows cannot define (AP of large
+        objects where there are none) is NaN here and null in the record.
+        """
+
+    def agree(
+        self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
+    ) -> Mapping[str, NDArray[Any]]:
+        """Metrics of agreement with the float model's rows, as `summarise`; names of their own."""
+
+    @staticmethod
+    def per_sample(
+        rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Mapping[str, NDArray[Any]]:
+        """Of those metrics that are means over samples, each sample's part, [rows].
+
+        Of `summarise`, or with a reference of `agree`. Booleans are a proportion's.
+        """
+
+
+class Task(Numbers, Protocol):
     """From samples and predictions to metrics. Metrics are pure functions of rows.
 
     `tools` and `version` as an importer's, for inputs and rows. `lower_is_better` names those
@@ -174,27 +199,6 @@ class Task(Protocol):
 
     def evidence(self, sample: Any, prediction: Any) -> Row:
         """One row, with all of the truth that `summarise` needs."""
-
-    def summarise(self, rows: Sequence[Row], weights: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Each metric for each row of `weights` [replicates, rows]: float64 [replicates].
-
-        A weight of k counts a sample k times. A metric that the rows cannot define (AP of large
-        objects where there are none) is NaN here and null in the record.
-        """
-
-    def agree(
-        self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
-    ) -> Mapping[str, NDArray[Any]]:
-        """Metrics of agreement with the float model's rows, as `summarise`; names of their own."""
-
-    @staticmethod
-    def per_sample(
-        rows: Sequence[Row], reference: Sequence[Row] | None = None
-    ) -> Mapping[str, NDArray[Any]]:
-        """Of those metrics that are means over samples, each sample's part, [rows].
-
-        Of `summarise`, or with a reference of `agree`. Booleans are a proportion's.
-        """
 
     def influence(
         self, metric: str, rows: Sequence[Row], reference: Sequence[Row] | None = None

@@ -9,6 +9,7 @@ import numpy as np
 
 from quantbench.errors import DataError, UsageError, meant
 from quantbench.stats.bootstrap import percentile_estimate
+from quantbench.stats.influences import PairedInfluence
 from quantbench.stats.proportions import wilson
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Results:
                 expected=", ".join([*self.replicates, LATENCY, *BYTES]),
                 remedy=meant(metric, [*self.replicates, LATENCY, *BYTES]),
             )
+        if len(values) == 1:  # nothing was drawn
+            return self._by_influence(metric, confidence)
         answers = self.per_sample.get(metric)
         if answers is not None and answers.dtype == bool and self.groups is None:
             return wilson(int(answers.sum()), len(answers), confidence)
@@ -113,7 +116,18 @@ class Results:
             return float(self.costs[metric])
         if metric == LATENCY:
             return float(np.median(self.timed()))
-        return self.estimate(metric).value
+        if metric in self.replicates:
+            return float(self.replicates[metric][0])
+        return self.estimate(metric).value  # says what there is
+
+    def _by_influence(self, metric: str, confidence: float) -> Estimate:
+        """A metric's interval without draws: against a metric that is 0 and cannot vary."""
+        value, moved, numbers = self.value(metric), self.influence(metric), self.group_numbers
+        still = replace(moved, change=np.zeros_like(moved.change))
+        seen = None if numbers is None else numbers[: len(self.rows)]
+        pair = PairedInfluence.between((value, 0.0), (moved, still), groups=seen)
+        down, up = max(value - moved.least, 0.0), max(moved.most - value, 0.0)
+        return replace(pair, down=down, up=up).interval(confidence)
 
     @property
     def seen_groups(self) -> int | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from quantbench.influence import ratio_influence
 from quantbench.metrics import average_precision, boxes
-from quantbench.metrics.coco_influence import influence as coco_influence
+from quantbench.metrics.coco_influence import of_matches
 from quantbench.metrics.matching import match
 from quantbench.metrics.ratio import ratio
 
@@ -68,17 +68,19 @@ def summarise(
     }
 
 
-def influence(
-    metric: str, rows: Sequence[Row], reference: Sequence[Row], categories: Sequence[int]
-) -> Influence | None:
-    """How much each image moves a number of `summarise`; None where it is none of them."""
+def influences(
+    rows: Sequence[Row], reference: Sequence[Row], categories: Sequence[int]
+) -> dict[str, Influence]:
+    """How much each image moves each number of `summarise` that is defined."""
     paired = _as_truths(rows, reference)
-    if metric == "agreement_AP":
-        return coco_influence(paired, categories, "AP", _EVERYTHING)
-    ratios = _ratios(paired, match(paired, categories, areas=_EVERYTHING))
-    if metric not in ratios:
-        return None
-    return ratio_influence(*ratios[metric], *_LIMITS[metric])
+    matches = match(paired, categories, areas=_EVERYTHING)
+    found = {
+        name: ratio_influence(above, below, *_LIMITS[name])
+        for name, (above, below) in _ratios(paired, matches).items()
+        if below.any()
+    }
+    precision = of_matches(matches, "AP")
+    return found if precision is None else {"agreement_AP": precision, **found}
 
 
 def _ratios(

@@ -10,42 +10,28 @@ import numpy as np
 from quantbench.influence import Influence
 from quantbench.metrics.average_precision import RECALLS, SIZES
 from quantbench.metrics.kernels import precision_influence
-from quantbench.metrics.matching import AREAS, IOU_THRESHOLDS, match
+from quantbench.metrics.matching import IOU_THRESHOLDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from quantbench.metrics.matching import Matches
-    from quantbench.protocols import Row
 
 
-def influence(
-    rows: Sequence[Row],
-    categories: Sequence[int],
-    metric: str,
-    areas: Mapping[str, tuple[float, float]] = AREAS,
-) -> Influence | None:
+def of_matches(matches: Mapping[tuple[int, str], Matches], metric: str) -> Influence | None:
     """How much each image moves one of the numbers of `average_precision.summarise`.
 
+    Strata are the categories that have a truth.
+
     Args:
-        rows: as in `matching.match`.
-        categories: ids that the detector can say.
+        matches: as in `average_precision.summarise`.
         metric: the number's name.
-        areas: smallest and largest area in squared pixels, by name.
 
     Returns:
         None where it is none of them, or is undefined here.
     """
-    part = _part(metric)
-    if part is None:
-        return None
-    return of_matches(match(rows, categories, areas={part.area: areas[part.area]}), metric)
-
-
-def of_matches(matches: Mapping[tuple[int, str], Matches], metric: str) -> Influence | None:
-    """The same of detections that are matched already; strata are categories with a truth."""
     part = _part(metric)
     chosen = [
         matched

@@ -23,22 +23,41 @@ SCHEMA = 2
 def empty_record(case: Case) -> dict[str, Any]:
     """A record that knows the case's name and nothing measured."""
     return {
-        "case": str(case),
-        "model": case.model.name,
-        "scheme": case.scheme.name,
-        "task": case.model.task,
+        **blank_record(str(case), case.model.name, case.scheme.name, case.model.task),
         "device": case.device,
         "bits": case.scheme.bits if case.scheme.weights != "as shipped" else None,
         "reference": str(case.reference) if case.model.reference else None,
         "dataset": {"name": case.dataset.name, "n": None, "sha256": None},
+        "labels": _labels(case),
+        "expected": case.expected,
+        "note": case.model.note,
+        "model_card": {
+            "license": case.model.license or None,
+            "paper": case.model.paper or None,
+            "published": list(case.model.published) if case.model.published else None,
+        },
+    }
+
+
+def blank_record(case: str, model: str, scheme: str, task: str) -> dict[str, Any]:
+    """A record of which only names are known."""
+    return {
+        "case": case,
+        "model": model,
+        "scheme": scheme,
+        "task": task,
+        "device": "cpu",
+        "bits": None,
+        "reference": None,
+        "dataset": {"name": "", "n": None, "sha256": None},
         "artifact": None,
         "metrics": {},
         "explanation": {},
         "diagnosis": None,
         "examples": [],
-        "labels": _labels(case),
+        "labels": {},
         "verdicts": [],
-        "expected": case.expected,
+        "expected": "pass",
         "latency": None,
         "memory": {"weights_bytes": None, "peak_rss_bytes": None, "peak_device_bytes": None},
         "energy": {"joules_per_sample": None, "provenance": "unavailable"},
@@ -47,12 +66,8 @@ def empty_record(case: Case) -> dict[str, Any]:
         "timings_s": {"build": None, "predict": None, "summarise": None},
         "cache": {"artifact": None, "evidence": None},
         "runner": None,
-        "note": case.model.note,
-        "model_card": {
-            "license": case.model.license or None,
-            "paper": case.model.paper or None,
-            "published": list(case.model.published) if case.model.published else None,
-        },
+        "note": "",
+        "model_card": {"license": None, "paper": None, "published": None},
         "build": {},
         "error": None,
     }
@@ -209,8 +224,8 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
-    """A verdict with the study's expectation beside it."""
+def verdict_as_json(verdict: Verdict, case: Case | None = None) -> dict[str, Any]:
+    """A verdict with the study's expectation beside it, where there is a study."""
     return {
         "metric": verdict.gate.metric,
         "margin": verdict.gate.margin,
@@ -235,8 +250,10 @@ def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
     }
 
 
-def _declared(verdict: Verdict, case: Case) -> dict[str, str]:
+def _declared(verdict: Verdict, case: Case | None) -> dict[str, str]:
     """What the study said of this gate before: a declared failure is one against the reference."""
+    if case is None:
+        return {"expected": "pass", "reason": ""}
     expected = case.expects(verdict.gate.metric) if verdict.against == "reference" else "pass"
     return {"expected": expected, "reason": case.reason if expected != "pass" else ""}
 
