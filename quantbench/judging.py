@@ -95,6 +95,13 @@ def difference(
     return _compared(evaluation, reference, gate).interval(confidence)
 
 
+def compared_in_pairs(evaluation: Results, reference: Results, gate: Gate) -> Comparison | None:
+    """The estimator that suits the gate's metric; None where the two do not pair or lack it."""
+    ids = [[row["id"] for row in each.rows] for each in (evaluation, reference)]
+    known = gate.metric in evaluation.replicates and gate.metric in reference.replicates
+    return _compared(evaluation, reference, gate) if known and ids[0] == ids[1] else None
+
+
 def _check_pair(evaluation: Results, reference: Results) -> None:
     """Pairs join by sample id; of sequential evaluations on what the judged one has seen."""
     if evaluation.is_reference and not reference.is_reference:

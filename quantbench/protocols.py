@@ -178,6 +178,7 @@ class Task(Numbers, Protocol):
 
     `tools` and `version` as an importer's, for inputs and rows. `lower_is_better` names those
     metrics of which an increase is a loss, `signed` those of which 0 is not the least.
+    `without_model(rows)`, where it is there, gives what counts rows when no model is at hand.
     `metrics_version` (1 where it is not there) is raised when a metric comes to mean something
     else: baselines of before are then refused, rows stay. Mended code recounts by itself.
     `prepare` and `evidence` are each called from a thread of their own while a runner predicts.

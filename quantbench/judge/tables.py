@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from quantbench.judge.verdicts import AGREEMENT
 from quantbench.judging import difference
 from quantbench.report.tables import as_csv, as_json, escaped
 from quantbench.report.terminal import aligned
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _NUMBERS = (
     *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
     *("AR1", "AR10", "AR", "AR_small", "AR_medium", "AR_large"),
-    *("agreement_AP", "agreement_IoU", "score_drift", "lost", "gained"),
+    *AGREEMENT,
 )
 _VERDICTS = ("file", "verdict", "metric", "reference", "value", "difference", "margin", "flips")
 _OTHERS = ("file", "metric", "reference", "value", "difference")

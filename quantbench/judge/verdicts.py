@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from quantbench.errors import DataError, UsageError, meant
-from quantbench.judge.documents import records_of
 from quantbench.judge.samples import paired, results_of
 from quantbench.judging import non_inferior
-from quantbench.record.schema import judged_together
+from quantbench.record.schema import judged_together, verdict_as_json
 from quantbench.report.reports import names_of
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     Source = str | Path | Sequence[Mapping[str, Any]]
 
 Kind = Literal["coco", "lm-eval", "rows"]
+AGREEMENT = ("agreement_AP", "agreement_IoU", "score_drift", "lost", "gained")
 _LEAST = 2
 
 
@@ -52,7 +52,8 @@ def coco(
         DataError: a file is not what it should be, or does not fit the annotations.
         UsageError: fewer than two files, or a gate that cannot be asked.
     """
-    sets = [results("coco", annotations, *files, group=group)]
+    agreement = metric in AGREEMENT
+    sets = [results("coco", annotations, *files, group=group, agreement=agreement)]
     return judged(sets, metric=metric, margin=margin, confidence=confidence)
 
 
@@ -115,7 +116,7 @@ def results(kind: Kind, *sources: Any, **fields: Any) -> list[Results]:
     Args:
         kind: "coco" (annotations first, then results), "rows", or "lm-eval".
         sources: paths; of "coco" also loaded JSON.
-        fields: of "coco" `group`; of "rows" `value`, `id`, `group`, `lower_is_better`; of
+        fields: of "coco" `group`, and `agreement`, which False leaves out; of "rows" `value`, `id`, `group`, `lower_is_better`; of
             "lm-eval" `metric`, where the logs hold more than one task or metric.
 
     Raises:
@@ -162,7 +163,10 @@ def judged(
             by = metric or next(iter(other.replicates))
             non_inferior(other, reference, metric=by, margin=margin, confidence=confidence)
     everything = [each for one in sets for each in one]
-    records = records_of(everything)
+    records = [
+        {"case": each.name, "verdicts": [verdict_as_json(verdict) for verdict in each.verdicts]}
+        for each in everything
+    ]
     judged_together(records)
     for each, record in zip(everything, records, strict=True):
         each.verdicts[:] = [
@@ -174,7 +178,7 @@ def judged(
 
 def lm_eval_sets(paths: Sequence[str | Path], metric: str | None) -> list[list[Results]]:
     """The results of each task: the reference's and the others'."""
-    from quantbench.judge.lm_eval import read_lm_eval
+    from quantbench.judge.lm_eval_logs import read_lm_eval
 
     found = [Path(path) for path in paths]
     _check_enough(found)
@@ -218,8 +222,10 @@ def _chosen(log: Mapping[str, Samples], metric: str | None) -> dict[str, Samples
     return chosen
 
 
-def _coco(annotations: Any, *files: Source, group: str | None = None) -> list[Results]:
-    from quantbench.judge.coco import coco_results
+def _coco(
+    annotations: Any, *files: Source, group: str | None = None, agreement: bool = True
+) -> list[Results]:
+    from quantbench.judge.coco_files import coco_results
 
     _check_enough(files)
     paths = [Path(each) if isinstance(each, str) else each for each in files]
@@ -230,11 +236,11 @@ def _coco(annotations: Any, *files: Source, group: str | None = None) -> list[Re
         for i, each in enumerate(paths)
     }
     described = Path(annotations) if isinstance(annotations, str) else annotations
-    return coco_results(described, sources, group=group)
+    return coco_results(described, sources, group=group, agreement=agreement)
 
 
 def _rows(paths: Sequence[Path], *, value: str, **fields: Any) -> list[Results]:
-    from quantbench.judge.rows import read_rows
+    from quantbench.judge.row_files import read_rows
 
     _check_enough(paths)
     names = names_of(paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,31 +57,39 @@ def summarise(
         - `lost`: share of the float model's objects without a confident partner, in [0, 1].
         - `gained`: confident detections without a partner, per object of the float model, >= 0.
     """
-    paired = _as_truths(rows, reference)
-    matches = match(paired, categories, areas=_EVERYTHING)
-    found = average_precision.summarise(matches, weights)
-    return {
-        "agreement_AP": found["AP"],
-        **{
-            name: ratio(above, below, weights)
-            for name, (above, below) in _ratios(paired, matches).items()
-        },
-    }
+    return counted(rows, reference, categories).numbers(weights)
 
 
-def influences(
-    rows: Sequence[Row], reference: Sequence[Row], categories: Sequence[int]
-) -> dict[str, Influence]:
-    """How much each image moves each number of `summarise` that is defined."""
+@dataclass(frozen=True)
+class Counted:
+    """Detections matched with the float model's, once for all numbers.
+
+    Attributes:
+        matches: by category, of the area range "all".
+        ratios: numbers that are a sum over images over another, [images] each.
+    """
+
+    matches: Mapping[tuple[int, str], Matches]
+    ratios: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+    def numbers(self, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """The numbers of `summarise`."""
+        shares = {name: ratio(*parts, weights) for name, parts in self.ratios.items()}
+        return {"agreement_AP": average_precision.summarise(self.matches, weights)["AP"], **shares}
+
+    def influence(self, metric: str) -> Influence | None:
+        """How much each image moves one of them; None where it is none, or undefined."""
+        if metric == "agreement_AP":
+            return of_matches(self.matches, "AP")
+        above, below = self.ratios.get(metric, (np.zeros(1), np.zeros(1)))
+        return ratio_influence(above, below, *_LIMITS[metric]) if below.any() else None
+
+
+def counted(rows: Sequence[Row], reference: Sequence[Row], categories: Sequence[int]) -> Counted:
+    """Match the detections; arguments as of `summarise`."""
     paired = _as_truths(rows, reference)
     matches = match(paired, categories, areas=_EVERYTHING)
-    found = {
-        name: ratio_influence(above, below, *_LIMITS[name])
-        for name, (above, below) in _ratios(paired, matches).items()
-        if below.any()
-    }
-    precision = of_matches(matches, "AP")
-    return found if precision is None else {"agreement_AP": precision, **found}
+    return Counted(matches, _ratios(paired, matches))
 
 
 def _ratios(

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.influence import Influence
+    from quantbench.metrics.agreement import Counted
     from quantbench.metrics.matching import Matches
     from quantbench.protocols import Row
 
-_KEPT = 2  # sets of rows whose matches are kept: a model's and its reference's
+_KEPT = 3  # sets of rows whose matches are kept: a model's and its reference's
 
 
 class CocoNumbers:
@@ -44,7 +45,7 @@ class CocoNumbers:
         self._categories = categories
         self._points = operating_points
         self._matches: list[tuple[Sequence[Row], Mapping[tuple[int, str], Matches]]] = []
-        self._agreements: list[tuple[Sequence[Row], Sequence[Row], Mapping[str, Influence]]] = []
+        self._agreements: list[tuple[Sequence[Row], Sequence[Row], Counted]] = []
 
     def _matched(self, rows: Sequence[Row]) -> Mapping[tuple[int, str], Matches]:
         """Matches of all areas; those of the last rows are kept, for many numbers ask for them."""
@@ -55,12 +56,12 @@ class CocoNumbers:
         self._matches = [*self._matches[1 - _KEPT :], (rows, found)]
         return found
 
-    def _agreed(self, rows: Sequence[Row], reference: Sequence[Row]) -> Mapping[str, Influence]:
-        """Influences of all metrics of agreement, kept likewise."""
+    def _agreed(self, rows: Sequence[Row], reference: Sequence[Row]) -> Counted:
+        """Matches with the reference's detections, kept likewise."""
         for mine, theirs, known in self._agreements:
             if mine is rows and theirs is reference:
                 return known
-        found = agreement.influences(rows, reference, self._categories)
+        found = agreement.counted(rows, reference, self._categories)
         self._agreements = [*self._agreements[1 - _KEPT :], (rows, reference, found)]
         return found
 
@@ -96,7 +97,7 @@ class CocoNumbers:
     ) -> Influence | None:
         """How much each picture moves a metric of `summarise`, or with a reference of `agree`."""
         if reference is not None:
-            return self._agreed(rows, reference).get(metric)
+            return self._agreed(rows, reference).influence(metric)
         points = self._operating_points(rows)
         if metric in points:
             return ratio_influence(*points[metric])
@@ -106,7 +107,7 @@ class CocoNumbers:
         self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
     ) -> Mapping[str, NDArray[np.float64]]:
         """Judged by the reference's detections, without labels (`metrics/agreement.py`)."""
-        return agreement.summarise(rows, reference, self._categories, weights)
+        return self._agreed(rows, reference).numbers(weights)
 
     @staticmethod
     def per_sample(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from quantbench.study import Model
 
 
+_BOXES = ("truths", "detections")
 _LISTED = 12  # words of an error, at most
 _HALF = 0.5  # what a sigmoid makes of nothing
 _ROUNDING = 0.01  # of quantized scores
@@ -54,6 +55,12 @@ class Detection(CocoNumbers):
         self._detector = model.detector
         self._decode = find_decoder(model.detector.decoder)
         self._round_trip_checked = False
+
+    @staticmethod
+    def without_model(rows: Sequence[Row]) -> CocoNumbers:
+        """What counts stored rows, over the categories that they name."""
+        every = {box["category_id"] for row in rows for name in _BOXES for box in row[name]}
+        return CocoNumbers(sorted(every))
 
     @staticmethod
     def identity(model: Model) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,10 @@ from quantbench.results import Results
 from quantbench.tasks.coco_numbers import CocoNumbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from quantbench.catalog.samples import Photo
     from quantbench.protocols import Row
-
-_CORNERS = 4
 
 
 def coco_results(
@@ -31,6 +28,7 @@ def coco_results(
     files: Mapping[str, Path | Sequence[Mapping[str, Any]]],
     *,
     group: str | None = None,
+    agreement: bool = True,
 ) -> list[Results]:
     """COCO's numbers of each results file, the first's being the reference.
 
@@ -42,6 +40,7 @@ def coco_results(
         annotations: COCO's JSON, or what it holds.
         files: by the name to show, the results, or what they hold.
         group: field of the annotations' images that names each image's group.
+        agreement: count agreement with the first too, which takes as long as all the rest.
 
     Raises:
         DataError: a file is not what it should be, or names images or categories that the
@@ -72,31 +71,35 @@ def coco_results(
     sides = {name: _rows(photos, known, _loaded(said, name), name) for name, said in files.items()}
     reference = next(iter(sides.values()))
     return [
-        _results(task, rows, reference, name=name, dataset=dataset, groups=groups)
+        _results(task, (rows, reference), name, dataset, groups, agreement=agreement)
         for name, rows in sides.items()
     ]
 
 
 def _results(
     task: CocoNumbers,
-    rows: list[Row],
-    reference: list[Row],
-    *,
+    sides: tuple[list[Row], list[Row]],
     name: str,
     dataset: Mapping[str, Any],
     groups: Sequence[str] | None,
+    *,
+    agreement: bool,
 ) -> Results:
+    rows, reference = sides
     ones = np.ones((1, len(rows)))
     return Results(
         name=name,
         rows=rows,
-        replicates={**task.summarise(rows, ones), **task.agree(rows, reference, ones)},
+        replicates={
+            **task.summarise(rows, ones),
+            **(task.agree(rows, reference, ones) if agreement else {}),
+        },
         lower_is_better=task.lower_is_better,
         signed=task.signed,
         dataset=dataset,
         is_reference=rows is reference,
         identity=digest_of([row["detections"] for row in rows]),
-        moved_by=cache(partial(influence_of, task, rows, reference)),
+        moved_by=cache(partial(influence_of, task, rows, reference if agreement else None)),
         groups=groups,
     )
 
@@ -112,7 +115,7 @@ def _rows(photos: Sequence[Photo], categories: set[int], said: Any, name: str) -
             got=type(said).__name__,
         )
     try:
-        detections = list(_detections(said))
+        detections = _detections(said)
     except MALFORMED as error:
         raise DataError(
             "not COCO results",
@@ -136,21 +139,24 @@ def _rows(photos: Sequence[Photo], categories: set[int], said: Any, name: str) -
     ]
 
 
-def _detections(said: Sequence[Any]) -> Iterator[dict[str, Any]]:
+def _detections(said: Sequence[Any]) -> list[dict[str, Any]]:
     """What is read of each; raises what `_rows` explains."""
-    for number, each in enumerate(said):
-        box, score = each["bbox"], each["score"]
-        numbers = (*box, score)
-        if len(box) != _CORNERS or not all(
-            isinstance(value, int | float) and math.isfinite(value) for value in numbers
-        ):
-            raise ValueError(f"detection {number}: bbox {str(box)[:80]}, score {str(score)[:20]}")
-        if box[2] < 0 or box[3] < 0:
-            raise ValueError(f"detection {number}: a box of negative size: {str(box)[:80]}")
-        ids = each["image_id"], each["category_id"]
-        if not all(isinstance(value, int) for value in ids):
-            raise TypeError(f"detection {number}: image_id {ids[0]!r}, category_id {ids[1]!r}")
-        yield {"image_id": ids[0], "category_id": ids[1], "bbox": box, "score": score}
+    found = [
+        {name: each[name] for name in ("image_id", "category_id", "bbox", "score")} for each in said
+    ]
+    for name in ("image_id", "category_id"):
+        for number, each in enumerate(found):
+            if type(each[name]) is not int:
+                raise TypeError(f"detection {number}: {name} {each[name]!r} is no whole number")
+    boxes = np.array([each["bbox"] for each in found] or np.zeros((0, 4)), dtype=np.float64)
+    scores = np.array([each["score"] for each in found], dtype=np.float64)
+    if boxes.shape != (len(found), 4):
+        raise ValueError("a bbox of other than four numbers")
+    wrong = ~np.isfinite(boxes).all(axis=1) | ~np.isfinite(scores) | (boxes[:, 2:] < 0).any(axis=1)
+    if wrong.any():
+        number = int(wrong.argmax())
+        raise ValueError(f"detection {number}: {str(found[number])[:120]}")
+    return found
 
 
 def _check_known(what: str, ids: Sequence[int], known: Any, name: str) -> None:
