@@ -179,11 +179,11 @@ class Recorder:
             fallen.setdefault(self._asked[id(verdict)], []).append(verdict)
         if not fallen or self._config.stash[SETTINGS].inconclusive_passes:
             return
-        if session.exitstatus == pytest.ExitCode.OK:
+        taken_back = {test: self._passed[test] for test in fallen if test in self._passed}
+        if taken_back and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        for test, verdicts in fallen.items():
-            if test in self._passed:
-                take_back(self._config, self._passed[test], verdicts)
+        for test, report in taken_back.items():
+            take_back(self._config, report, fallen[test])
 
     def _write_untimed(self) -> None:
         """Write the file that pytest-benchmark leaves out when it timed nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
@@ -233,12 +234,32 @@ def test_a_baseline_is_a_second_gate_on_the_same_samples(study: Study) -> None:
     result = study.run(*options)
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
-        ["  drifting against the baseline: pass, +0.000 *(same samples, in pairs)"]
+        ["  drifting against the baseline: accuracy pass, +0.000 *(same samples, in pairs)"]
     )
     study.drift(25)  # the same scheme, built anew, has lost 5 points of the accepted run's
     result = study.run(*options)
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*of the baseline*", "difference: *-0.050 *to the baseline"])
+    result.stdout.fnmatch_lines(
+        ["values: *the baseline's 0.8", "difference: *-0.050 *to the baseline"]
+    )
+    result.stdout.no_fnmatch_line("*the float model itself*")
+
+
+def test_a_float_model_that_moved_is_said_to_be_the_float_model(quick: Study) -> None:
+    quick.write("same")
+    accepted(quick)
+    fakes = quick.path / "fakes.py"
+    fakes.write_text(fakes.read_text().replace("known.get(scheme.name, 20)", "30"))
+    shutil.rmtree(quick.path / "cache" / "artifact")
+    result = quick.run("-k", "accuracy and float", "--quant-baseline", "baseline.json")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "case: *fake-float-numbers, the float model itself",
+            "note: *it is worse than the float model that was accepted*",
+            "  float is the float model itself: it is worse than*",
+        ]
+    )
 
 
 def test_without_the_accepted_evidence_intervals_are_compared(study: Study) -> None:
@@ -248,7 +269,7 @@ def test_without_the_accepted_evidence_intervals_are_compared(study: Study) -> N
         folder.rename(study.path / folder.name)
     result = study.run("-k", "accuracy", "--quant-baseline", "baseline.json")
     # The evidence is made again, and has the same key: it is there after all.
-    result.stdout.fnmatch_lines(["*against the baseline: pass*in pairs*"])
+    result.stdout.fnmatch_lines(["*against the baseline: accuracy pass*in pairs*"])
     baseline = json.loads((study.path / "baseline.json").read_text())
     for entry in baseline["cases"].values():
         entry["evidence"] = ["0" * 64]
