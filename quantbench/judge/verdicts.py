@@ -116,8 +116,9 @@ def results(kind: Kind, *sources: Any, **fields: Any) -> list[Results]:
     Args:
         kind: "coco" (annotations first, then results), "rows", or "lm-eval".
         sources: paths; of "coco" also loaded JSON.
-        fields: of "coco" `group`, and `agreement`, which False leaves out; of "rows" `value`, `id`, `group`, `lower_is_better`; of
-            "lm-eval" `metric`, where the logs hold more than one task or metric.
+        fields: of "coco" `group`, and `agreement`, which False leaves out; of "rows" `value`,
+            `id`, `group`, `lower_is_better`; of "lm-eval" `metric`, where the logs hold more than
+            one task or metric.
 
     Raises:
         DataError: a file is not what it should be, or samples do not pair.

@@ -248,12 +248,9 @@ def test_a_metric_that_is_no_mean_is_compared_in_pairs_where_its_rows_are_stored
     path = study.path / "test_fake.py"
     path.write_text(path.read_text().replace('metric="accuracy"', 'metric="word_top5"'))
     fakes = study.path / "fakes.py"
-    fakes.write_text(
-        fakes.read_text().replace(
-            "    def prepare(self",
-            "    without_model = classmethod(lambda cls, _: cls(None, None))\n\n    def prepare(self",
-        )
-    )
+    known = "    without_model = classmethod(lambda cls, _: cls(None, None))"
+    prepare = "    def prepare(self"
+    fakes.write_text(fakes.read_text().replace(prepare, f"{known}\n\n{prepare}"))
     study.run("-k", "accuracy", "--benchmark-json", "before.json")
     study.drift(24)
     study.run("-k", "accuracy", "--benchmark-json", "after.json")
