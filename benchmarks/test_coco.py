@@ -22,7 +22,7 @@ FOUR_BITS = "four bits a weight, one scale a channel"
 RANGES = "min-max ranges over hard-swish leave a few levels to the first layers"
 AEQ = "channels without weights: ai-edge-quantizer lets the bias of each overflow an int32"
 PADDING = "int8 cannot hold the minus infinity that a max pooling is padded with"
-MIXED = "the converter leaves a float32 constant to an int16 PADV2"
+MIXED = ("the converter leaves a float32 constant to an int16 PADV2", "INT16 != FLOAT32.*PADV2")
 CENTERNET = {
     "int8_static": RANGES,
     "int8_static_aeq": AEQ,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from quantbench.catalog.passages import Passages
     from quantbench.catalog.photos import CocoImages
     from quantbench.errors import QuantbenchError
-    from quantbench.evaluation import Evaluation, non_inferior
+    from quantbench.evaluation import Evaluation
+    from quantbench.judging import non_inferior
     from quantbench.stats.gates import Verdict
     from quantbench.study import Anchor, Case, Detector, Model, Scheme
 
@@ -30,7 +31,7 @@ _HOMES = {
     "Scheme": "quantbench.study",
     "Verdict": "quantbench.stats.gates",
     "cases": "quantbench.catalog.models",
-    "non_inferior": "quantbench.evaluation",
+    "non_inferior": "quantbench.judging",
 }
 
 __all__ = [

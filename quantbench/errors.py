@@ -21,6 +21,19 @@
 
 from __future__ import annotations
 
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """The remedy for a name that does not exist: the closest one that does; None where none is."""
+    by_letters = {each.lower(): each for each in known}
+    closest = difflib.get_close_matches(name.lower(), by_letters, n=1)
+    return f"did you mean {by_letters[closest[0]]!r}?" if closest else None
+
 
 class QuantbenchError(Exception):
     """A failure that says what, where, expected, got, and what to do next."""

@@ -1,332 +1,42 @@
-"""What a case's samples said, and the verdict on two such evaluations."""
+"""What the samples of a case said, with where they are kept."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from quantbench.errors import DataError, UsageError
-from quantbench.stats.bootstrap import PairedBootstrap, percentile_estimate
-from quantbench.stats.comparison import Comparison, Estimate, Independent, Known
-from quantbench.stats.gates import Verdict, outcome_of, samples_to_decide
-from quantbench.stats.means import PairedMeans
-from quantbench.stats.proportions import PairedProportions, wilson
-from quantbench.stats.sequential import BettingDifference
-from quantbench.stats.times import TimeRatio
-from quantbench.study import Gate
+from quantbench.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from quantbench.artifacts import Artifact
     from quantbench.evidence import Evidence
-    from quantbench.protocols import Row
-    from quantbench.stats.gates import Against
     from quantbench.study import Case
 
-_CONFIDENCE = 0.95  # of the intervals around single values
-LATENCY = "latency"
-BYTES = ("weights_bytes", "artifact_bytes")
-_COSTS = frozenset({LATENCY, *BYTES})
 
-
-@dataclass
-class Evaluation:
-    """What a case's samples said.
+@dataclass(repr=False, kw_only=True)
+class Evaluation(Results):
+    """Results of a case.
 
     Attributes:
         case: the case.
-        rows: evidence, one row a sample.
-        replicates: each metric under the shared resampling weights, [1 + replicates]; the first
-            is the metric on the samples as they are. Metrics of agreement with the reference
-            join when the reference is evaluated.
-        per_sample: of those metrics that are means over samples, each sample's part, [rows].
-        lower_is_better: metrics for which an increase is a loss.
-        changes: the samples that departed furthest from the reference (`Task.changes`).
-        signed: metrics of which 0 is not the least.
-        dataset: `name`, `n`, `sha256`; of a sequential evaluation also `of`, all there are.
         artifact: the evaluated artifact.
         evidence: where the rows are kept, with what was measured while they were made.
-        explanation: what the loss is made of (`Task.explain`).
         summarise_s: seconds for all metrics of all replicates.
-        costs: bytes by name.
-        times_s: seconds of the rounds that pytest-benchmark timed in this run, if it did.
+        explanation: what the loss is made of (`Task.explain`).
+        changes: the samples that departed furthest from the reference (`Task.changes`).
         protocol: digest of how samples became rows, and rows numbers.
-        accepted: what the baseline accepted of this case, if one was given.
-        grow: of a sequential evaluation, takes in the next block of samples, after its reference
-            has, and says whether there was one; None otherwise.
-        verdicts: filled by `non_inferior`.
     """
 
     case: Case
-    rows: Sequence[Row]
-    replicates: dict[str, NDArray[np.float64]]
-    lower_is_better: frozenset[str]
-    dataset: Mapping[str, Any]
     artifact: Artifact
     evidence: Evidence
-    summarise_s: float
-    per_sample: dict[str, NDArray[Any]] = field(default_factory=dict)
+    summarise_s: float = 0.0
     explanation: Mapping[str, Any] = field(default_factory=dict)
     changes: Sequence[Mapping[str, Any]] = ()
-    signed: frozenset[str] = frozenset()
-    costs: Mapping[str, int] = field(default_factory=dict)
-    times_s: NDArray[np.float64] | None = None
     protocol: str = ""
-    accepted: Accepted | None = None
-    grow: Callable[[], bool] | None = None
-    verdicts: list[Verdict] = field(default_factory=list)
 
-    def estimate(self, metric: str, confidence: float = _CONFIDENCE) -> Estimate:
-        """A metric with its interval: Wilson's for a proportion, else the percentile bootstrap's.
-
-        Raises:
-            UsageError: no such metric.
-        """
-        values = self.replicates.get(metric)
-        if values is None:
-            raise UsageError(
-                f"unknown metric {metric!r} of {self.case}",
-                expected=", ".join([*self.replicates, LATENCY, *BYTES]),
-            )
-        answers = self.per_sample.get(metric)
-        if answers is not None and answers.dtype == bool:
-            return wilson(int(answers.sum()), len(answers), confidence)
-        return percentile_estimate(values, len(self.rows), confidence)
-
-    def value(self, metric: str) -> float:
-        """A metric, a median time in seconds, or bytes, on the samples as they are."""
-        if metric in self.costs:
-            return float(self.costs[metric])
-        if metric == LATENCY:
-            return float(np.median(self._timed()))
-        return self.estimate(metric).value
-
-    def _timed(self) -> NDArray[np.float64]:
-        if self.times_s is None:
-            raise UsageError(
-                f"the latency of {self.case} was not measured before its gate",
-                expected="a test before this one that times `benchmark(quantized.predict, sample)`",
-                remedy="run alone (without -n and with benchmarks enabled), timing tests first",
-            )
-        return self.times_s
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """What a baseline accepted of a case.
-
-    Attributes:
-        metrics: its estimates.
-        evaluation: of its rows, where they are still in the store.
-    """
-
-    metrics: Mapping[str, Estimate]
-    evaluation: Evaluation | None = None
-
-
-def non_inferior(
-    evaluation: Evaluation,
-    reference: Evaluation,
-    metric: str,
-    margin: float | str,
-    confidence: float = 0.95,
-) -> Verdict:
-    """Is the evaluated case worse than its reference by less than `margin`?
-
-    `pass` when the one-sided lower bound of the difference (quantized - reference) on the same
-    samples is above -margin, `fail` when its upper bound is below it, else `inconclusive`; each
-    bound has the stated confidence, assuming independent samples. True only on `pass`. Where
-    lower is better (perplexity, latency, bytes) the sign turns by itself. The estimator follows
-    the metric, and stands in the verdict: right answers are paired proportions, other means over
-    samples paired means, all else (AP) is bootstrapped in pairs, times compared by ranks, bytes
-    are known. Verdicts are kept for the record. Where a baseline was accepted, the case must not be
-    worse than that either: the verdict returned is the first that is no pass.
-
-    Args:
-        evaluation: of the judged case.
-        reference: of what it is judged against.
-        metric: a name of the task's, or `latency`, `weights_bytes`, `artifact_bytes`.
-        margin: the largest loss that would still be shipped, in the metric's unit, or as a share
-            of the reference's value, "5%". Of latency it is a share.
-        confidence: of each bound, in (.5, 1).
-
-    Raises:
-        UsageError: an unknown, undefined or unmeasured metric, a margin or confidence out of
-            range, or a reference that has no more than the margin to lose.
-        DataError: the two were not evaluated on the same samples.
-    """
-    lower = metric in evaluation.lower_is_better or metric in _COSTS
-    gate = Gate.parse(metric, margin, confidence, lower_is_better=lower)
-    _check_pair(evaluation, reference)
-    _check_gate(evaluation, reference, gate)
-    if evaluation.grow is not None and evaluation is not reference:
-        verdict = _judged_early(evaluation, reference, gate)
-    else:
-        verdict = _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
-    evaluation.verdicts.append(verdict)
-    if evaluation.accepted is None or metric in _COSTS:
-        return verdict
-    again = _judged_again(evaluation, evaluation.accepted, gate)
-    evaluation.verdicts.append(again)
-    return again if verdict else verdict
-
-
-def _check_pair(evaluation: Evaluation, reference: Evaluation) -> None:
-    """Pairs join by sample id; of sequential evaluations on what the judged one has seen."""
-    ids = [row["id"] for row in evaluation.rows]
-    same = ids == [row["id"] for row in reference.rows][: len(ids)]
-    whole = evaluation.grow is not None or len(ids) == len(reference.rows)
-    data = [{k: v for k, v in e.dataset.items() if k != "n"} for e in (evaluation, reference)]
-    if not same or not whole or data[0] != data[1]:
-        raise DataError(
-            f"{evaluation.case} and {reference.case} were not evaluated on the same samples",
-            expected=f"{len(reference.rows)} samples, the reference's",
-            got=f"{len(evaluation.rows)} samples of {evaluation.dataset['name']}",
-        )
-
-
-def _check_gate(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> None:
-    """Refuse a gate that cannot be asked, before any work is done for it."""
-    if gate.metric == LATENCY and not gate.relative:
-        raise UsageError(
-            "a margin on latency is a share of the reference's", remedy='e.g. margin="10%"'
-        )
-    values = evaluation.value(gate.metric), reference.value(gate.metric)
-    if np.isnan(values).any():
-        raise UsageError(
-            f"{gate.metric} is undefined on these samples of {evaluation.dataset['name']}",
-            expected="samples that define it (AP of large objects needs large objects)",
-            remedy="gate on another metric, or evaluate more samples",
-        )
-    _check_scale(values[1], gate, reference.case, signed=gate.metric in reference.signed)
-    floor_is_zero = not gate.lower_is_better and gate.metric not in reference.signed
-    most = 1.0 if gate.relative else values[1]
-    if floor_is_zero and most <= gate.margin:
-        raise UsageError(
-            f"the gate on {gate.metric} cannot fail: the reference has no more than the margin "
-            "to lose",
-            where=f"{reference.case}: {gate.metric} {values[1]:.4g}, margin {gate.margin:g}",
-            remedy="give the margin in the metric's own unit (AP and accuracy lie in [0, 1]), "
-            "and look at the reference: it may be fed or decoded wrongly",
-        )
-
-
-def _check_scale(value: float, gate: Gate, case: Case, *, signed: bool = False) -> None:
-    if gate.relative and (value <= 0 or signed):
-        raise UsageError(
-            f"{gate.metric} has no scale that a share could be taken of",
-            got=f"{value:.4g} of {case}",
-            remedy="give the margin in the metric's own unit",
-        )
-
-
-def _compared(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Comparison:
-    """Quantized - reference by the estimator that suits the metric."""
-    metric, n = gate.metric, len(evaluation.rows)
-    if evaluation is reference:
-        return Known(0.0, n)
-    if metric in _COSTS:
-        return _cost_compared(evaluation, reference, gate)
-    mine, its = evaluation.per_sample.get(metric), reference.per_sample.get(metric)
-    if mine is not None and its is not None and not gate.relative:
-        counted = mine.dtype == bool
-        scale = float(np.ptp(np.concatenate([mine, its]))) if not counted else 1.0
-        return PairedProportions.of(mine, its) if counted else PairedMeans(mine - its, scale)
-    values, was_values = evaluation.replicates[metric], reference.replicates[metric]
-    if gate.relative:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return PairedBootstrap(values / was_values - 1, n)
-    return PairedBootstrap(values - was_values, n)
-
-
-def _cost_compared(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Comparison:
-    if gate.metric == LATENCY:
-        return TimeRatio(evaluation._timed(), reference._timed())  # noqa: SLF001 - this module's
-    value, was = evaluation.value(gate.metric), reference.value(gate.metric)
-    return Known(value / was - 1 if gate.relative else value - was)
-
-
-def _judged(
-    evaluation: Evaluation,
-    reference: Evaluation,
-    gate: Gate,
-    comparison: Comparison,
-    against: Against = "reference",
-) -> Verdict:
-    flips = _flips(evaluation, reference, gate.metric)
-    value = reference.value(gate.metric)
-    return replace(_verdict(evaluation, value, gate, comparison, against), flips=flips)
-
-
-def _verdict(
-    evaluation: Evaluation, was: float, gate: Gate, comparison: Comparison, against: Against
-) -> Verdict:
-    """What the comparison says to the gate; `was` is the value that it was compared with."""
-    difference = comparison.interval(2 * gate.confidence - 1)
-    outcome = outcome_of(difference, gate)
-    oriented = comparison.mirrored() if gate.lower_is_better else comparison
-    undecided = outcome == "inconclusive"
-    return Verdict(
-        case=str(evaluation.case),
-        gate=gate,
-        outcome=outcome,
-        difference=difference,
-        quantized=evaluation.value(gate.metric),
-        reference=was,
-        p_value=oriented.p_at_most(-gate.margin),
-        samples_to_decide=samples_to_decide(comparison, gate) if undecided else None,
-        against=against,
-        exact=isinstance(comparison, Known),
-    )
-
-
-def _flips(evaluation: Evaluation, reference: Evaluation, metric: str) -> tuple[int, int] | None:
-    mine, its = evaluation.per_sample.get(metric), reference.per_sample.get(metric)
-    if mine is None or its is None or mine.dtype != bool:
-        return None
-    pair = PairedProportions.of(mine, its[: len(mine)])
-    # Of a share that should be small, such as `lost`, more is the loss.
-    turned = metric in evaluation.lower_is_better
-    return (pair.gains, pair.losses) if turned else (pair.losses, pair.gains)
-
-
-def _judged_early(evaluation: Evaluation, reference: Evaluation, gate: Gate) -> Verdict:
-    """Take in block after block until the bounds, which hold at every stop, decide.
-
-    What is no share of right answers (AP) has no such bounds: all samples are taken in, and it is
-    judged once.
-    """
-    while True:
-        mine, its = (e.per_sample.get(gate.metric) for e in (evaluation, reference))
-        if mine is None or its is None or mine.dtype != bool or gate.relative:
-            while evaluation.grow is not None and evaluation.grow():
-                pass
-            return _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
-        comparison = BettingDifference(mine.astype(float) - its[: len(mine)].astype(float))
-        verdict = _judged(evaluation, reference, gate, comparison)
-        if verdict.outcome != "inconclusive" or evaluation.grow is None or not evaluation.grow():
-            return verdict
-
-
-def _judged_again(evaluation: Evaluation, accepted: Accepted, gate: Gate) -> Verdict:
-    """Against what was accepted: in pairs where its evidence is stored, else by intervals."""
-    was_evaluated = accepted.evaluation
-    if was_evaluated is not None and gate.metric in was_evaluated.replicates:
-        _check_scale(was_evaluated.value(gate.metric), gate, evaluation.case)
-        comparison = _compared(evaluation, was_evaluated, gate)
-        return _judged(evaluation, was_evaluated, gate, comparison, "baseline")
-    if gate.metric not in accepted.metrics:
-        raise UsageError(
-            f"the baseline of {evaluation.case} does not know {gate.metric}",
-            expected=", ".join(sorted(accepted.metrics)),
-            remedy="accept a run anew: quantbench accept out.json",
-        )
-    was = accepted.metrics[gate.metric]
-    _check_scale(was.value, gate, evaluation.case)
-    comparison = Independent(evaluation.estimate(gate.metric), was, relative=gate.relative)
-    return _verdict(evaluation, was.value, gate, comparison, "baseline")
+    def declares_failure(self, metric: str) -> bool:
+        """Whether the study says that the gate on this metric must fail."""
+        return self.case.expects(metric) == "fail"

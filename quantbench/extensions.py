@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from contextlib import suppress
+from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
-from quantbench.errors import MissingExtraError, UsageError
+from quantbench.digests import digest_of, sha256_of
+from quantbench.errors import MissingExtraError, UsageError, meant
 
 # Modules and distributions of each extra; a missing one is an uninstalled extra, not a bug.
 _EXTRAS = {
@@ -35,6 +40,7 @@ def load(group: str, name: str) -> Any:
         raise UsageError(
             f"unknown name {name!r} in quantbench.{group}",
             expected=", ".join(sorted(known)) or "(none registered; is quantbench installed?)",
+            remedy=meant(name, known),
         )
     try:
         return known[name].load()
@@ -42,6 +48,20 @@ def load(group: str, name: str) -> Any:
         if lack := missing_extra(error.name):
             raise lack from error
         raise
+
+
+@cache
+def code_digest(kind: type) -> str:
+    """Digest of the code that counts: the files that define a task, and quantbench's metrics.
+
+    Part of the key of whatever is counted, so that mended code counts again without anybody having
+    to raise a version.
+    """
+    files = sorted((Path(__file__).parent / "metrics").glob("*.py"))
+    for each in kind.__mro__[:-1]:  # all but `object`
+        with suppress(OSError, TypeError):  # a class made up at run time
+            files.append(Path(inspect.getfile(each)))
+    return digest_of([sha256_of(path) for path in files])
 
 
 def missing_extra(package: str | None) -> MissingExtraError | None:

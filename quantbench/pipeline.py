@@ -12,7 +12,7 @@ import json
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,23 +20,28 @@ import numpy as np
 from quantbench.diagnosis.looks import DIAGNOSIS, LOOKS, SAMPLES
 from quantbench.digests import digest_of
 from quantbench.errors import AnchorError, BuildError, UsageError
-from quantbench.evaluation import Accepted, Evaluation
+from quantbench.evaluation import Evaluation
 from quantbench.evidence import Evidence
+from quantbench.extensions import code_digest, load
+from quantbench.influence import influence_of
 from quantbench.progress import Steps
 from quantbench.record.baseline import read_baseline
 from quantbench.record.schema import empty_record, with_artifact, with_cost, with_evaluation
+from quantbench.results import Accepted
 from quantbench.stats.bootstrap import REPLICATES, SEED, resampling_weights
 from quantbench.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from quantbench.progress import Progress
+    from quantbench.protocols import Task
     from quantbench.record.baseline import Entry
     from quantbench.settings import Settings
+    from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
 _REPLICATES = "replicates.npz"
@@ -54,6 +59,8 @@ class Bench(Workshop):
         super().__init__(settings, progress)
         self._evaluations: dict[Case, Evaluation] = {}
         self._compared: set[Case] = set()
+        self._summed_up: dict[Case, int] = {}  # rows
+        self.family = 1  # gates that the run will judge together
         self._times: dict[Case, NDArray[np.float64]] = {}
         self._diagnoses: dict[Case, Mapping[str, Any]] = {}
 
@@ -147,6 +154,11 @@ class Bench(Workshop):
         before, after = np.median(seconds, axis=1)
         return float(before), float(after)
 
+    def verdicts(self) -> Iterator[Verdict]:
+        """Those of all cases so far."""
+        for evaluation in self._evaluations.values():
+            yield from evaluation.verdicts
+
     def timed(self, case: Case, seconds: Sequence[float]) -> None:
         """Remember the rounds that pytest-benchmark timed."""
         self._times[case] = np.array(seconds)
@@ -171,9 +183,12 @@ class Bench(Workshop):
         evidence = self.evidence(case, looks)
         artifact, task = self.artifact(case), self.task(case)
         whole = len(self.samples(case, "evaluation"))
-        facts = evidence.measured["runner"]
+        facts, groups = evidence.measured["runner"], self.groups(case)
         evaluation = Evaluation(
             case=case,
+            name=str(case),
+            is_reference=case.is_reference,
+            identity=artifact.sha256,
             rows=evidence.rows,
             replicates={},
             lower_is_better=task.lower_is_better,
@@ -183,11 +198,16 @@ class Bench(Workshop):
                 "n": whole,
                 "sha256": self._digest(case),
                 **({"of": whole} if self.settings.sequential else {}),
+                **({"groups": len(set(groups))} if groups else {}),
+                **({"duplicates": left_out} if (left_out := self.duplicates(case)) else {}),
             },
+            groups=groups,
             artifact=artifact,
             evidence=evidence,
             summarise_s=0.0,
             protocol=self._protocol_digest(case),
+            family=self.family if self.settings.holm else 1,
+            undecided_passes=self.settings.inconclusive_passes,
             costs={
                 "weights_bytes": facts["weights_bytes"],
                 "artifact_bytes": artifact.size_bytes,
@@ -196,35 +216,56 @@ class Bench(Workshop):
         self._sum_up(evaluation)
         if self.settings.sequential:
             evaluation.grow = partial(self._grow, evaluation)
+            evaluation.settle = partial(self._settle, evaluation)
         evaluation.accepted = self._accepted(evaluation)
         return evaluation
 
     def _grow(self, evaluation: Evaluation) -> bool:
         """The next block; of the reference first, so that it always has as many rows."""
-        case = evaluation.case
-        reference = self._evaluations[case.reference] if case in self._compared else evaluation
+        case, reference = evaluation.case, self._reference_of(evaluation)
         while reference is not evaluation and len(reference.rows) <= len(evaluation.rows):
             if not self._grow(reference):
                 return False
         looks = len(evaluation.evidence.shards) + 1
-        grown = self.evidence(evaluation.case, looks)
+        grown = self.evidence(case, looks)
         if len(grown.shards) < looks:
             return False
         evaluation.evidence = grown
         evaluation.rows = grown.rows
-        self._sum_up(evaluation)
-        if case in self._compared:
-            self._agree(evaluation, reference)
+        evaluation.dataset = {**evaluation.dataset, "n": len(grown.rows)}
+        task = self.task(case)
+        theirs = reference.rows[: len(grown.rows)] if case in self._compared else None
+        evaluation.per_sample = dict(task.per_sample(grown.rows))
+        if theirs is not None:
+            evaluation.per_sample |= task.per_sample(grown.rows, theirs)
         return True
+
+    def _settle(self, evaluation: Evaluation) -> None:
+        """Sum up what was taken in since the last time."""
+        for each in (self._reference_of(evaluation), evaluation):
+            if self._summed_up.get(each.case) != len(each.rows):
+                self._sum_up(each)
+                if each.case in self._compared:
+                    self._agree(each, self._reference_of(each))
+
+    def _reference_of(self, evaluation: Evaluation) -> Evaluation:
+        """The evaluation that this one is compared with; itself where that is not known yet."""
+        case = evaluation.case
+        return self._evaluations[case.reference] if case in self._compared else evaluation
 
     def _sum_up(self, evaluation: Evaluation) -> None:
         """Fill in everything that follows from the rows."""
         case, rows = evaluation.case, evaluation.rows
         task = self.task(case)
-        ingredients = {"evidence": evaluation.evidence.sha256, **self._summed(case)}
+        weights = _weights(evaluation)
+        ingredients = {
+            "evidence": evaluation.evidence.sha256,
+            **self._summed(case),
+            **_recount(task, evaluation),
+        }
 
         def summarise(folder: Path) -> None:
-            summed: dict[str, Any] = dict(task.summarise(rows, resampling_weights(len(rows))))
+            summed: dict[str, Any] = dict(task.summarise(rows, weights()))
             np.savez(folder / _REPLICATES, **summed)
             (folder / _EXPLANATION).write_text(json.dumps(task.explain(rows), allow_nan=False))
 
@@ -235,7 +276,9 @@ class Bench(Workshop):
         evaluation.explanation = json.loads((kept.path / _EXPLANATION).read_text())
         evaluation.summarise_s = kept.build_s
         evaluation.per_sample = dict(task.per_sample(rows))
+        evaluation.moved_by = cache(partial(influence_of, task, rows, None))
         evaluation.dataset = {**evaluation.dataset, "n": len(rows)}
+        self._summed_up[case] = len(rows)
 
     def _agree(self, evaluation: Evaluation, reference: Evaluation) -> None:
         """Add the metrics of agreement with the reference."""
@@ -247,10 +290,12 @@ class Bench(Workshop):
             "rows": len(rows),
             "examples": self.settings.examples,
             **self._summed(evaluation.case),
+            **_recount(task, evaluation),
         }
+        weights = _weights(evaluation)
 
         def agree(folder: Path) -> None:
-            agreed: dict[str, Any] = dict(task.agree(rows, theirs, resampling_weights(len(rows))))
+            agreed: dict[str, Any] = dict(task.agree(rows, theirs, weights()))
             np.savez(folder / _REPLICATES, **agreed)
             samples = {sample.id: sample for sample in self.samples(evaluation.case, "evaluation")}
             changes = task.changes(samples, rows, theirs, self.settings.examples)
@@ -261,6 +306,7 @@ class Bench(Workshop):
         evaluation.replicates |= _arrays(kept.path / _REPLICATES)
         evaluation.changes = json.loads((kept.path / _CHANGES).read_text())
         evaluation.per_sample |= task.per_sample(rows, theirs)
+        evaluation.moved_by = cache(partial(influence_of, task, rows, theirs))
 
     def _check_other(self, case: Case, reference: Evaluation) -> None:
         """A quantized model that is the float one, byte for byte, would pass every gate."""
@@ -302,7 +348,13 @@ class Bench(Workshop):
         if not shards or any(shard is None for shard in shards):
             return Accepted(entry.metrics)
         evidence = Evidence(tuple(shard for shard in shards if shard is not None))
-        was = replace(evaluation, evidence=evidence, rows=evidence.rows, accepted=None)
+        was = replace(
+            evaluation,
+            evidence=evidence,
+            rows=evidence.rows,
+            accepted=None,
+            identity=evidence.shards[0].details.get("artifact", ""),
+        )
         self._sum_up(was)
         return Accepted(entry.metrics, was)
 
@@ -315,12 +367,30 @@ class Bench(Workshop):
     def _summed(self, case: Case) -> dict[str, Any]:
         """How rows become replicates."""
         detector = case.model.detector
+        task = load("tasks", case.model.task)
         return {
             "protocol": self._protocol(case),
+            **(
+                {"metrics": version} if (version := getattr(task, "metrics_version", 1)) > 1 else {}
+            ),
             "operating_points": detector.operating_points if detector else (),
             "replicates": REPLICATES,
             "seed": SEED,
         }
+
+
+def _weights(evaluation: Evaluation) -> Callable[[], NDArray[np.float64]]:
+    """Draws of its samples, or of its groups, when they are asked for."""
+    n, numbers = len(evaluation.rows), evaluation.group_numbers
+    drawn = None if numbers is None else tuple(numbers[:n].tolist())
+    return lambda: resampling_weights(n, groups=drawn)
+
+
+def _recount(task: Task, evaluation: Evaluation) -> dict[str, Any]:
+    """What besides rows decides over replicates: the code that counts them, and the groups."""
+    numbers = evaluation.group_numbers
+    groups = None if numbers is None else digest_of(numbers[: len(evaluation.rows)].tolist())
+    return {"code": code_digest(type(task)), **({"groups": groups} if groups else {})}
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.float64]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from quantbench.influence import Influence
     from quantbench.settings import Machine
     from quantbench.study import Model, Scheme
 
@@ -147,11 +148,39 @@ class Decoder(Protocol):
         """A call that says `tokens` (its attribute) tokens after a prompt in its cache."""
 
 
-class Task(Protocol):
+class Numbers(Protocol):
+    """From rows to metrics, which are pure functions of rows."""
+
+    def summarise(self, rows: Sequence[Row], weights: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Each metric for each row of `weights` [replicates, rows]: float64 [replicates].
+
+        A weight of k counts a sample k times. A metric that the rows cannot define (AP of large
+        objects where there are none) is NaN here and null in the record.
+        """
+
+    def agree(
+        self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
+    ) -> Mapping[str, NDArray[Any]]:
+        """Metrics of agreement with the float model's rows, as `summarise`; names of their own."""
+
+    @staticmethod
+    def per_sample(
+        rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Mapping[str, NDArray[Any]]:
+        """Of those metrics that are means over samples, each sample's part, [rows].
+
+        Of `summarise`, or with a reference of `agree`. Booleans are a proportion's.
+        """
+
+
+class Task(Numbers, Protocol):
     """From samples and predictions to metrics. Metrics are pure functions of rows.
 
     `tools` and `version` as an importer's, for inputs and rows. `lower_is_better` names those
     metrics of which an increase is a loss, `signed` those of which 0 is not the least.
+    `without_model(rows)`, where it is there, gives what counts rows when no model is at hand.
+    `metrics_version` (1 where it is not there) is raised when a metric comes to mean something
+    else: baselines of before are then refused, rows stay. Mended code recounts by itself.
     `prepare` and `evidence` are each called from a thread of their own while a runner predicts.
     A task may have a method `check(samples)`, which refuses evaluated samples that it could not
     judge: it is called before anything is built or predicted for them.
@@ -172,26 +201,13 @@ class Task(Protocol):
     def evidence(self, sample: Any, prediction: Any) -> Row:
         """One row, with all of the truth that `summarise` needs."""
 
-    def summarise(self, rows: Sequence[Row], weights: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Each metric for each row of `weights` [replicates, rows]: float64 [replicates].
+    def influence(
+        self, metric: str, rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Influence | None:
+        """How much each sample moves a metric that is no mean over samples (AP, perplexity).
 
-        A weight of k counts a sample k times. A metric that the rows cannot define (AP of large
-        objects where there are none) is NaN here and null in the record.
-        """
-
-    def agree(
-        self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
-    ) -> Mapping[str, NDArray[Any]]:
-        """Metrics of agreement with the float model's rows, as `summarise`; names of their own."""
-
-    @staticmethod
-    def per_sample(
-        rows: Sequence[Row], reference: Sequence[Row] | None = None
-    ) -> Mapping[str, NDArray[Any]]:
-        """Of those metrics that are means over samples, each sample's part, [rows].
-
-        Of `summarise`, or with a reference of `agree`. Booleans are a proportion's. What is not
-        named here (AP, perplexity) is resampled as a whole.
+        Of `summarise`, or with a reference of `agree`. None lets each sample be left out in turn,
+        which is right for what is a smooth function of the samples' weights, and slower.
         """
 
     def changes(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quantbench.errors import UsageError
+from quantbench.errors import UsageError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ OPTIONS = {
     "data": "folder with data that cannot be shipped, e.g. lambada/lambada_test.jsonl",
     "cache": "folder of the artifact store (default: the platform's cache directory)",
     "baseline": "file of `quantbench accept`: no case may be worse than what it accepted either",
+    "group": "field that names each sample's group, e.g. book, or 'none' (default: the data set's)",
     "inconclusive": "'fail' (default) or 'pass': what an undecided verdict does to its test",
     "sequential": "'on' to stop a case as soon as its verdict is certain (default: off)",
     "examples": "samples that changed most, kept in a case's record to be seen (default: 10)",
@@ -59,6 +60,8 @@ class Settings:
         samples: evaluated samples a case; None for the data set's own number, 0 for all.
         data: folder of data that cannot be shipped, or None.
         baseline: file of accepted results, or None.
+        group: field of the samples that names their group; "none" for samples that are taken one
+            by one; None for the data set's own.
         inconclusive_passes: an undecided verdict leaves its test green.
         sequential: samples come in random order, block by block, until the verdict is certain.
         holm: passes that do not hold together make the run red.
@@ -74,6 +77,7 @@ class Settings:
     samples: int | None = None
     data: Path | None = None
     baseline: Path | None = None
+    group: str | None = None
     inconclusive_passes: bool = False
     sequential: bool = False
     holm: bool = True
@@ -114,6 +118,7 @@ def parse_settings(
             "unknown word in QUANTBENCH_REQUIRE",
             expected=", ".join(REQUIREMENTS),
             got=", ".join(sorted(unknown)),
+            remedy=meant(min(unknown), REQUIREMENTS),
         )
     chosen = {name: _word(name, given[name]) for name in _WORDS}
     baseline = _path("baseline", given["baseline"])
@@ -126,6 +131,7 @@ def parse_settings(
         )
     return Settings(
         baseline=baseline,
+        group=given["group"],
         inconclusive_passes=chosen["inconclusive"] == "pass",
         sequential=chosen["sequential"] == "on",
         holm=chosen["familywise"] == "holm",
@@ -157,7 +163,12 @@ def _words(text: str | None) -> frozenset[str]:
 def _word(name: str, text: str | None) -> str:
     known = _WORDS[name]
     if text is not None and text not in known:
-        raise UsageError(f"--quant-{name}", expected=" or ".join(known), got=repr(text))
+        raise UsageError(
+            f"--quant-{name}",
+            expected=" or ".join(known),
+            got=repr(text),
+            remedy=meant(text, known),
+        )
     return text or known[0]
 
 

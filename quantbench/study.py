@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from quantbench.errors import UsageError
+from quantbench.errors import UsageError, meant
 
 if TYPE_CHECKING:
     from quantbench.protocols import Dataset
@@ -58,6 +58,33 @@ _DETECTOR_WORDS = {
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.]*")
 
 
+def _freeze(described: Any) -> None:
+    """Make the lists of a frozen description tuples, and refuse what cannot be hashed.
+
+    Cases are told apart by their hashes. The lists are those of whoever described the model, who
+    writes them while it is being made; `object.__setattr__` is how a frozen class sets its own.
+
+    Raises:
+        UsageError: a field holds something else that cannot be hashed.
+    """
+    for each in fields(described):
+        value = getattr(described, each.name)
+        object.__setattr__(described, each.name, value := _frozen(value))
+        try:
+            hash(value)
+        except TypeError as error:
+            raise UsageError(
+                f"the {each.name} of a {type(described).__name__.lower()} cannot be hashed",
+                expected="texts, numbers, tuples, and frozen dataclasses of these "
+                "(@dataclass(frozen=True))",
+                got=f"{error}: {value!r}"[:200],
+            ) from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
 @dataclass(frozen=True)
 class Scheme:
     """How weights and activations are stored, decoded from a name such as `gptq_int4_g64`.
@@ -104,8 +131,10 @@ class Scheme:
             if not scheme.calibrated:
                 raise UsageError(f"{scheme.name} is not calibrated: a seed changes nothing")
             return replace(scheme, name=name, seed=int(match["seed"]))
+        some = [f"{tool}_int{bits}_g64" for tool in ("gptq", "hqq") for bits in (2, 3, 4, 8)]
         raise UsageError(
             f"unknown scheme {name!r}",
+            remedy=meant(name, [*chain(*_NAMED.values()), *some, "gptq_mixed_g64"]),
             expected=", ".join(
                 [
                     *chain(*_NAMED.values()),
@@ -174,6 +203,7 @@ class Detector:
 
     def __post_init__(self) -> None:
         """Refuse a label map that is no bijection, and words that mean nothing."""
+        _freeze(self)
         if len(set(self.category_ids)) != len(self.category_ids):
             raise UsageError(
                 "two output channels have the same category id", got=list(self.category_ids)
@@ -196,6 +226,7 @@ class Detector:
                     f"unknown {name} of a detector",
                     expected=", ".join(known),
                     got=repr(getattr(self, name)),
+                    remedy=meant(str(getattr(self, name)), known),
                 )
         for iou, score in self.operating_points:
             if not (0 < iou <= 1 and 0 <= score <= 1):
@@ -270,18 +301,27 @@ class Model:
 
     def __post_init__(self) -> None:
         """Refuse a name that could not stand in a case's name, and schemes that do not fit."""
+        _freeze(self)
         if not _NAME.fullmatch(self.name):
             raise UsageError(
                 "a model's name must be usable in test ids and file names",
                 expected="lower-case letters, digits, '_' and '.'",
                 got=repr(self.name),
             )
+        for name in ("schemes", "datasets"):
+            if isinstance(getattr(self, name), str):
+                raise UsageError(
+                    f"the {name} of {self.name} are several",
+                    expected=f"a tuple, e.g. ({getattr(self, name)!r},)",
+                    got=repr(getattr(self, name)),
+                )
         names = [scheme.name for scheme in map(Scheme.parse, self.schemes)]
         if self.reference is not None and self.reference not in names:
             raise UsageError(
                 f"the reference of {self.name} is none of its schemes",
                 expected=", ".join(names),
                 got=repr(self.reference),
+                remedy=meant(self.reference, names),
             )
 
 
@@ -293,6 +333,8 @@ class Case:
         expected: the outcome that the study declares, strictly: "fail" of its gate, or "error"
             when it is built or run.
         reason: why a failure or an error is declared.
+        metrics: those on which a failure is declared; () for every metric.
+        match: a regular expression that the message of a declared error has; "" for any.
         device: where it runs; part of the name when it is not "cpu".
     """
 
@@ -302,11 +344,22 @@ class Case:
     expected: Expected = "pass"
     reason: str = ""
     device: Device = "cpu"
+    metrics: tuple[str, ...] = ()
+    match: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a data set or scheme that two tests of one case could not share."""
+        _freeze(self)
 
     def __str__(self) -> str:
         """`model-scheme-dataset`, on another device than the processor `-device`."""
         parts = self.model.name, self.scheme.name, self.dataset.name
         return "-".join(parts if self.device == "cpu" else (*parts, self.device))
+
+    def expects(self, metric: str) -> Expected:
+        """What the study declares of a gate on this metric."""
+        elsewhere = self.expected == "fail" and self.metrics and metric not in self.metrics
+        return "pass" if elsewhere else self.expected
 
     @property
     def reference(self) -> Case:

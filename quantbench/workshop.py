@@ -21,7 +21,7 @@ import numpy as np
 
 from quantbench.artifacts import REFUSED, Artifact, Store, default_root
 from quantbench.catalog.distinct import distinct
-from quantbench.catalog.groups import groups_of
+from quantbench.catalog.groups import grouped_by, groups_of, shuffled
 from quantbench.catalog.sources import File, parse_source
 from quantbench.diagnosis import bits
 from quantbench.diagnosis.mending import MENDED, MOST, SEARCH, mended
@@ -408,7 +408,7 @@ class Workshop:
         Raises:
             DataError: there are none, or two that contradict each other.
         """
-        dataset = case.dataset
+        dataset = self._grouped(case.dataset)
         if (dataset, split) not in self._samples:
             if any(known != dataset for known, _ in self._samples):
                 self._samples.clear()
@@ -422,7 +422,9 @@ class Workshop:
             )
             if self.settings.sequential and split == "evaluation":
                 # Samples of a data set may come in any order: a stop must not depend on it.
-                found = [found[i] for i in np.random.default_rng(SEED).permutation(len(found))]
+                found = shuffled(
+                    found, np.random.default_rng(SEED), self._groups_of(dataset, found)
+                )
             self._samples[dataset, split] = found
         return self._samples[dataset, split]
 
@@ -432,14 +434,23 @@ class Workshop:
         Raises:
             DataError: some have one and some have not.
         """
-        samples = self.samples(case, "evaluation")
-        with _explained(f"grouping the samples of {case.dataset.name}", DataError):
+        return self._groups_of(case.dataset, self.samples(case, "evaluation"))
+
+    def _grouped(self, dataset: Dataset) -> Dataset:
+        """The data set as `--quant-group` wants it."""
+        field = self.settings.group
+        return dataset if field in {None, "none"} else grouped_by(dataset, str(field))
+
+    def _groups_of(self, dataset: Dataset, samples: Sequence[Any]) -> Sequence[str] | None:
+        if self.settings.group == "none":
+            return None
+        with _explained(f"grouping the samples of {dataset.name}", DataError):
             return groups_of(samples)
 
     def duplicates(self, case: Case) -> int:
         """Samples that were left out because one before them has the same content."""
         self.samples(case, "evaluation")
-        return self._duplicates[case.dataset]
+        return self._duplicates[self._grouped(case.dataset)]
 
     def _distinct(self, dataset: Dataset, n: int | None) -> Sequence[Any]:
         """As many different samples as were asked for, where the data set has them."""

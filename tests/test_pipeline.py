@@ -19,6 +19,7 @@ from quantbench.errors import AnchorError, DataError, UsageError
 from quantbench.evaluation import Evaluation
 from quantbench.evidence import Evidence
 from quantbench.extensions import load
+from quantbench.influence import mean_influence
 from quantbench.pipeline import Bench
 from quantbench.quantize.calibration import calibrates
 from quantbench.settings import Settings
@@ -33,13 +34,15 @@ def evaluation(right: list[int], first_id: int = 0, metric: str = "accuracy") ->
     artifact = Artifact("k", Path(), "s", 0, 0.0, {})
     return Evaluation(
         case=cases("digits_centernet")[0],
-        rows=[{"id": f"{first_id + i}"} for i in range(len(right))],
+        name="toy",
+        rows=[{"id": f"{first_id + i}", "value": value} for i, value in enumerate(right)],
         replicates={metric: weights @ values / len(values), "undefined": np.full(1001, np.nan)},
         lower_is_better=frozenset({"perplexity"}),
         dataset={"name": "toy", "n": len(right), "sha256": ""},
         artifact=artifact,
         evidence=Evidence((artifact,)),
         summarise_s=0.0,
+        moved_by=lambda _: mean_influence(values > 0 if metric == "accuracy" else values),
     )
 
 

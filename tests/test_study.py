@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from quantbench import Model, QuantbenchError, Scheme, cases
+from quantbench.catalog.sources import parse_source
 from quantbench.errors import UsageError
-from quantbench.study import Gate
+from quantbench.extensions import load
+from quantbench.settings import parse_settings
+from quantbench.study import Detector, Gate
+from quantbench.tasks.decoders import find_decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quantbench.catalog.declarations import Errors, Failures
 
 
 @pytest.mark.parametrize(
@@ -73,6 +85,107 @@ def test_a_collapse_is_declared_by_scheme_or_by_scheme_and_data_set() -> None:
 def test_a_collapse_of_no_case_is_refused() -> None:
     with pytest.raises(UsageError, match="known_failures or known_errors names no case"):
         cases("digits_centernet", known_failures={"gptq_int2_g64": "not a detector's scheme"})
+
+
+def test_a_failure_is_declared_of_a_metric() -> None:
+    declared: Failures = {
+        "int8_static": {"AP50": "few levels", "AR": "too"},
+        "float16": "all of it",
+    }
+    found = {case.scheme.name: case for case in cases("digits_centernet", known_failures=declared)}
+    case = found["int8_static"]
+    assert (case.expected, case.metrics) == ("fail", ("AP50", "AR"))
+    assert case.reason == "AP50: few levels; AR: too"
+    assert [case.expects(metric) for metric in ("AP", "AP50", "AR")] == ["pass", "fail", "fail"]
+    assert found["float16"].expects("AP") == "fail"
+    assert found["float32"].expects("AP") == "pass"
+
+
+def test_an_error_is_declared_with_what_its_message_matches() -> None:
+    known: Errors = {"int8_static": ("an op without kernel", "PADV2"), "float16": "it breaks"}
+    found = {case.scheme.name: case for case in cases("digits_centernet", known_errors=known)}
+    assert (found["int8_static"].reason, found["int8_static"].match) == (*known["int8_static"],)
+    assert (found["float16"].expected, found["float16"].match) == ("error", "")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("known_failures", 5),
+        ("known_failures", {}),
+        ("known_failures", {"AP": None}),
+        ("known_errors", ("a reason", "(")),
+        ("known_errors", ("a reason",)),
+        ("known_errors", {"AP": "why"}),
+    ],
+)
+def test_a_declaration_that_cannot_be_read_is_refused(argument: str, value: object) -> None:
+    with pytest.raises(UsageError, match=r"the known (failure|error) of int8_static"):
+        cases("digits_centernet", **{argument: {"int8_static": value}})  # type: ignore[arg-type]
+
+
+WRONG: dict[
+    str, tuple[Callable[[str], object], str]
+] = {  # what was written: where, and what was meant
+    "digits_centrenet": (cases, "digits_centernet"),
+    "digit_scene": (lambda name: cases("digits_centernet", datasets=[name]), "digit_scenes"),
+    "int8_statc": (Scheme.parse, "int8_static"),
+    "INT8_STATIC": (Scheme.parse, "int8_static"),
+    "gptq_int4g64": (Scheme.parse, "gptq_int4_g64"),
+    "int8_statik": (
+        lambda name: cases("digits_centernet", known_failures={name: ""}),
+        "int8_static",
+    ),
+    "letter_box": (
+        lambda name: Detector(size=(8, 8), decoder="x", category_ids=(1,), fit=name),  # type: ignore[arg-type]
+        "letterbox",
+    ),
+    "centrenet": (find_decoder, "centernet"),
+    "detecton": (lambda name: load("tasks", name), "detection"),
+    "kagle": (lambda name: parse_source(f"{name}:thing==1#file=x"), "kaggle"),
+    "ful": (lambda name: parse_settings({"diagnose": name}, {}, {}), "full"),
+}
+
+
+@pytest.mark.parametrize("written", WRONG)
+def test_a_name_that_does_not_exist_is_told_what_was_meant(written: str) -> None:
+    ask, meant = WRONG[written]
+    with pytest.raises(UsageError, match=f"next: +did you mean '{meant}'"):
+        ask(written)
+
+
+PARTS: dict[str, Any] = {"source": "file:x", "runner": "litert", "task": "detection"}
+
+
+def test_lists_in_a_description_are_taken_for_tuples() -> None:
+    detector = Detector(size=[8, 8], decoder="x", category_ids=[1, 2], labels=["a", "b"])  # type: ignore[arg-type]
+    listed = Model(
+        name="mine", reference="float32", schemes=["float32"], datasets=["coco"],  # type: ignore[arg-type]
+        detector=detector, published=["AP", 0.2, "coco"], **PARTS,  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert listed.schemes == ("float32",)
+    (case,) = cases(listed)
+    assert {case: 1}[case] == 1
+
+
+@pytest.mark.parametrize("field", ["schemes", "datasets"])
+def test_one_name_where_several_are_asked_for_is_refused(field: str) -> None:
+    named = {"schemes": ("float32",), "datasets": ("coco",), field: "float32"}
+    with pytest.raises(UsageError, match=rf"the {field} of mine are several(.|\n)*'float32',"):
+        Model(name="mine", reference="float32", **named, **PARTS)  # type: ignore[arg-type]
+
+
+@dataclass
+class Changing:
+    name: str = "changing"
+    task: str = "detection"
+
+
+def test_a_data_set_that_cannot_be_hashed_is_refused() -> None:
+    with pytest.raises(UsageError, match="datasets of a model cannot be hashed"):
+        Model(name="m", reference=None, schemes=("float32",), datasets=(Changing(),), **PARTS)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="dataset of a case cannot be hashed"):
+        cases("digits_centernet", datasets=[Changing()])  # type: ignore[list-item]
 
 
 def test_a_seed_makes_another_case_of_a_calibrated_scheme() -> None:

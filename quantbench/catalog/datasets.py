@@ -10,7 +10,7 @@ from quantbench.catalog.passages import Passages
 from quantbench.catalog.photos import CocoImages
 from quantbench.catalog.samples import Picture
 from quantbench.catalog.texts import read_lines, read_texts, read_tokenized
-from quantbench.errors import UsageError
+from quantbench.errors import UsageError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,5 +123,9 @@ def find_dataset(dataset: str | Dataset) -> Dataset:
     if not isinstance(dataset, str):
         return dataset
     if dataset not in DATASETS:
-        raise UsageError(f"unknown data set {dataset!r}", expected=", ".join(sorted(DATASETS)))
+        raise UsageError(
+            f"unknown data set {dataset!r}",
+            expected=", ".join(sorted(DATASETS)),
+            remedy=meant(dataset, DATASETS),
+        )
     return DATASETS[dataset]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from quantbench.errors import DataError, UsageError
 from quantbench.jsons import MALFORMED, loads
 
@@ -110,3 +112,14 @@ def grouped_by(dataset: Dataset, field: str) -> Dataset:
         )
     changes = {"group": field, **({"groups": None} if "groups" in known else {})}
     return replace(dataset, **changes)  # type: ignore[type-var]
+
+
+def shuffled(
+    samples: Sequence[Any], rng: np.random.Generator, groups: Sequence[str] | None
+) -> list[Any]:
+    """The samples in a random order; those of a group stay together, and groups come at random."""
+    order = rng.permutation(len(samples))
+    if groups is not None:
+        names, numbers = np.unique(np.asarray(groups), return_inverse=True)
+        order = order[np.argsort(rng.permutation(len(names))[numbers][order], kind="stable")]
+    return [samples[i] for i in order]

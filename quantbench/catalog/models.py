@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantbench.catalog.datasets import find_dataset
+from quantbench.catalog.declarations import Declarations, Errors, Failures
 from quantbench.catalog.detectors import DETECTORS
 from quantbench.catalog.language_models import LANGUAGE_MODELS
-from quantbench.errors import UsageError
-from quantbench.study import Case, Device, Expected, Model, Scheme
+from quantbench.errors import UsageError, meant
+from quantbench.study import Case, Device, Model, Scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from quantbench.protocols import Dataset
 
@@ -28,7 +29,11 @@ def find_model(name: str) -> Model:
         UsageError: there is none; the message lists what exists.
     """
     if name not in MODELS:
-        raise UsageError(f"unknown model {name!r}", expected=", ".join(sorted(MODELS)))
+        raise UsageError(
+            f"unknown model {name!r}",
+            expected=", ".join(sorted(MODELS)),
+            remedy=meant(name, MODELS),
+        )
     return MODELS[name]
 
 
@@ -37,8 +42,8 @@ def cases(
     *,
     schemes: Sequence[str | Scheme] | None = None,
     datasets: Sequence[str | Dataset] | None = None,
-    known_failures: Mapping[str, str] | None = None,
-    known_errors: Mapping[str, str] | None = None,
+    known_failures: Failures | None = None,
+    known_errors: Errors | None = None,
     device: Device = "cpu",
 ) -> list[Case]:
     """List a model's cases, for a test's parametrization by `case` with `ids=str`.
@@ -47,21 +52,21 @@ def cases(
         model: a name from the catalog, or your own `Model`.
         schemes: to take instead of the model's own; the reference is a case like any other.
         datasets: names, or data sets of your own, to take instead of the model's own.
-        known_failures: scheme, or `scheme-dataset`, to the reason why it is known to fail its gate.
-            Such a case must fail: an unexpected pass is an error too.
-        known_errors: the same for what cannot be built or run at all.
+        known_failures: scheme, or `scheme-dataset`, to the reason why it is known to fail its
+            gates; or to reasons by metric, `{"int8_static": {"AP50": "why"}}`: then gates on other
+            metrics are asked as usual. What is declared must fail: an unexpected pass is an error
+            too.
+        known_errors: the same for what cannot be built or run at all. To a reason, or to a pair
+            of reason and regular expression: the error's message must match it. Memory that ran
+            out, and errors that are no `BuildError` or `PredictionError`, are never meant.
         device: "cuda" to run and time on a GPU; its tests count as marked `gpu`.
 
     Raises:
         UsageError: an unknown model, scheme or data set, or a declaration of no case.
     """
     described = find_model(model) if isinstance(model, str) else model
-    declared: dict[Expected, Mapping[str, str]] = {
-        "fail": known_failures or {},
-        "error": known_errors or {},
-    }
+    declared = Declarations(known_failures or {}, known_errors or {})
     found = []
-    used = set()
     for dataset in map(find_dataset, datasets or described.datasets):
         if dataset.task != described.task:
             raise UsageError(
@@ -69,28 +74,11 @@ def cases(
                 expected=f"a data set for {described.task}",
                 got=f"one for {dataset.task}",
             )
-        for scheme in map(Scheme.parse, schemes or described.schemes):
-            expected: Expected = "pass"
-            reasons = []
-            for outcome, named in declared.items():
-                keys = {scheme.name, f"{scheme.name}-{dataset.name}"} & set(named)
-                used |= {(outcome, key) for key in keys}
-                reasons += [named[key] for key in sorted(keys)]
-                if keys and expected != "pass":
-                    raise UsageError(
-                        f"{described.name}: {scheme.name} is declared twice",
-                        expected="a known failure or a known error, not both",
-                    )
-                expected = outcome if keys else expected
-            reason = "; ".join(reasons)
-            found.append(Case(described, scheme, dataset, expected, reason, device))
-    every = {(outcome, key) for outcome, named in declared.items() for key in named}
-    if unused := every - used:
-        raise UsageError(
-            f"known_failures or known_errors names no case of {described.name}",
-            expected=", ".join(f"{case.scheme.name}-{case.dataset.name}" for case in found),
-            got=", ".join(sorted(key for _, key in unused)),
-        )
+        found += [
+            declared.of(Case(described, scheme, dataset, device=device))
+            for scheme in map(Scheme.parse, schemes or described.schemes)
+        ]
+    declared.check_used(described, found)
     return found
 
 

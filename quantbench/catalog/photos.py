@@ -73,7 +73,7 @@ class CocoImages:
             )
         try:
             described = loads(path.read_text(encoding="utf-8-sig"))
-            photos = _photos(described, root / self.folders[split], n, self.group)
+            photos = photos_of(described, root / self.folders[split], n, self.group)
         except MALFORMED as error:
             raise DataError(
                 "not COCO annotations",
@@ -95,8 +95,20 @@ class CocoImages:
         return photos
 
 
-def _photos(described: Any, folder: Path, n: int | None, group: str | None) -> list[Photo]:
-    """Of COCO's JSON; raises what `CocoImages.samples` explains."""
+def photos_of(
+    described: Any, folder: Path, n: int | None = None, group: str | None = None
+) -> list[Photo]:
+    """The first `n` images of COCO's JSON, in the order of their ids; none is opened.
+
+    Args:
+        described: what the annotation file holds.
+        folder: of the images.
+        n: None for all.
+        group: field of an image that names its group.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not COCO's JSON (`jsons.MALFORMED`).
+    """
     truths: dict[int, list[dict[str, Any]]] = {
         _id(image["id"]): [] for image in described["images"]
     }
@@ -119,7 +131,7 @@ def _photos(described: Any, folder: Path, n: int | None, group: str | None) -> l
     return [
         Photo(
             str(image["id"]),
-            folder / inner_path(image["file_name"]),
+            folder / inner_path(image.get("file_name", str(image["id"]))),
             tuple(truths[image["id"]]),
             sizes[image["id"]],
             categories or None,

@@ -27,7 +27,7 @@ from quantbench.catalog.hubs import HuggingFace, Kaggle
 from quantbench.catalog.names import inner_file, named, web_address
 from quantbench.catalog.registries import NPM, PyPI
 from quantbench.digests import sha256_of, verify
-from quantbench.errors import MissingDataError, UsageError
+from quantbench.errors import MissingDataError, UsageError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +139,10 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
     known = _PINS.get(scheme, {"sha256", "file"})
     if unknown := set(pins) - known:
         raise UsageError(
-            f"unknown pins in {text!r}", expected=", ".join(sorted(known)), got=sorted(unknown)
+            f"unknown pins in {text!r}",
+            expected=", ".join(sorted(known)),
+            got=sorted(unknown),
+            remedy=meant(min(unknown), known),
         )
     digest = named("sha256", pins["sha256"][-1]) if "sha256" in pins else None
     files = tuple(map(inner_file, pins.get("file", ())))
@@ -165,7 +168,12 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
             return File(Path(locator), digest)
         case "data":
             return File(_below(data, locator), digest)
-    raise UsageError(f"unknown source scheme {scheme!r}", expected=", ".join(_SCHEMES), got=text)
+    raise UsageError(
+        f"unknown source scheme {scheme!r}",
+        expected=", ".join(_SCHEMES),
+        got=text,
+        remedy=meant(scheme, _SCHEMES),
+    )
 
 
 def _versioned(text: str, locator: str, shape: str) -> tuple[str, str]:

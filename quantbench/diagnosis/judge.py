@@ -6,18 +6,22 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from quantbench.diagnosis.search import Loss
 from quantbench.errors import PredictionError, UsageError
+from quantbench.influence import influence_of
 from quantbench.litert import opened
 from quantbench.metrics.agreement import moved
 from quantbench.settings import usable_threads
-from quantbench.stats.bootstrap import PairedBootstrap, resampling_weights
+from quantbench.stats.influences import PairedInfluence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from quantbench.influence import Influence
     from quantbench.protocols import Row, Task
     from quantbench.study import Gate
 
@@ -77,35 +81,38 @@ class TaskJudge:
         self._choosing, self._judging = pairs[:choosing], pairs[choosing:]
         self._chosen_by = self._rows(float_content, self._choosing)
         self._meant = self._rows(float_content, self._judging)
-        self._weights = resampling_weights(len(self._judging))
-        numbers = task.summarise(self._meant, self._weights)
-        agreed = task.agree(self._meant, self._meant, self._weights[:1])
-        if metric not in numbers and metric not in agreed:
-            raise UsageError(f"no metric {metric!r}", expected=", ".join([*numbers, *agreed]))
-        self._sign = -1 if metric in task.lower_is_better else 1
-        self._reference = numbers.get(metric)
+        self._reference = self._numbers(self._meant)
+        if metric not in self._reference:
+            raise UsageError(f"no metric {metric!r}", expected=", ".join(self._reference))
 
     def agreement(self, content: bytes, samples: int) -> float:
         """`agreement_AP` on the first so many samples that judge."""
         rows = self._rows(content, self._judging[:samples], self._meant)
         n = len(rows)
-        agreed = self._task.agree(rows, self._meant[:n], self._weights[:1, :n])
+        agreed = self._task.agree(rows, self._meant[:n], np.ones((1, n)))
         return float(agreed["agreement_AP"][0])
 
     def loss(self, content: bytes) -> Loss:
         """Difference to the float model, higher being better, and its lower bound at 95 %."""
         rows = self._rows(content, self._judging, self._meant)
-        weights = self._weights if self._reference is None else self._weights[:1]
-        agreed = self._task.agree(rows, self._meant, weights)
-        if self._reference is None:
-            values = agreed[self._metric]
-            meant = self._task.agree(self._meant, self._meant, self._weights)[self._metric]
-        else:
-            values = self._task.summarise(rows, self._weights)[self._metric]
-            meant = self._reference
-        compared = PairedBootstrap(self._sign * (values - meant), len(rows))
+        said = self._numbers(rows)
+        compared = PairedInfluence.between(
+            (said[self._metric], self._reference[self._metric]),
+            (self._influence(rows), self._influence(self._meant)),
+        )
+        if self._metric in self._task.lower_is_better:
+            compared = compared.mirrored()
         low, _ = compared.bounds(0.05)
-        return Loss(compared.value, low, float(agreed["agreement_AP"][0]))
+        return Loss(compared.value, low, said["agreement_AP"])
+
+    def _numbers(self, rows: Sequence[Row]) -> dict[str, float]:
+        """All metrics, those of agreement with the float model too."""
+        ones = np.ones((1, len(rows)))
+        numbers = {**self._task.summarise(rows, ones), **self._task.agree(rows, self._meant, ones)}
+        return {name: float(values[0]) for name, values in numbers.items()}
+
+    def _influence(self, rows: Sequence[Row]) -> Influence:
+        return influence_of(self._task, rows, self._meant, self._metric)
 
     def moved(self, content: bytes, samples: int) -> tuple[float, float]:
         """`metrics.agreement.moved` on the first so many samples that choose."""

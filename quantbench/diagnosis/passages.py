@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from quantbench.errors import UsageError
+from quantbench.influence import influence_of
 from quantbench.predict.llama import LlamaScorer
 from quantbench.predict.scoring import hidden_states, score_all
-from quantbench.stats.bootstrap import PairedBootstrap, resampling_weights
+from quantbench.stats.influences import PairedInfluence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from quantbench.diagnosis.layers import FloatModel
-    from quantbench.protocols import Task
+    from quantbench.influence import Influence
+    from quantbench.protocols import Row, Task
     from quantbench.tasks.last_word import Prompt
 
 
@@ -36,22 +40,32 @@ class PassageJudge:
         self._model, self._task = model, task
         self._samples, self._prepared = samples, prepared
         self._metric = metric
-        self._weights = resampling_weights(len(samples))
-        self._meant = self._numbers()
-        if metric not in self._meant:
-            raise UsageError(f"no metric {metric!r}", expected=", ".join(self._meant))
-        self._sign = -1 if metric in task.lower_is_better else 1
+        self._meant = self._rows()
+        numbers = self._numbers(self._meant)
+        if metric not in numbers:
+            raise UsageError(f"no metric {metric!r}", expected=", ".join(numbers))
 
     def loss(self, weights: Mapping[str, Any]) -> tuple[float, float, float]:
         """Difference to the float model, its lower bound at 95 %, and that of log-probability."""
         with self._model.put(weights):
-            said = self._numbers()
-        differences = self._sign * (said[self._metric] - self._meant[self._metric])
-        compared = PairedBootstrap(differences, len(self._samples))
-        logprob = float(said["logprob"][0] - self._meant["logprob"][0])
+            rows = self._rows()
+        said, was = self._numbers(rows), self._numbers(self._meant)
+        compared = PairedInfluence.between(
+            (float(said[self._metric][0]), float(was[self._metric][0])),
+            (self._influence(rows), self._influence(self._meant)),
+        )
+        if self._metric in self._task.lower_is_better:
+            compared = compared.mirrored()
+        logprob = float(said["logprob"][0] - was["logprob"][0])
         return compared.value, compared.bounds(0.05)[0], logprob
 
-    def _numbers(self) -> Mapping[str, Any]:
+    def _numbers(self, rows: Sequence[Row]) -> Mapping[str, Any]:
+        return self._task.summarise(rows, np.ones((1, len(rows))))
+
+    def _influence(self, rows: Sequence[Row]) -> Influence:
+        return influence_of(self._task, rows, None, self._metric)
+
+    def _rows(self) -> list[Row]:
         import torch
 
         model = self._model.model
@@ -59,8 +73,7 @@ class PassageJudge:
         apart = isinstance(hidden, LlamaScorer) and model.device.type == "cpu"
         threads = torch.get_num_threads() if apart else 1
         answers = score_all(model, hidden, self._prepared, threads=threads)
-        rows = [
+        return [
             self._task.evidence(sample, answer)
             for sample, answer in zip(self._samples, answers, strict=True)
         ]
-        return self._task.summarise(rows, self._weights)

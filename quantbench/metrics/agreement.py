@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.influence import ratio_influence
 from quantbench.metrics import average_precision, boxes
+from quantbench.metrics.coco_influence import of_matches
 from quantbench.metrics.matching import match
 from quantbench.metrics.ratio import ratio
 
@@ -15,12 +18,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from quantbench.influence import Influence
     from quantbench.metrics.matching import Matches
     from quantbench.protocols import Row
 
 CONFIDENT = 0.3  # a detection with this score is shown to somebody
 _LOOKED_FOR = CONFIDENT / 2  # a detection whose score moves this much comes or goes
 _EVERYTHING = {"all": (0.0, np.inf)}
+_LIMITS = {  # least and most
+    "agreement_IoU": (0.5, 1.0),
+    "score_drift": (-1.0, 1.0),
+    "lost": (0.0, 1.0),
+    "gained": (0.0, 1.0),  # one for each object of the float model: more is possible, and rare
+}
 
 
 def summarise(
@@ -47,9 +57,45 @@ def summarise(
         - `lost`: share of the float model's objects without a confident partner, in [0, 1].
         - `gained`: confident detections without a partner, per object of the float model, >= 0.
     """
+    return counted(rows, reference, categories).numbers(weights)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Detections matched with the float model's, once for all numbers.
+
+    Attributes:
+        matches: by category, of the area range "all".
+        ratios: numbers that are a sum over images over another, [images] each.
+    """
+
+    matches: Mapping[tuple[int, str], Matches]
+    ratios: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+    def numbers(self, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """The numbers of `summarise`."""
+        shares = {name: ratio(*parts, weights) for name, parts in self.ratios.items()}
+        return {"agreement_AP": average_precision.summarise(self.matches, weights)["AP"], **shares}
+
+    def influence(self, metric: str) -> Influence | None:
+        """How much each image moves one of them; None where it is none, or undefined."""
+        if metric == "agreement_AP":
+            return of_matches(self.matches, "AP")
+        above, below = self.ratios.get(metric, (np.zeros(1), np.zeros(1)))
+        return ratio_influence(above, below, *_LIMITS[metric]) if below.any() else None
+
+
+def counted(rows: Sequence[Row], reference: Sequence[Row], categories: Sequence[int]) -> Counted:
+    """Match the detections; arguments as of `summarise`."""
     paired = _as_truths(rows, reference)
     matches = match(paired, categories, areas=_EVERYTHING)
-    found = average_precision.summarise(matches, weights)
+    return Counted(matches, _ratios(paired, matches))
+
+
+def _ratios(
+    paired: Sequence[Row], matches: Mapping[tuple[int, str], Matches]
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Numbers that are a sum over images over another, [images] each."""
     image, said, was = _pairs(paired, matches.values())
     overlap = boxes.paired_iou(
         *(boxes.xywh_to_xyxy([box["bbox"] for box in side]) for side in (said, was))
@@ -57,17 +103,16 @@ def summarise(
     scores, before = (np.array([box["score"] for box in side]) for side in (said, was))
 
     def over_images(values: NDArray[Any]) -> NDArray[np.float64]:
-        return np.bincount(image, values, minlength=len(rows)).astype(np.float64)
+        return np.bincount(image, values, minlength=len(paired)).astype(np.float64)
 
     pairs = over_images(np.ones(len(image)))
     both = over_images(scores >= CONFIDENT)
     objects, shown = _counted(paired)
     return {
-        "agreement_AP": found["AP"],
-        "agreement_IoU": ratio(over_images(overlap), pairs, weights),
-        "score_drift": ratio(over_images(scores - before), pairs, weights),
-        "lost": ratio(objects - both, objects, weights),
-        "gained": ratio(shown - both, objects, weights),
+        "agreement_IoU": (over_images(overlap), pairs),
+        "score_drift": (over_images(scores - before), pairs),
+        "lost": (objects - both, objects),
+        "gained": (shown - both, objects),
     }
 
 

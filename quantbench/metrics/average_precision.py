@@ -15,7 +15,6 @@ import numpy as np
 
 from quantbench.metrics.kernels import interpolated_precision
 from quantbench.metrics.matching import AREAS, IOU_THRESHOLDS
-from quantbench.metrics.ratio import ratio
 from quantbench.settings import usable_threads
 
 if TYPE_CHECKING:
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
 
     from quantbench.metrics.matching import Matches
 
-_SIZES = tuple(AREAS)[1:]
-_RECALLS = {  # area range, and the detections of an image that take part
+SIZES = tuple(AREAS)[1:]
+RECALLS = {  # area range, and the detections of an image that take part
     "AR1": ("all", 1),
     "AR10": ("all", 10),
     "AR": ("all", 100),
-    **{f"AR_{area}": (area, 100) for area in _SIZES},
+    **{f"AR_{area}": (area, 100) for area in SIZES},
 }
 
 
@@ -66,7 +65,7 @@ def summarise(
     }
     numbers = {"AP": _mean(by_area["all"], replicates)}
     numbers |= {name: by_threshold.pop(name) for name in ("AP50", "AP75")}
-    numbers |= {f"AP_{area}": _mean(by_area[area], replicates) for area in _SIZES}
+    numbers |= {f"AP_{area}": _mean(by_area[area], replicates) for area in SIZES}
     numbers |= {name: _mean(shares, replicates) for name, shares in recall.items()}
     numbers |= by_threshold
     numbers |= {
@@ -77,28 +76,26 @@ def summarise(
     return numbers
 
 
-def operating_point(
-    matches: Mapping[tuple[int, str], Matches], weights: NDArray[np.float64], score: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision and recall over all categories at a score threshold, each [replicates] in [0, 1].
+def operating_counts(
+    matches: Mapping[tuple[int, str], Matches], images: int, score: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each image, over all categories: right boxes that are shown, boxes shown, objects.
 
-    What a user of a deployed detector sees: of the boxes that are shown, the share that is right
-    (NaN where none is shown), and of the objects, the share that is shown (NaN where there are
-    none). Boxes that COCO ignores (crowds) count neither way.
+    What a user of a deployed detector sees. The first over the second is its precision, over the
+    third its recall. Boxes that COCO ignores (crowds) count neither way.
 
     Args:
         matches: of the area range "all", at one IoU threshold.
-        weights: as in `summarise`.
+        images: how many.
         score: the least that is shown.
     """
-    images = weights.shape[1]
     true, shown, positives = np.zeros(images), np.zeros(images), np.zeros(images)
     for matched in matches.values():
         kept = matched.score >= score
         true += np.bincount(matched.image[matched.true[0] & kept], minlength=images)
         shown += np.bincount(matched.image[matched.counted[0] & kept], minlength=images)
         positives += matched.positives
-    return ratio(true, shown, weights), ratio(true, positives, weights)
+    return true, shown, positives
 
 
 def _precision(
@@ -129,15 +126,13 @@ def _recall(
 
     Mean over the IoU thresholds, which share their truths. One product serves all the numbers.
     """
-    keys = [
-        (name, key) for name, (area, _) in _RECALLS.items() for key in matches if key[1] == area
-    ]
+    keys = [(name, key) for name, (area, _) in RECALLS.items() for key in matches if key[1] == area]
     found = np.zeros((len(keys), len(weights)))
     for row, (name, key) in zip(found, keys, strict=True):
-        near = matches[key].rank < _RECALLS[name][1]
+        near = matches[key].rank < RECALLS[name][1]
         times = (matches[key].true & near).sum(axis=0)
         row[:] = np.bincount(matches[key].image, times, len(weights))
-    shares: dict[str, list[NDArray[np.float64]]] = {name: [] for name in _RECALLS}
+    shares: dict[str, list[NDArray[np.float64]]] = {name: [] for name in RECALLS}
     for total, (name, key) in zip(found @ weights, keys, strict=True):
         shares[name].append(total[np.newaxis] / (len(IOU_THRESHOLDS) * positives[key]))
     return shares

@@ -57,6 +57,62 @@ def interpolated_precision(
     return result
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def precision_influence(
+    image: NDArray[np.int64],
+    true: NDArray[np.bool_],
+    counted: NDArray[np.bool_],
+    positives: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Derivative of interpolated average precision by each image's weight, at weights of one.
+
+    Of the area under the whole interpolated curve: the 101 recall levels sample it, and jump
+    where the curve does not. A true positive adds the best precision q at or beyond it; that
+    precision is found at one detection j, which every detection before j moves.
+
+    Args:
+        image: of each detection, by falling score, [detections].
+        true: true positives, [thresholds, detections].
+        counted: true or false positives, [thresholds, detections].
+        positives: truths, [images]; at least one in all.
+
+    Returns:
+        Mean over the thresholds, [images]. Time: thresholds x (detections + images).
+    """
+    total = positives.sum()
+    result = np.zeros(len(positives))
+    precision = np.empty(len(image))
+    seen = np.empty(len(image))
+    found_at = np.zeros(len(image))  # true positives whose precision is found at this detection
+    for t in range(len(true)):
+        found, all_ = 0.0, 0.0
+        for d in range(len(image)):
+            found += true[t, d]
+            all_ += counted[t, d]
+            precision[d] = found / max(all_, 1.0)
+            seen[d] = max(all_, 1.0)
+        best, place, area = 0.0, 0, 0.0
+        found_at[:] = 0
+        for d in range(len(image) - 1, -1, -1):
+            if true[t, d]:
+                if precision[d] >= best:
+                    best, place = precision[d], d
+                found_at[place] += 1
+                result[image[d]] += best / total
+                area += best / total
+        gain, cost = 0.0, 0.0
+        for d in range(len(image) - 1, -1, -1):
+            gain += found_at[d] / (total * seen[d])
+            cost += found_at[d] * precision[d] / (total * seen[d])
+            if true[t, d]:
+                result[image[d]] += gain - cost
+            elif counted[t, d]:
+                result[image[d]] -= cost
+        for i in range(len(positives)):
+            result[i] -= area * positives[i] / total
+    return result / len(true)
+
+
 @numba.njit(cache=True, nogil=True)
 def _roles(
     true: NDArray[np.bool_], counted: NDArray[np.bool_]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.influence import Influence, mean_influence, ratio_influence
 from quantbench.metrics.ratio import ratio
 
 if TYPE_CHECKING:
@@ -48,14 +49,31 @@ def summarise(rows: Sequence[Row], weights: NDArray[Any]) -> dict[str, NDArray[n
         not over tokens); `word_top5`: of the passages whose target is one token, so that a whole
         word is judged, the share among the five likeliest (NaN where there are none).
     """
-    passages = per_passage(rows)
-    means = _means(passages, weights)
-    whole = np.array([len(row["ranks"]) == 1 for row in rows], dtype=np.float64)
+    means = _means(per_passage(rows), weights)
     return {
         **means,
         "perplexity": np.exp(-means["logprob"]),
-        "word_top5": ratio(whole * passages["top5"], whole, weights),
+        "word_top5": ratio(*_words(rows), weights),
     }
+
+
+def influence(metric: str, rows: Sequence[Row]) -> Influence | None:
+    """How much each passage moves `perplexity` or `word_top5`; None of other metrics."""
+    if metric == "word_top5":
+        return ratio_influence(*_words(rows))
+    if metric != "perplexity":
+        return None
+    mean = mean_influence(per_passage(rows)["logprob"])
+    value = math.exp(-float(np.mean(per_passage(rows)["logprob"])))
+    change = -value * mean.change  # the delta method
+    furthest = len(rows) * float(np.abs(change).max())
+    return Influence(change, mean.shown, max(1.0, value - furthest), value + furthest)
+
+
+def _words(rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Targets of one token that are among the five likeliest, and all of one token, [passages]."""
+    whole = np.array([len(row["ranks"]) == 1 for row in rows], dtype=np.float64)
+    return whole * per_passage(rows)["top5"], whole
 
 
 def agreement_per_passage(rows: Sequence[Row], reference: Sequence[Row]) -> dict[str, NDArray[Any]]:

@@ -15,9 +15,10 @@ MORE_MEMORY = "memory ran out: close other programs, or study a smaller model or
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a framework says, in one of its ways, that memory ran out."""
+    """Whether a framework, or quantbench of one, says in one of its ways that memory ran out."""
     said = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate" in said
+    signs = ("out of memory", "can't allocate", MORE_MEMORY)
+    return isinstance(error, MemoryError) or any(sign in said for sign in signs)
 
 
 def runner_for(case: Case) -> type[Runner]:

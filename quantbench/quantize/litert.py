@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import BuildError
+from quantbench.frameworks import start_tensorflow
 from quantbench.litert import finished_model
 from quantbench.quantize.checks import CHECKED, check_build
 from quantbench.study import Scheme
@@ -98,7 +98,7 @@ def convert(
     Raises:
         BuildError: the converter refuses the model.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    start_tensorflow()
     import tensorflow as tf
 
     facts: dict[str, Any] = {"converter": f"tensorflow {tf.__version__}"}

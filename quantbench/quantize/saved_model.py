@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantbench.errors import BuildError
+from quantbench.frameworks import start_tensorflow
 from quantbench.quantize.unrolling import unrolled
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class SavedModelImporter:
             BuildError: no SavedModel, no `serving_default`, several inputs, whole pixel values that
                 would be mapped, loops that run more than once, or an output is missing.
         """
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        start_tensorflow()
         import tensorflow as tf
 
         found = [path.parent for path in source.rglob("saved_model.pb")]
@@ -77,7 +77,7 @@ class KerasImporter:
         Raises:
             BuildError: not one `.keras` file, one that cannot be read safely, or unnamed outputs.
         """
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        start_tensorflow()
         import keras
 
         files = list(source.glob("*.keras"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.errors import BuildError, QuantbenchError
+from quantbench.frameworks import start_tensorflow
 from quantbench.quantize.tfjs_files import LOOP_OPS, Shipped, read_graph_model
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ class TFJSImporter:
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Write a SavedModel; what `served` raises."""
-        import os
-
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        start_tensorflow()
         import tensorflow as tf
 
         module, serve = self.served(model, source)

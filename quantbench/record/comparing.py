@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from quantbench.artifacts import Store, default_root
 from quantbench.digests import as_digest
 from quantbench.errors import RecordError
 from quantbench.evidence import Evidence
 from quantbench.extensions import load
+from quantbench.influence import influence_of
 from quantbench.jsons import MALFORMED
+from quantbench.judging import compared_in_pairs
 from quantbench.record.reading import estimate_of
-from quantbench.stats.comparison import Comparison, Independent
+from quantbench.results import Results
+from quantbench.stats.comparison import Comparison, Independent, Known
 from quantbench.stats.gates import outcome_of
 from quantbench.stats.proportions import PairedProportions
 from quantbench.study import Gate
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from quantbench.artifacts import Artifact
-    from quantbench.protocols import Row
+    from quantbench.protocols import Numbers, Row
 
 Named = tuple[str, "Mapping[str, Any]"]
 
@@ -113,7 +119,7 @@ def _judged(
     undefined = not (math.isfinite(one.value) and math.isfinite(other.value))
     if undefined or (gate.relative and other.value <= 0):
         return {"metric": metric}
-    pair = None if gate.relative else _paired(now, was, metric, store)
+    pair = _paired(now, was, gate, store)
     comparison: Comparison = pair or Independent(one, other, relative=gate.relative)
     difference = comparison.interval(2 * gate.confidence - 1)
     return {
@@ -123,7 +129,7 @@ def _judged(
         "difference": difference.value,
         "low": difference.low,
         "high": difference.high,
-        "flips": [pair.losses, pair.gains] if pair else None,
+        "flips": [pair.losses, pair.gains] if isinstance(pair, PairedProportions) else None,
         "paired": pair is not None,
         "verdict": outcome_of(difference, gate),
     }
@@ -144,23 +150,51 @@ def _check_like(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _paired(
-    now: Mapping[str, Any], was: Mapping[str, Any], metric: str, store: Store
-) -> PairedProportions | None:
-    """By right answers on each sample, where the evidence of both is stored."""
+    now: Mapping[str, Any], was: Mapping[str, Any], gate: Gate, store: Store
+) -> Comparison | None:
+    """In pairs, where the evidence of both is stored, or is the same; None elsewhere."""
+    if _same(now, was):
+        return Known(0.0, int(now["dataset"]["n"]))
+    if now["dataset"].get("groups"):  # which sample is of which group is not recorded
+        return None
     sides = [_rows(record, store) for record in (now, was)]
     if sides[0] is None or sides[1] is None:
         return None
-    if [row["id"] for row in sides[0]] != [row["id"] for row in sides[1]]:
+    one, other = (_results(record, rows) for record, rows in zip((now, was), sides, strict=True))
+    if one is None or other is None:
         return None
-    task = load("tasks", now["task"])
-    answers = [task.per_sample(rows).get(metric) for rows in sides]
-    if any(side is None or side.dtype != bool for side in answers):
+    return compared_in_pairs(one, other, gate)
+
+
+def _same(now: Mapping[str, Any], was: Mapping[str, Any]) -> bool:
+    """Whether both are the answers of one artifact on the same samples."""
+    known = [
+        ((record["artifact"] or {}).get("sha256"), (record["evidence"] or {}).get("sha256"))
+        for record in (now, was)
+    ]
+    return all(known[0]) and known[0] == known[1]
+
+
+def _results(record: Mapping[str, Any], rows: Sequence[Row] | None) -> Results | None:
+    """What stored rows say, counted by the record's task without its model."""
+    counting = getattr(load("tasks", record["task"]), "without_model", None)
+    if counting is None or rows is None:
         return None
-    return PairedProportions.of(*answers)
+    numbers: Numbers = counting(rows)
+    values = numbers.summarise(rows, np.ones((1, len(rows))))
+    return Results(
+        name=record["case"],
+        rows=rows,
+        replicates=dict(values),
+        lower_is_better=frozenset(),
+        dataset=record["dataset"],
+        per_sample=dict(numbers.per_sample(rows)),
+        moved_by=partial(influence_of, numbers, rows, None),
+    )
 
 
 def _rows(record: Mapping[str, Any], store: Store) -> Sequence[Row] | None:
-    if not record["evidence"]:
+    if not record["evidence"] or not record["evidence"]["keys"]:
         return None
     shards: list[Artifact] = []
     for key in record["evidence"]["keys"]:

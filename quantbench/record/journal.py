@@ -2,13 +2,14 @@
 
     {"run": {...}, "schema": 2}           a run begins, in this environment
     {"begins": "test", "record": {...}}   a test begins, with the empty record of its case
-    {"record": {...}}                     what a test found of its case
+    {"record": {...}, "test": "test"}     what a test found of its case
     {"case": "...", "skipped": "..."}     why it was left out
     {"ends": "test"}
 
 Each line is one write at the file's end, by the process that runs the test or the one that gathers
 records. A line that a kill tore, or that is malformed, is passed over. A second run writes on
 behind the first; once one has come to its end and its results are in its file, the journal goes.
+Two runs at once do not share a journal: the first owns it, and the second is refused.
 """
 
 from __future__ import annotations
@@ -16,18 +17,22 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantbench.errors import RecordError
+from quantbench.errors import RecordError, UsageError
 from quantbench.jsons import MALFORMED, loads
-from quantbench.record.schema import SCHEMA, merged
+from quantbench.record.gathering import Gathered
+from quantbench.record.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+    from filelock import BaseFileLock
 
 PARTIAL = ".partial"  # what the journal of out.json ends in
 _DIED = "Died"
+_LOCK = ".lock"
 
 
 class Journal:
@@ -37,11 +42,46 @@ class Journal:
         """Remember where it is; nothing is written yet."""
         self.path = path
         self.failure = ""
+        self._lock: BaseFileLock | None = None
 
     @classmethod
     def beside(cls, output: Path) -> Journal:
         """`out.json.partial` of `out.json`."""
         return cls(output.with_name(output.name + PARTIAL))
+
+    def own(self) -> None:
+        """Keep other runs away from it as long as this one lives.
+
+        The lock is a file beside the journal, which goes when it is released. A run that is killed
+        leaves the file, and its lock with nobody. Where the disk knows no locks there is none.
+
+        Raises:
+            UsageError: another run has it now.
+        """
+        from filelock import FileLock, Timeout
+
+        place = self.path.with_name(self.path.name + _LOCK)
+        lock = FileLock(place, timeout=0)
+        try:
+            lock.acquire()
+            while not place.exists():  # of a run that ended in between: a file of our own
+                lock.release()
+                lock.acquire()
+        except Timeout as error:
+            raise UsageError(
+                "another run that is not over writes to the same file",
+                where=self.path.with_name(self.path.name.removesuffix(PARTIAL)),
+                remedy="wait until it ends, or name another file: --benchmark-json FILE",
+            ) from error
+        except (OSError, NotImplementedError):
+            return
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let others have it."""
+        if self._lock is not None:
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
 
     def write(self, **entry: Any) -> None:
         """Add a line. What the disk refuses is kept in `failure`: the run itself goes on."""
@@ -97,7 +137,7 @@ def read_journal(path: Path) -> Unfinished:
     Raises:
         RecordError: it cannot be read.
     """
-    found, current = Unfinished(), dict[str, dict[str, Any]]()
+    found, current = Unfinished(), Gathered()
     for line in _lines(path):
         try:
             if "run" in line:
@@ -105,7 +145,7 @@ def read_journal(path: Path) -> Unfinished:
                 if not found.goes_with(line["run"], line["schema"]):
                     found = Unfinished()
                 found.environment, found.schema = dict(line["run"]), int(line["schema"])
-                found.running, current = {}, {}
+                found.running, current = {}, Gathered()
             elif "begins" in line:
                 found.running[str(line["begins"])] = dict(line["record"])
             elif "ends" in line:
@@ -113,7 +153,7 @@ def read_journal(path: Path) -> Unfinished:
             elif "skipped" in line:
                 found.skipped[str(line["case"])] = str(line["skipped"])
             else:
-                _add(current, line["record"])
+                current.add(line["record"], str(line.get("test", "")))
         except MALFORMED:
             continue
     _close(found, current)
@@ -123,19 +163,14 @@ def read_journal(path: Path) -> Unfinished:
 
 def died(empty: Mapping[str, Any], why: str) -> dict[str, Any]:
     """The record of a case whose test ended with its process."""
-    return {**empty, "error": {"stage": "call", "type": _DIED, "message": why}}
+    return {**empty, "error": {"stage": "call", "type": _DIED, "message": why, "declared": False}}
 
 
-def _close(found: Unfinished, current: dict[str, dict[str, Any]]) -> None:
+def _close(found: Unfinished, current: Gathered) -> None:
     """The end of a run: its cases replace those of runs before it."""
     for test, empty in found.running.items():
-        _add(current, died(empty, f"the run died in {test}"))
-    found.records |= current
-
-
-def _add(records: dict[str, dict[str, Any]], record: dict[str, Any]) -> None:
-    case = str(record["case"])
-    records[case] = merged(records[case], record) if case in records else dict(record)
+        current.add(died(empty, f"the run died in {test}"), test)
+    found.records |= current.records
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

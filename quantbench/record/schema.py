@@ -23,22 +23,41 @@ SCHEMA = 2
 def empty_record(case: Case) -> dict[str, Any]:
     """A record that knows the case's name and nothing measured."""
     return {
-        "case": str(case),
-        "model": case.model.name,
-        "scheme": case.scheme.name,
-        "task": case.model.task,
+        **blank_record(str(case), case.model.name, case.scheme.name, case.model.task),
         "device": case.device,
         "bits": case.scheme.bits if case.scheme.weights != "as shipped" else None,
         "reference": str(case.reference) if case.model.reference else None,
         "dataset": {"name": case.dataset.name, "n": None, "sha256": None},
+        "labels": _labels(case),
+        "expected": case.expected,
+        "note": case.model.note,
+        "model_card": {
+            "license": case.model.license or None,
+            "paper": case.model.paper or None,
+            "published": list(case.model.published) if case.model.published else None,
+        },
+    }
+
+
+def blank_record(case: str, model: str, scheme: str, task: str) -> dict[str, Any]:
+    """A record of which only names are known."""
+    return {
+        "case": case,
+        "model": model,
+        "scheme": scheme,
+        "task": task,
+        "device": "cpu",
+        "bits": None,
+        "reference": None,
+        "dataset": {"name": "", "n": None, "sha256": None},
         "artifact": None,
         "metrics": {},
         "explanation": {},
         "diagnosis": None,
         "examples": [],
-        "labels": _labels(case),
+        "labels": {},
         "verdicts": [],
-        "expected": case.expected,
+        "expected": "pass",
         "latency": None,
         "memory": {"weights_bytes": None, "peak_rss_bytes": None, "peak_device_bytes": None},
         "energy": {"joules_per_sample": None, "provenance": "unavailable"},
@@ -47,12 +66,8 @@ def empty_record(case: Case) -> dict[str, Any]:
         "timings_s": {"build": None, "predict": None, "summarise": None},
         "cache": {"artifact": None, "evidence": None},
         "runner": None,
-        "note": case.model.note,
-        "model_card": {
-            "license": case.model.license or None,
-            "paper": case.model.paper or None,
-            "published": list(case.model.published) if case.model.published else None,
-        },
+        "note": "",
+        "model_card": {"license": None, "paper": None, "published": None},
         "build": {},
         "error": None,
     }
@@ -209,8 +224,8 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
-    """A verdict with the study's expectation beside it."""
+def verdict_as_json(verdict: Verdict, case: Case | None = None) -> dict[str, Any]:
+    """A verdict with the study's expectation beside it, where there is a study."""
     return {
         "metric": verdict.gate.metric,
         "margin": verdict.gate.margin,
@@ -223,6 +238,7 @@ def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
         "high": _finite(verdict.difference.high),
         "method": verdict.difference.method,
         "n": verdict.difference.n,
+        "groups": verdict.difference.groups,
         "quantized": _finite(verdict.quantized),
         "reference": _finite(verdict.reference),
         "exact": verdict.exact,
@@ -230,21 +246,31 @@ def verdict_as_json(verdict: Verdict, case: Case) -> dict[str, Any]:
         "flips": list(verdict.flips) if verdict.flips else None,
         "samples_to_decide": verdict.samples_to_decide,
         "against": verdict.against,
-        "expected": case.expected,
-        "reason": case.reason,
+        **_declared(verdict, case),
     }
 
 
-def judged_together(records: Iterable[dict[str, Any]], alpha: float = 0.05) -> list[str]:
+def _declared(verdict: Verdict, case: Case | None) -> dict[str, str]:
+    """What the study said of this gate before: a declared failure is one against the reference."""
+    if case is None:
+        return {"expected": "pass", "reason": ""}
+    expected = case.expects(verdict.gate.metric) if verdict.against == "reference" else "pass"
+    return {"expected": expected, "reason": case.reason if expected != "pass" else ""}
+
+
+def judged_together(records: Iterable[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     """Turn those passes of a run that do not hold together into inconclusive verdicts.
 
     Holm's step-down over the p-values of all verdicts against a reference that leave anything to
-    chance, declared failures left out (they do not pass, whatever happens): the chance of even one
-    false pass in the run stays at `alpha`. A verdict asked at a higher confidence than that keeps
-    its own.
+    chance, declared failures left out (they do not pass, whatever happens). A pass stands where
+    its adjusted p-value is at most its own gate's alpha, 1 - confidence. So for every alpha the
+    chance of even one false pass among the gates asked at confidence 1 - alpha or more stays at
+    alpha: such a pass is one that Holm's procedure at alpha, over the whole family, makes too
+    (Holm, Scandinavian Journal of Statistics 6, 1979; adjusted p-values: Wright, Biometrics 48,
+    1992).
 
     Returns:
-        The cases whose pass fell.
+        Case and verdict of each pass that fell.
     """
     family = [
         (record["case"], verdict)
@@ -259,9 +285,9 @@ def judged_together(records: Iterable[dict[str, Any]], alpha: float = 0.05) -> l
     adjusted = holm([verdict["p_value"] for _, verdict in family])
     for (case, verdict), p_value in zip(family, adjusted, strict=True):
         verdict["p_value_holm"] = p_value
-        if verdict["outcome"] == "pass" and p_value > alpha:
+        if verdict["outcome"] == "pass" and p_value > 1 - verdict["confidence"]:
             verdict["outcome"] = "inconclusive"
-            fallen.append(case)
+            fallen.append((case, verdict))
     return fallen
 
 
@@ -269,7 +295,8 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
     """Two records of one case as one: what the later one does not know stays.
 
     A case that was built in this run was built, although another test or worker found it in the
-    store. Of errors the first stands.
+    store. Of errors the first stands. Energy is joules and where they come from, together: what
+    was not measured replaces neither.
     """
     result = dict(earlier)
     for name, value in later.items():
@@ -282,6 +309,8 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
             result[name] = [*known, *(verdict for verdict in value if verdict not in known)]
         elif name == "error":
             result[name] = known or value
+        elif name == "energy":
+            result[name] = known if known and value["joules_per_sample"] is None else value
         elif isinstance(value, dict) and isinstance(known, dict):
             result[name] = known | {k: v for k, v in value.items() if v is not None}
         elif value is not None:

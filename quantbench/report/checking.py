@@ -14,6 +14,7 @@ from quantbench.errors import RecordError
 from quantbench.jsons import MALFORMED
 from quantbench.report.views import (
     OUTCOMES,
+    SEVERITY,
     Box,
     Cause,
     Diagnosis,
@@ -26,6 +27,7 @@ from quantbench.report.views import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_MOST = 2**53
 _BITS = {"float32": 32, "float16": 16, "bfloat16": 16}  # of a reference, by what it runs in
 
 
@@ -50,18 +52,19 @@ def views_of(document: Mapping[str, Any], where: str, run: str = "") -> list[Vie
 def _verdict(record: Mapping[str, Any], judgements: Sequence[Judgement]) -> str:
     """Of all a record's verdicts the worst, with the study's declaration."""
     if record["error"]:
-        return "error, declared" if record.get("expected") == "error" else "error"
-    outcomes = {judged.outcome for judged in judgements}
-    if not outcomes:
+        meant = record.get("expected") == "error" and record["error"].get("declared", True)
+        return "error, declared" if meant else "error"
+    if not judgements:
         return "not judged"
-    worst = next((word for word in OUTCOMES if word in outcomes), None)
-    if worst is None:
-        raise ValueError(f"no outcome that is known: {min(outcomes)[:40]}")
-    return "fail, declared" if worst == "fail" and record.get("expected") == "fail" else worst
+    words = {judged.word for judged in judgements if judged.outcome in OUTCOMES}
+    if not words:
+        raise ValueError(f"no outcome that is known: {judgements[0].outcome[:40]}")
+    return min(words, key=SEVERITY.index)
 
 
 def _view(record: Mapping[str, Any], run: str) -> View:
-    judgements = tuple(map(judgement_of, record["verdicts"]))
+    declared = {"expected": record.get("expected")}  # of records whose verdicts do not say it
+    judgements = tuple(judgement_of(declared | verdict) for verdict in record["verdicts"])
     metrics = {_text(name): metric_of(metric) for name, metric in record["metrics"].items()}
     # Times and bytes have columns of their own.
     of_quality = (j for j in judgements if j.metric in metrics and j.against == "reference")
@@ -83,6 +86,8 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         run=run,
         n=_whole(record["dataset"].get("n")),
         of=_whole(record["dataset"].get("of")),
+        groups=_whole(record["dataset"].get("groups")),
+        duplicates=_whole(record["dataset"].get("duplicates")) or 0,
         bits=_bits(record, runner),
         reference=_text(record["reference"]) if record.get("reference") else None,
         headline=judged.metric if judged else unjudged,
@@ -159,7 +164,6 @@ def _decided_by(judgements: Sequence[Judgement], shown: Judgement | None) -> Jud
 
 def judgement_of(verdict: Mapping[str, Any]) -> Judgement:
     """A verdict of a record; raises what `views_of` explains."""
-    flips = verdict.get("flips")
     margin, confidence = _number(verdict["margin"]), _number(verdict["confidence"])
     if margin is None or confidence is None:
         raise ValueError("a verdict without a margin or confidence")
@@ -176,9 +180,19 @@ def judgement_of(verdict: Mapping[str, Any]) -> Judgement:
         against=_text(verdict.get("against") or "reference"),
         method=_text(verdict.get("method") or ""),
         n=_whole(verdict.get("n")),
-        flips=(int(flips[0]), int(flips[1])) if flips else None,
+        flips=_flips(verdict.get("flips")),
         samples_to_decide=_whole(verdict.get("samples_to_decide")),
+        expected=_text(verdict.get("expected") or "pass"),
     )
+
+
+def _flips(pair: Any) -> tuple[int, int] | None:
+    if not pair:
+        return None
+    lost, won = map(_whole, pair)
+    if lost is None or won is None:
+        raise ValueError("flips that are not two numbers")
+    return lost, won
 
 
 def metric_of(metric: Mapping[str, Any]) -> Number:
@@ -290,7 +304,10 @@ def _number(value: Any) -> float | None:
 
 
 def _whole(value: Any) -> int | None:
+    """A count. What is beyond what a double counts exactly was never counted."""
     number = _number(value)
+    if number is not None and abs(number) > _MOST:
+        raise ValueError(f"{str(value)[:40]!r} is no count")
     return None if number is None else int(number)
 
 

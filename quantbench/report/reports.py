@@ -28,7 +28,7 @@ def gathered(paths: Sequence[Path]) -> tuple[list[View], list[dict[str, Any]]]:
     """
     documents = [(path, read_document(path)) for path in paths]
     names = [record["case"] for _, document in documents for record in document["records"]]
-    labels = _labels(paths) if len(set(names)) < len(names) else [""] * len(paths)
+    labels = names_of(paths) if len(set(names)) < len(names) else [""] * len(paths)
     views: list[View] = []
     for (path, document), label in zip(documents, labels, strict=True):
         cases = Counter(record["case"] for record in document["records"])
@@ -53,7 +53,7 @@ def gathered(paths: Sequence[Path]) -> tuple[list[View], list[dict[str, Any]]]:
     return sorted(views, key=worst_first), runs
 
 
-def _labels(paths: Sequence[Path]) -> list[str]:
+def names_of(paths: Sequence[Path]) -> list[str]:
     """The files' stems; with their folders, then numbers, where these are the same."""
     for name in (lambda p: p.stem, lambda p: f"{p.absolute().parent.name}/{p.stem}"):
         found = [name(path) for path in paths]

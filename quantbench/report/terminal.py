@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _OPS, _NAME = 4, 44  # ops that are named, and characters of a name
 _WORDS = 4  # columns to the left; numbers stand to the right
+MOVED = "it is worse than the float model that was accepted, and all others are judged against it"
+_UNTIMED = "no latency was measured; "
+_NO_TIMING_TEST = "it needs a test that calls benchmark(quantized.predict, sample), and none ran"
+_NOT_ALONE = "to time, run alone (without -n and with benchmarks enabled)"
 _STYLES = {
     "pass": "green",
     "fail": "bold red",
@@ -44,24 +48,32 @@ class Table:
 
 
 def summary(
-    records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str] | None = None
+    records: Sequence[Mapping[str, Any]],
+    skipped: Mapping[str, str] | None = None,
+    *,
+    alone: bool = False,
 ) -> Iterator[str]:
     """A table for each model and data set, then what a reader of it must know.
 
     Args:
         records: of the cases that ran.
         skipped: case to reason, for those that did not.
+        alone: the run could time.
     """
     for table in tables(records):
         yield table.title
         yield from aligned([table.header, *table.rows], text=_WORDS)
         yield from (f"  {note}" for note in table.notes)
         yield ""
-    yield from _remarks(records, skipped or {})
+    yield from _remarks(records, skipped or {}, alone=alone)
 
 
 def coloured(
-    records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str], console: Any
+    records: Sequence[Mapping[str, Any]],
+    skipped: Mapping[str, str],
+    console: Any,
+    *,
+    alone: bool = False,
 ) -> None:
     """The same lines on rich's console, verdicts in colour; what is too long runs on."""
     from rich.text import Text
@@ -83,7 +95,7 @@ def coloured(
         for note in table.notes:
             write(f"  {note}", "dim")
         write("")
-    for remark in _remarks(records, skipped):
+    for remark in _remarks(records, skipped, alone=alone):
         write(remark, "dim")
 
 
@@ -108,9 +120,11 @@ def _table(study: Study) -> Table:
             notes.append(
                 f"{view.scheme}: timed on plain kernels: no delegate took any of {ops} ops"
             )
-        if view.decided_by and view.decided_by.against == "reference":
-            by = view.decided_by
-            notes.append(f"{view.scheme}: {by.metric} {difference(by)}, margin {margin(by)}")
+        notes += [
+            f"{view.scheme}: {by.metric} {by.word}, {difference(by)}, margin {margin(by)}"
+            for by in view.others
+            if by.against == "reference"
+        ]
     return Table(
         title=f"{study.title}{_sizes(members)}",
         header=(
@@ -122,11 +136,13 @@ def _table(study: Study) -> Table:
     )
 
 
-def _remarks(records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str]) -> Iterator[str]:
+def _remarks(
+    records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str], *, alone: bool
+) -> Iterator[str]:
     for reason, number in Counter(skipped.values()).items():
         yield f"skipped {number} case{'s' * (number > 1)}: {' '.join(reason.split())}"
     if records and all(record["latency"] is None for record in records):
-        yield "no latency was measured; to time, run alone (without -n and with benchmarks enabled)"
+        yield _UNTIMED + (_NO_TIMING_TEST if alone else _NOT_ALONE)
 
 
 def _against_baseline(members: Sequence[View]) -> Iterator[str]:
@@ -139,9 +155,11 @@ def _against_baseline(members: Sequence[View]) -> Iterator[str]:
                 paired = not judged.method.startswith("independent")
                 how = "same samples, in pairs" if paired else "by intervals, not in pairs"
                 yield (
-                    f"{view.scheme} against the baseline: {judged.outcome}, "
+                    f"{view.scheme} against the baseline: {judged.metric} {judged.outcome}, "
                     f"{difference(judged)} ({how})"
                 )
+        if view.moved:
+            yield f"{view.scheme} is the float model itself: {MOVED}"
 
 
 def _sizes(members: Sequence[View]) -> str:
@@ -149,7 +167,15 @@ def _sizes(members: Sequence[View]) -> str:
     found = sorted({view.n for view in members if view.n})
     if not found:
         return ""
-    return f", {found[0]} samples" if len(found) == 1 else f", {found[0]} to {found[-1]} samples"
+    groups = sorted({view.groups for view in members if view.groups})
+    several = f" in {_range(groups)} groups" if groups else ""
+    left_out = max(view.duplicates for view in members)
+    once = f" ({left_out} of equal content left out)" if left_out else ""
+    return f", {_range(found)} samples{several}{once}"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def verdict_block(record: Mapping[str, Any]) -> str:
@@ -160,8 +186,9 @@ def verdict_block(record: Mapping[str, Any]) -> str:
 def _explained(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     judged = judgement_of(verdict)
     against, better = verdict["against"], "lower" if verdict["lower_is_better"] else "higher"
+    floats = record["case"] == record.get("reference")
     lines = [
-        ("case", record["case"]),
+        ("case", f"{record['case']}, the float model itself" if floats else record["case"]),
         ("verdict", f"{verdict['outcome']} (declared: {verdict['expected']})"),
         ("metric", f"{verdict['metric']}, {better} is better"),
         ("values", f"{_value(record, verdict)}, the {against}'s {_number(verdict['reference'])}"),
@@ -174,6 +201,8 @@ def _explained(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     lines += [("samples", _samples(record, verdict)), ("method", verdict["method"])]
     if verdict["outcome"] == "inconclusive":
         lines.append(("to settle", _settled_by(verdict)))
+    if verdict["outcome"] == "fail" and floats and against == "baseline":
+        lines.append(("note", MOVED))
     return "\n".join(f"{name + ':':<12}{text}" for name, text in lines)
 
 
@@ -186,12 +215,19 @@ def _settled_by(verdict: Mapping[str, Any]) -> str:
         return "the difference lies on the margin: another margin, or very many more samples"
     gain = verdict["difference"] * (-1 if verdict["lower_is_better"] else 1)
     outcome = "a pass" if gain > -verdict["margin"] else "a failure"
-    return f"about {n:,} samples (80 % power), which would make it {outcome}"
+    what = "groups" if verdict.get("groups") else "samples"
+    return (
+        f"about {n:,} {what} (80 % power) would make it {outcome}, if they are fixed before they "
+        "are looked at; to judge again with more of the same raises the error (up to 13 % for "
+        "5 %): take new ones, or --quant-sequential on from the start"
+    )
 
 
 def _samples(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     used, of = verdict["n"], record["dataset"].get("of")
-    return f"{used} of {of}, stopped when certain" if of and used and used < of else str(used)
+    groups = f" in {verdict['groups']} groups" if verdict.get("groups") else ""
+    stopped = f" of {of}, stopped when certain" if of and used and used < of else ""
+    return f"{used}{stopped}{groups}"
 
 
 def _value(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:

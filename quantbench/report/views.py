@@ -45,6 +45,13 @@ class Judgement:
     n: int | None = None
     flips: tuple[int, int] | None = None
     samples_to_decide: int | None = None
+    expected: str = "pass"
+
+    @property
+    def word(self) -> str:
+        """Its outcome, with the study's declaration."""
+        declared = self.outcome == "fail" and self.expected == "fail"
+        return f"{self.outcome}, declared" if declared else self.outcome
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,8 @@ class View:
     verdict: str
     run: str = ""
     n: int | None = None
+    groups: int | None = None
+    duplicates: int = 0
     of: int | None = None
     bits: int | None = None
     reference: str | None = None
@@ -160,6 +169,17 @@ class View:
     def verdict_in_full(self) -> str:
         """With the gate that made it, where the columns beside it show another."""
         return f"{self.verdict} ({self.decided_by.metric})" if self.decided_by else self.verdict
+
+    @property
+    def others(self) -> tuple[Judgement, ...]:
+        """All gates but the one that is shown first."""
+        return tuple(each for each in self.judgements if each is not self.judged)
+
+    @property
+    def moved(self) -> bool:
+        """Whether it is the float model, and worse than what the baseline accepted of it."""
+        fell = (each.outcome == "fail" for each in self.judgements if each.against == "baseline")
+        return self.is_reference and any(fell)
 
     @property
     def is_reference(self) -> bool:
@@ -233,7 +253,11 @@ def outcome(views: Sequence[View]) -> str:
     counts = Counter(view.verdict for view in views)
     if not views:
         return "No case ran."
-    named = [view.case for view in views if view.verdict in {"fail", "error"}]
+    named = [
+        f"{view.case} (the float model itself)" if view.moved else view.case
+        for view in views
+        if view.verdict in {"fail", "error"}
+    ]
     shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")  # noqa: PLR2004
     words = {
         "fail": ("is worse than its margin allows", "are worse than their margins allow"),

@@ -23,6 +23,7 @@ class Estimate:
         confidence: of the two-sided interval.
         n: samples.
         method: the estimator, by name.
+        groups: that the samples come in, where they do.
     """
 
     value: float
@@ -31,6 +32,7 @@ class Estimate:
     confidence: float
     n: int
     method: str
+    groups: int | None = None
 
 
 class Comparison:
@@ -39,8 +41,10 @@ class Comparison:
     Attributes:
         value: the difference on the samples as they are.
         spread: of one sample's difference (standard deviation): that of `value` is this over
-            the square root of n.
+            the square root of n. Of one group's, where samples come in groups.
         n: samples.
+        groups: that they come in, where they do.
+        reach: the most that a failure of all samples could cost, in the metric's unit.
         method: the estimator and its source.
     """
 
@@ -48,6 +52,8 @@ class Comparison:
     spread: float
     n: int
     method: str
+    groups: int | None = None
+    reach: float = 1.0
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """A lower and an upper bound, each of which misses with probability `alpha` alone."""
@@ -60,7 +66,7 @@ class Comparison:
     def interval(self, confidence: float) -> Estimate:
         """The two-sided interval; each of its ends is a bound at (1 + confidence) / 2."""
         low, high = self.bounds((1 - confidence) / 2)
-        return Estimate(self.value, low, high, confidence, self.n, self.method)
+        return Estimate(self.value, low, high, confidence, self.n, self.method, self.groups)
 
     def p_at_most(self, bound: float) -> float:
         """p-value against "the true difference is at most `bound`", in [1e-6, 1].

@@ -16,7 +16,7 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate says of a case; true only on `pass`.
+    """What a gate says of a case; true on `pass`, and where its test may go on all the same.
 
     Attributes:
         case: name of the judged case.
@@ -33,6 +33,8 @@ class Verdict:
             spread are what they seem; None where it is decided, or nothing can be said.
         against: the float reference, or the last accepted baseline.
         exact: nothing in it is left to chance.
+        accepted: it is no pass, and its test goes on: an undecided verdict under
+            `--quant-inconclusive pass`, or a failure that the study declares. The outcome stays.
     """
 
     case: str
@@ -46,10 +48,11 @@ class Verdict:
     samples_to_decide: int | None = None
     against: Against = "reference"
     exact: bool = False
+    accepted: bool = False
 
     def __bool__(self) -> bool:
-        """Whether the case passed."""
-        return self.outcome == "pass"
+        """Whether the case passed, or its test goes on all the same (`accepted`)."""
+        return self.outcome == "pass" or self.accepted
 
     def __repr__(self) -> str:
         """One line, for pytest's assertion message."""
@@ -81,7 +84,10 @@ def outcome_of(difference: Estimate, gate: Gate) -> Outcome:
 
 
 def samples_to_decide(comparison: Comparison, gate: Gate) -> int | None:
-    """Samples at which the gate decides with 80 % power, either way.
+    """Samples (or groups, where samples come in groups) at which the gate decides.
+
+    With 80 % power, either way, if it is asked once, of samples that are all new: to look again at
+    the same ones and more raises the error.
 
     The normal approximation ((z_confidence + z_power) spread / distance to the margin)^2, and at
     least what rules out a change of the margin's size that no sample has shown (the rule of
@@ -97,6 +103,7 @@ def samples_to_decide(comparison: Comparison, gate: Gate) -> int | None:
         return None
     z = float(ndtri(gate.confidence) + ndtri(POWER))
     needed = (z * comparison.spread / distance) ** 2
-    if gate.margin < 1:
-        needed = max(needed, math.log(1 - gate.confidence) / math.log1p(-gate.margin))
+    if gate.margin < comparison.reach:
+        share = gate.margin / comparison.reach
+        needed = max(needed, math.log(1 - gate.confidence) / math.log1p(-share))
     return math.ceil(needed) if needed < 1e9 else None  # noqa: PLR2004 - nobody has more

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.errors import DataError, PredictionError, UsageError
-from quantbench.metrics import agreement, average_precision
-from quantbench.metrics.lost_precision import lost_precision
-from quantbench.metrics.matching import AREAS, match
-from quantbench.metrics.second_opinion import check_average_precision
 from quantbench.tasks.changed_pictures import changed_pictures
+from quantbench.tasks.coco_numbers import CocoNumbers
 from quantbench.tasks.decoders import decoder_digest, find_decoder
 from quantbench.tasks.decoders.found import MAX_DETECTIONS
 from quantbench.tasks.pictures import fitted, in_picture
@@ -29,19 +26,18 @@ if TYPE_CHECKING:
     from quantbench.study import Model
 
 
+_BOXES = ("truths", "detections")
 _LISTED = 12  # words of an error, at most
 _HALF = 0.5  # what a sigmoid makes of nothing
 _ROUNDING = 0.01  # of quantized scores
 _LEAVES_MEMORY = {"tflite_postprocess"}  # rows that are not counted are never written
 
 
-class Detection:
+class Detection(CocoNumbers):
     """Pictures in, COCO results out, the twelve COCO numbers over all."""
 
     version = 3
     tools = ("pillow",)
-    lower_is_better = frozenset({"lost", "gained"})
-    signed = frozenset({"score_drift"})
 
     def __init__(self, model: Model, float_model: Path) -> None:
         """Take the detector's description from the model; nothing is read from disk.
@@ -55,9 +51,16 @@ class Detection:
                 f"{model.name} does not say how it is fed and how its outputs decode",
                 expected="Model(detector=Detector(...))",
             )
+        super().__init__(model.detector.category_ids, model.detector.operating_points)
         self._detector = model.detector
         self._decode = find_decoder(model.detector.decoder)
         self._round_trip_checked = False
+
+    @staticmethod
+    def without_model(rows: Sequence[Row]) -> CocoNumbers:
+        """What counts stored rows, over the categories that they name."""
+        every = {box["category_id"] for row in rows for name in _BOXES for box in row[name]}
+        return CocoNumbers(sorted(every))
 
     @staticmethod
     def identity(model: Model) -> Mapping[str, Any]:
@@ -154,48 +157,11 @@ class Detection:
             ],
         }
 
-    def summarise(
-        self, rows: Sequence[Row], weights: NDArray[Any]
-    ) -> Mapping[str, NDArray[np.float64]]:
-        """COCO's numbers (`metrics/average_precision.py`), precision and recall where asked for.
-
-        Raises:
-            AnchorError: another implementation computes another AP (`metrics/second_opinion.py`).
-        """
-        categories = self._detector.category_ids
-        numbers = average_precision.summarise(match(rows, categories), weights)
-        for unweighted in np.flatnonzero((weights == 1).all(axis=1))[:1]:
-            check_average_precision(numbers["AP"][unweighted], rows, categories)
-        for iou, score in self._detector.operating_points:
-            matches = match(rows, categories, np.array([iou]), {"all": AREAS["all"]})
-            point = average_precision.operating_point(matches, weights, score)
-            for name, values in zip(("precision", "recall"), point, strict=True):
-                numbers[f"{name}_iou{iou:g}_score{score:g}"] = values
-        return numbers
-
-    def agree(
-        self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
-    ) -> Mapping[str, NDArray[np.float64]]:
-        """Judged by the reference's detections, without labels (`metrics/agreement.py`)."""
-        return agreement.summarise(rows, reference, self._detector.category_ids, weights)
-
-    @staticmethod
-    def per_sample(
-        rows: Sequence[Row], reference: Sequence[Row] | None = None
-    ) -> Mapping[str, NDArray[Any]]:
-        """Nothing: neither AP nor agreement is a mean over pictures."""
-        del rows, reference
-        return {}
-
     def changes(
         self, samples: Mapping[str, Any], rows: Sequence[Row], reference: Sequence[Row], most: int
     ) -> list[dict[str, Any]]:
         """Pictures and boxes (`tasks/changed_pictures.py`)."""
         return changed_pictures(samples, rows, reference, self._detector.category_ids, most)
-
-    def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
-        """`lost_AP50`: what the missing precision is made of (`metrics/lost_precision.py`)."""
-        return {"lost_AP50": lost_precision(rows, self._detector.category_ids)}
 
 
 def _listed(words: Sequence[str]) -> str:

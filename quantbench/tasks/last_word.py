@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.catalog.samples import Passage
+    from quantbench.influence import Influence
     from quantbench.protocols import Row
     from quantbench.study import Model
 
@@ -44,6 +45,12 @@ class LastWord:
         """Remember where the tokenizer is; it is read when the first passage is prepared."""
         del model
         self._folder = float_model
+
+    @classmethod
+    def without_model(cls, rows: Sequence[Row]) -> LastWord:
+        """What counts stored rows: no tokenizer is needed for that."""
+        del rows
+        return cls.__new__(cls)
 
     @staticmethod
     def identity(model: Model) -> Mapping[str, Any]:
@@ -136,6 +143,12 @@ class LastWord:
         if reference is None:
             return language.per_passage(rows)
         return language.agreement_per_passage(rows, reference)
+
+    def influence(
+        self, metric: str, rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Influence | None:
+        """How much each passage moves what is no mean over passages."""
+        return language.influence(metric, rows) if reference is None else None
 
     def changes(
         self, samples: Mapping[str, Any], rows: Sequence[Row], reference: Sequence[Row], most: int

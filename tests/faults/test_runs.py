@@ -126,7 +126,8 @@ def test_what_a_dead_run_recorded_is_in_the_next_ones_file(faulty: Faulty) -> No
     found = faulty.records()
     assert set(found) == {"float", "same", "close", "near"}
     assert found["same"]["latency"] == so_far["same"]["latency"], "measured before the death"
-    assert found["same"]["verdicts"][0]["p_value_holm"] is not None, "judged with the others"
+    assert "p_value_holm" not in found["same"]["verdicts"][0], "no member of this run's family"
+    assert "p_value_holm" in found["near"]["verdicts"][0]
     assert faulty.predicted("same") == set()
     assert faulty.predicted("float") == set()
     assert not (faulty.path / "out.json.partial").exists()
@@ -155,7 +156,8 @@ def test_a_dead_worker_costs_one_test_and_its_case_says_so(faulty: Faulty) -> No
     journal = "".join(json.dumps(line) + "\n" for line in lines)
     (faulty.path / "out.json.partial").write_text(journal)
     result = faulty.run("-n", "2", fault="same:300:segfault")
-    result.assert_outcomes(passed=6, failed=2)  # close is undecided on 400
+    # close is undecided on 400, and near is not certain enough beside it
+    result.assert_outcomes(passed=5, failed=3)
     found = faulty.records()
     assert set(found) == {"float", "same", "close", "near"}, "nothing of another environment"
     assert found["same"]["error"]["type"] == "Died"
@@ -222,3 +224,18 @@ def test_kills_at_random_moments_change_no_result(faulty: Faulty) -> None:
     faulty.run("-k", "accuracy", cache="undisturbed")
     assert faulty.rows("undisturbed") == disturbed
     sys.stdout.write(f"{killed} killed\n")
+
+
+def test_a_second_run_on_one_file_is_refused_while_the_first_lives(faulty: Faulty) -> None:
+    process = faulty.start("-k", "accuracy", fault="close:300:wait")
+    wait_for((faulty.path / "waiting").exists, process)
+    before = (faulty.path / "out.json.partial").read_bytes()
+    second = faulty.run("-k", "accuracy and same")
+    assert second.ret == pytest.ExitCode.USAGE_ERROR
+    second.stderr.fnmatch_lines(["*another run that is not over*", "*out.json", "*wait until it*"])
+    assert (faulty.path / "out.json.partial").read_bytes() == before
+    process.kill()  # the lock of a dead run is nobody's
+    process.wait()
+    faulty.run("-k", "accuracy and near").assert_outcomes(passed=1)
+    assert "float" in faulty.records(), "taken over from the run that was killed"
+    assert not list(faulty.path.glob("out.json?*")), "neither the journal nor its lock is left"

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from quantbench.metrics.average_precision import operating_point, summarise
+from quantbench.metrics.average_precision import operating_counts, summarise
 from quantbench.metrics.lost_precision import lost_precision
 from quantbench.metrics.matching import AREAS, IOU_THRESHOLDS, match
+from quantbench.metrics.ratio import ratio
 from quantbench.stats.bootstrap import resampling_weights
 
 CATEGORIES = (1, 2, 3)
@@ -257,20 +258,23 @@ def test_precision_and_recall_at_an_operating_point() -> None:
         )
     ]
     matches = match(rows, CATEGORIES, np.array([0.5]), {"all": AREAS["all"]})
-    precision, recall = operating_point(matches, np.ones((1, 1)), score=0.5)
-    assert (precision[0], recall[0]) == (1 / 3, 1 / 2)
-    precision, recall = operating_point(matches, np.ones((1, 1)), score=0.4)  # the least shown
-    assert (precision[0], recall[0]) == (2 / 4, 1)
-    precision, _ = operating_point(matches, np.ones((1, 1)), score=0.95)
-    assert np.isnan(precision[0])  # nothing is shown
+    assert operating_point(matches, score=0.5) == (1 / 3, 1 / 2)
+    assert operating_point(matches, score=0.4) == (2 / 4, 1)  # the least shown
+    assert np.isnan(operating_point(matches, score=0.95)[0])  # nothing is shown
+
+
+def operating_point(matches: Any, score: float) -> tuple[float, float]:
+    """Precision and recall of one image."""
+    true, shown, positives = operating_counts(matches, 1, score)
+    weights = np.ones((1, 1))
+    return float(ratio(true, shown, weights)[0]), float(ratio(true, positives, weights)[0])
 
 
 def test_ten_boxes_on_one_object_are_one_find_even_at_an_iou_of_a_hundredth() -> None:
     """Mistake 8 of the published study: many predictions matched one truth, in no order."""
     rows = [image([truth()], [said(0.6 + i / 100, box=(10 + i, 10, 40, 40)) for i in range(10)])]
     matches = match(rows, [1], np.array([0.01]), {"all": AREAS["all"]})
-    precision, recall = operating_point(matches, np.ones((1, 1)), score=0.5)
-    assert (precision[0], recall[0]) == (1 / 10, 1)
+    assert operating_point(matches, score=0.5) == (1 / 10, 1)
 
 
 @pytest.mark.parametrize(

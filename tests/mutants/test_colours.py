@@ -159,8 +159,8 @@ def precision_for_ap(right: Any) -> Any:
     """The share of boxes that are right, under the name of AP."""
 
     def wrong(matches: Any, weights: Any) -> Any:
-        share, _ = average_precision.operating_point(matches, weights, 0.0)
-        return right(matches, weights) | {"AP": share}
+        true, shown, _ = average_precision.operating_counts(matches, weights.shape[1], 0.0)
+        return right(matches, weights) | {"AP": weights @ true / (weights @ shown)}
 
     return wrong
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 FAKES = '''
@@ -200,6 +201,14 @@ def study(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Study:
     return Study(pytester, monkeypatch)
 
 
+@pytest.fixture
+def quick(study: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The same, with no plugins but those that matter: others take seconds to load."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_benchmark.plugin,xdist.plugin,quantbench.plugin")
+    return study
+
+
 class Study:
     """A folder with the fakes installed."""
 
@@ -224,8 +233,8 @@ class Study:
     def write(
         self,
         *names: str,
-        known_failures: dict[str, str] | None = None,
-        known_errors: dict[str, str] | None = None,
+        known_failures: Mapping[str, object] | None = None,
+        known_errors: Mapping[str, object] | None = None,
     ) -> None:
         """A test file with the fake schemes of these names beside `float`."""
         quoted = ", ".join(map(repr, names))
@@ -233,6 +242,12 @@ class Study:
             names=quoted, known_failures=known_failures or {}, known_errors=known_errors or {}
         )
         (self.path / "test_fake.py").write_text(textwrap.dedent(text))
+
+    def add(self, test: str) -> None:
+        """A further test of every case; the whole function."""
+        path = self.path / "test_fake.py"
+        mark = '@pytest.mark.parametrize("case", CASES, ids=str)'
+        path.write_text(f"{path.read_text()}\n\n{mark}\n{textwrap.dedent(test).lstrip()}")
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""

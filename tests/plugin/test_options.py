@@ -97,3 +97,18 @@ def test_a_device_that_the_runner_lacks_is_refused_before_any_work(study: Study)
         ["*cannot run on cuda: its runner fake does not*", "*fakes.Runner.devices*", "*cpu*"]
     )
     assert study.builds() == []
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_schemes_that_leave_nothing_are_refused_with_what_there_is(
+    quick: Study, workers: tuple[str, ...]
+) -> None:
+    quick.write("same")
+    result = quick.run("--quant-schemes", "int8_static", *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*--quant-schemes leaves no case to run", "*collected cases: float, same", "*int8_static"]
+    )
+    result = quick.run("--quant-schemes", "smae", *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*unknown scheme 'smae'*"])

@@ -108,7 +108,8 @@ def test_without_timings_quantbench_writes_the_file_itself(
     assert set(records(study)) == {"float", "same", "worse"}
     assert all(record["latency"] is None for record in records(study).values())
     assert all(record["verdicts"] for record in records(study).values())
-    result.stdout.fnmatch_lines(["*no latency was measured*without -n*"])
+    said = "without -n" if "-n" in options else "benchmark(quantized.predict, sample)"
+    result.stdout.fnmatch_lines([f"*no latency was measured*{said}*"])
 
 
 def test_where_warnings_are_errors_an_untimed_run_keeps_its_file(study: Study) -> None:
@@ -227,3 +228,46 @@ def test_a_terminal_sees_progress_and_colour_and_a_file_sees_neither(study: Stud
     assert "\x1b[32mpass" in text
     assert "fake on numbers, 400 samples" in text
     assert re.search(r"evaluating fake-slow-numbers: \d+ of 400, \d+/s, 0:0\d left", text)
+
+
+def test_a_run_compared_with_itself_is_exactly_the_same(study: Study) -> None:
+    study.write("close")
+    study.run("-k", "accuracy", "--benchmark-json", "out.json")
+    shutil.copy(study.path / "out.json", study.path / "again.json")
+    result = study.command("compare", "out.json", "again.json", "--format", "json")
+    rows = {row["case"]: row for row in json.loads(result.stdout.str())}
+    assert result.ret == 0
+    row = rows["fake-close-numbers"]
+    assert (row["difference"], row["low"], row["high"], row["verdict"]) == (0, 0, 0, "pass")
+
+
+def test_a_metric_that_is_no_mean_is_compared_in_pairs_where_its_rows_are_stored(
+    study: Study,
+) -> None:
+    study.write("drifting")
+    path = study.path / "test_fake.py"
+    path.write_text(path.read_text().replace('metric="accuracy"', 'metric="word_top5"'))
+    fakes = study.path / "fakes.py"
+    fakes.write_text(
+        fakes.read_text().replace(
+            "    def prepare(self",
+            "    without_model = classmethod(lambda cls, _: cls(None, None))\n\n    def prepare(self",
+        )
+    )
+    study.run("-k", "accuracy", "--benchmark-json", "before.json")
+    study.drift(24)
+    study.run("-k", "accuracy", "--benchmark-json", "after.json")
+    result = study.command("compare", "before.json", "after.json", "--format", "json")
+    rows = {row["case"]: row for row in json.loads(result.stdout.str())}
+    assert rows["fake-drifting-numbers"]["paired"] is True
+
+
+def test_a_baseline_of_the_same_model_is_met_exactly(study: Study) -> None:
+    study.write("close")
+    gate = ("-k", "accuracy and close", "--quant-inconclusive", "pass")
+    study.run(*gate, "--benchmark-json", "out.json")
+    study.command("accept", "out.json", "-o", "main.json")
+    study.run(*gate, "--benchmark-json", "out.json", "--quant-baseline", "main.json")
+    verdicts = records(study)["close"]["verdicts"]
+    against = {verdict["against"]: verdict for verdict in verdicts}
+    assert (against["baseline"]["outcome"], against["baseline"]["low"]) == ("pass", 0.0)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from quantbench import cases
-from quantbench.record.schema import SCHEMA, as_json, document, empty_record, merged
+from quantbench.record.schema import (
+    SCHEMA,
+    as_json,
+    document,
+    empty_record,
+    judged_together,
+    merged,
+)
 from quantbench.stats.comparison import Estimate
 
 CASE = cases("digits_centernet")[3]
@@ -65,6 +73,46 @@ def test_the_first_error_stands() -> None:
     first, second = ({"stage": "setup", "type": name, "message": name} for name in "ab")
     assert merged(record(error=first), record(error=second))["error"] == first
     assert merged(record(error=first), record())["error"] == first
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_energy_that_was_measured_stays_measured(swapped: bool) -> None:  # noqa: FBT001
+    energy = {"joules_per_sample": 0.5, "provenance": "measured"}
+    measured, unavailable = record(energy=energy), record()
+    both = merged(unavailable, measured) if swapped else merged(measured, unavailable)
+    assert both["energy"] == energy
+
+
+def verdict(p_value: float, confidence: float = 0.95, **more: Any) -> dict[str, Any]:
+    asked = {"expected": "pass", "against": "reference", "exact": False, "outcome": "pass"}
+    return {"metric": "AP", "p_value": p_value, "confidence": confidence, **asked, **more}
+
+
+def test_each_gate_is_held_to_its_own_confidence_in_the_family() -> None:
+    family = [verdict(0.02, 0.9), verdict(0.04, 0.9), verdict(0.02), verdict(0.001, 0.99)]
+    fallen = judged_together([record(verdicts=family)])
+    assert [each["p_value_holm"] for each in family] == pytest.approx([0.06, 0.06, 0.06, 0.004])
+    assert [each["outcome"] for each in family] == ["pass", "pass", "inconclusive", "pass"]
+    assert [each for _, each in fallen] == [family[2]]
+    alone = [verdict(0.09, 0.9)]
+    assert judged_together([record(verdicts=alone)]) == []
+
+
+def test_for_every_alpha_the_gates_asked_at_it_pass_falsely_together_at_most_so_often() -> None:
+    """All at the margin's edge, half asked at 90 % and half at 95 %."""
+    random = np.random.default_rng(8)
+    runs, wrong = 4000, {0.9: 0, 0.95: 0}
+    for _ in range(runs):
+        family = [verdict(p, 0.9 if i % 2 else 0.95) for i, p in enumerate(random.random(6))]
+        for each in family:  # each has passed by itself, or was never a pass
+            each["outcome"] = "pass" if each["p_value"] <= 1 - each["confidence"] else "fail"
+        judged_together([record(verdicts=family)])
+        passed = {each["confidence"] for each in family if each["outcome"] == "pass"}
+        wrong[0.9] += bool(passed)
+        wrong[0.95] += 0.95 in passed
+    for confidence, times in wrong.items():
+        alpha = 1 - confidence
+        assert times / runs <= alpha + 3 * (alpha * (1 - alpha) / runs) ** 0.5
 
 
 def test_records_are_sorted_and_the_schema_is_named() -> None:

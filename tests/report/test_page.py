@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from quantbench.errors import RecordError
 from quantbench.report.exports import as_csv, as_json, as_markdown
 from quantbench.report.numbers import milliseconds
 from quantbench.report.page import as_html
 from quantbench.report.reports import gathered
 from quantbench.report.tables import escaped, inert
-from tests.report.conftest import both_studies, detection, language
+from tests.report.conftest import both_studies, detection, language, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,33 @@ def test_examples_show_both_models_side_by_side(written: Callable[..., Path]) ->
     boxes = [a["class"] for tag, a in page.tags if tag == "g" and a.get("class")]
     assert boxes.count("shared") == 2  # of the float model and of the quantized one
     assert boxes.count("float") == 1  # shown by the float model alone
+
+
+def test_every_gate_of_a_case_is_named_in_its_row(written: Callable[..., Path]) -> None:
+    record = detection("int8_static", 0.69)
+    record["verdicts"] += [verdict(f"AR_{i}", 0.1) for i in range(6)]
+    moved = detection("float32", 0.7)
+    moved["verdicts"].append(verdict("AP", -0.2, "fail", against="baseline"))
+    rows = page_of(written([record, moved])).split("<tbody>")[1].split("</tr>")
+    (row,) = (each for each in rows if 'data-scheme="int8_static"' in each)
+    for i in range(4):
+        assert f"AR_{i} pass, +0.100 [+0.090, +0.110]" in row
+    assert "and 2 more gates" in row
+    (row,) = (each for each in rows if 'data-scheme="float32"' in each)
+    assert "AP fail, -0.200" in row
+    assert "the float model itself" in row
+
+
+@pytest.mark.parametrize(
+    "flips", [[1e30, 1], [10**400, 1], [1, -1e308], ["a", 1], [1], [1, 2, 3], 5, [None, 1]]
+)
+def test_flips_that_nobody_counted_are_one_error(
+    written: Callable[..., Path], flips: object
+) -> None:
+    record = language("gptq_int8_g64", 0.59, (5, 4))
+    record["verdicts"][0]["flips"] = flips
+    with pytest.raises(RecordError, match="a record is malformed"):
+        page_of(written([record]))
 
 
 def test_a_case_that_was_looked_into_says_why(written: Callable[..., Path]) -> None:

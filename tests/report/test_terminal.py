@@ -10,7 +10,13 @@ from rich.console import Console
 
 from quantbench import cases
 from quantbench.record.schema import empty_record
-from quantbench.report.terminal import coloured, diagnosis_block, recipe_block, summary
+from quantbench.report.terminal import (
+    coloured,
+    diagnosis_block,
+    recipe_block,
+    summary,
+    verdict_block,
+)
 
 CASES = cases("smollm2_135m_instruct", datasets=["kjv"])
 
@@ -104,7 +110,7 @@ def test_a_failure_by_another_gate_is_explained() -> None:
     record["verdicts"].append(by | {"relative": True, "lower_is_better": True})
     lines = list(summary([record]))
     assert any("fail (latency)" in line for line in lines)
-    assert any("latency +40.0 [" in line for line in lines)
+    assert any("latency fail, +40.0 [" in line for line in lines)
 
 
 def test_colours_change_no_word() -> None:
@@ -166,3 +172,42 @@ def test_a_diagnosis_is_told_worst_first() -> None:
         "looked for scan 0.2 s, side by side 12.0 s",
     ]
     assert next(diagnosis_block({"findings": [], "seconds": {}})).startswith("nothing stands out")
+
+
+def test_every_gate_of_a_case_is_named_with_its_metric() -> None:
+    record = judged(1, "pass")
+    gate = record["verdicts"][0]
+    record["verdicts"] += [gate | {"metric": name} for name in ("top5", "lost")]
+    lines = list(summary([record]))
+    for name in ("top5", "lost"):
+        assert f"  gptq_int8_g64: {name} pass, -0.010 [-0.020, +0.000], margin 0.02" in lines
+
+
+def test_a_declared_failure_of_one_metric_does_not_cover_another() -> None:
+    record = judged(1, "fail", expected="fail")
+    gate = record["verdicts"][0]
+    record["verdicts"] = [gate | {"expected": "fail"}, gate | {"metric": "top5"}]
+    assert "  gptq_int8_g64  fail  " in "\n".join(summary([record]))
+    record["verdicts"][1]["outcome"] = "pass"
+    assert "  gptq_int8_g64  fail, declared  " in "\n".join(summary([record]))
+
+
+def test_a_run_that_could_time_says_which_test_it_lacks() -> None:
+    assert "without -n" in list(summary([judged(0, "pass")]))[-1]
+    (*_, said) = summary([judged(0, "pass")], alone=True)
+    assert "a test that calls benchmark(quantized.predict, sample)" in said
+    assert "-n" not in said
+
+
+def test_a_float_model_that_moved_is_said_to_be_it() -> None:
+    record = judged(0, "pass")
+    moved = {"against": "baseline", "outcome": "fail", "metric": "top1"}
+    record["verdicts"].append(record["verdicts"][0] | moved | {"lower_is_better": False, "n": 9})
+    lines = list(summary([record]))
+    assert any("reference is the float model itself: it is worse than" in line for line in lines)
+    record["verdicts"][1] |= {"quantized": 0.4, "reference": 0.5, "samples_to_decide": None}
+    record["verdicts"][0] |= {"quantized": 0.4, "reference": 0.5, "samples_to_decide": None}
+    record["verdicts"][0] |= {"lower_is_better": False, "n": 9}
+    block = verdict_block(record)
+    assert "smollm2_135m_instruct-reference-kjv, the float model itself" in block
+    assert block.count("it is worse than the float model that was accepted") == 1

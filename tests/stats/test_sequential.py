@@ -39,7 +39,7 @@ def test_the_capital_is_the_most_that_the_bets_ever_held(
 
 def test_no_stake_can_ruin_and_the_largest_nearly_does() -> None:
     """The worst difference takes a stake whole: all that is left is what was not staked."""
-    assert 0 < sequential._STAKES.min() < 0.01  # noqa: SLF001
+    assert 0 < sequential._STAKES.min() < 0.05  # noqa: SLF001
     assert 0.9 < sequential._STAKES.max() < 1  # noqa: SLF001
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from quantbench.catalog.digits.scenes import CATEGORIES, SIZE_PX
+from quantbench.frameworks import start_tensorflow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,9 +132,7 @@ class DigitsImporter:
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Export with the signature image [1, 160, 160, 3] -> heatmap, size, offset."""
         del model
-        import os
-
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        start_tensorflow()
         import tensorflow as tf
 
         network = load_network(source / "weights.safetensors")

@@ -12,7 +12,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from quantbench.digests import sha256_of
-from quantbench.errors import UsageError
+from quantbench.errors import UsageError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +49,7 @@ def find_decoder(name: str) -> Decoder:
         raise UsageError(
             f"unknown decoder {name!r}",
             expected=", ".join(DECODERS) + ", or module:function for your own",
+            remedy=meant(name, DECODERS),
         )
     try:
         found: Decoder = resolve_name(DECODERS.get(name, name))

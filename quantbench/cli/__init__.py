@@ -1,6 +1,7 @@
 """`quantbench`: what is done before a run and after it. Data on stdout, talk on stderr.
 
-Exit status: 0 all is well, 1 a case is worse, 2 the input cannot be used.
+Exit status: 0 all is well, 1 a case is worse, 2 the input cannot be used (of `judge` also 3:
+nothing is worse for certain, and not all is well).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantbench.cli.judge import judge
+from quantbench.cli.output import put
 from quantbench.errors import QuantbenchError
 
 if TYPE_CHECKING:
@@ -52,18 +55,6 @@ class _Explained(click.Group):
             ctx.exit(2)
 
 
-def _put(text: str, output: Path | None) -> None:
-    """To the file, or to standard output."""
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.UsageError(f"cannot write {output}: {error}") from error
-    click.echo(f"written: {output}", err=True)
-
-
 @click.group(cls=_Explained, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="quantbench", prog_name="quantbench")
 def main() -> None:
@@ -89,7 +80,7 @@ def accept(records: Path, output: Path | None, *, times: bool) -> None:
     for record in document["records"]:
         if record["case"] not in baseline["cases"]:
             click.echo(f"left out, for it has no evidence: {record['case']}", err=True)
-    _put(text, output)
+    put(text, output)
 
 
 @main.command(
@@ -133,7 +124,7 @@ def report(records: tuple[Path, ...], form: str, output: Path | None) -> None:
             "csv": exports.as_csv,
             "json": exports.as_json,
         }[form]
-    _put(write(views, runs), output)
+    put(write(views, runs), output)
 
 
 @main.command(epilog="Example: quantbench compare main.json branch.json --format markdown")
@@ -313,7 +304,7 @@ def diagnose(
     for line in diagnosis_block(found):
         click.echo(line)
     if output is not None:
-        _put(json.dumps(found, indent=1, sort_keys=True) + "\n", output)
+        put(json.dumps(found, indent=1, sort_keys=True) + "\n", output)
 
 
 @main.command(epilog="Example: quantbench mend centernet_mobilenetv3-int8_static-coco")
@@ -341,7 +332,7 @@ def mend(
 
     from quantbench.catalog.models import find_case
     from quantbench.errors import UsageError
-    from quantbench.evaluation import non_inferior
+    from quantbench.judging import non_inferior
     from quantbench.quantize.recipes import RECIPE
     from quantbench.report.terminal import recipe_block, verdict_block
     from quantbench.study import Gate, Scheme
@@ -365,7 +356,7 @@ def mend(
         click.echo(line)
     click.echo(verdict_block(bench.record(mended)))
     if output is not None:
-        _put(found.read_text(), output)
+        put(found.read_text(), output)
     sys.exit(0 if verdict else 1)
 
 
@@ -377,6 +368,9 @@ def _bench(data: Path | None, cache: Path | None) -> Bench:
 
     threads = usable_threads(os.environ)
     return Bench(Settings(cache=cache, data=data, threads=threads), _progress())
+
+
+main.add_command(judge)
 
 
 @main.group()

@@ -1,0 +1,201 @@
+"""COCO result files as every toolkit writes them: a list of image_id, category_id, bbox, score."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.catalog.photos import photos_of
+from quantbench.digests import digest_of
+from quantbench.errors import DataError
+from quantbench.influence import influence_of
+from quantbench.jsons import MALFORMED, loads
+from quantbench.results import Results
+from quantbench.tasks.coco_numbers import CocoNumbers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from quantbench.catalog.samples import Photo
+    from quantbench.protocols import Row
+
+
+def coco_results(
+    annotations: Path | Mapping[str, Any],
+    files: Mapping[str, Path | Sequence[Mapping[str, Any]]],
+    *,
+    group: str | None = None,
+    agreement: bool = True,
+) -> list[Results]:
+    """COCO's numbers of each results file, the first's being the reference.
+
+    Metrics of agreement (`agreement_AP`, `lost`, ...) are those with the first. Every annotated
+    image counts, also one that no file says anything of. The best 100 detections of a category in
+    an image take part, as in COCO's protocol.
+
+    Args:
+        annotations: COCO's JSON, or what it holds.
+        files: by the name to show, the results, or what they hold.
+        group: field of the annotations' images that names each image's group.
+        agreement: count agreement with the first too, which takes as long as all the rest.
+
+    Raises:
+        DataError: a file is not what it should be, or names images or categories that the
+            annotations do not have; the message counts them and names the first.
+    """
+    described = _loaded(annotations, "annotations")
+    try:
+        photos = photos_of(described, Path(), group=group)
+        known = {category["id"] for category in described.get("categories") or []}
+    except MALFORMED as error:
+        raise DataError(
+            "not COCO annotations",
+            where=_name(annotations, "annotations"),
+            expected="images and annotations with ids, bbox, area, category_id, iscrowd",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
+    if not photos:
+        raise DataError("annotations without an image", where=_name(annotations, "annotations"))
+    groups = _groups(photos, group, _name(annotations, "annotations"))
+    known = known or {truth["category_id"] for photo in photos for truth in photo.truths}
+    task = CocoNumbers(sorted(known))
+    dataset = {
+        "name": Path(_name(annotations, "annotations")).stem,
+        "n": len(photos),
+        "sha256": digest_of([[photo.id, photo.truths] for photo in photos]),
+        **({"groups": len(set(groups))} if groups else {}),
+    }
+    sides = {name: _rows(photos, known, _loaded(said, name), name) for name, said in files.items()}
+    reference = next(iter(sides.values()))
+    return [
+        _results(task, (rows, reference), name, dataset, groups, agreement=agreement)
+        for name, rows in sides.items()
+    ]
+
+
+def _results(
+    task: CocoNumbers,
+    sides: tuple[list[Row], list[Row]],
+    name: str,
+    dataset: Mapping[str, Any],
+    groups: Sequence[str] | None,
+    *,
+    agreement: bool,
+) -> Results:
+    rows, reference = sides
+    ones = np.ones((1, len(rows)))
+    return Results(
+        name=name,
+        rows=rows,
+        replicates={
+            **task.summarise(rows, ones),
+            **(task.agree(rows, reference, ones) if agreement else {}),
+        },
+        lower_is_better=task.lower_is_better,
+        signed=task.signed,
+        dataset=dataset,
+        is_reference=rows is reference,
+        identity=digest_of([row["detections"] for row in rows]),
+        moved_by=cache(partial(influence_of, task, rows, reference if agreement else None)),
+        groups=groups,
+    )
+
+
+def _rows(photos: Sequence[Photo], categories: set[int], said: Any, name: str) -> list[Row]:
+    """Truths and detections of each image."""
+    by_image: dict[int, list[dict[str, Any]]] = {int(photo.id): [] for photo in photos}
+    if not isinstance(said, list):
+        raise DataError(
+            "not COCO results",
+            where=name,
+            expected="a list of detections with image_id, category_id, bbox and score",
+            got=type(said).__name__,
+        )
+    try:
+        detections = _detections(said)
+    except MALFORMED as error:
+        raise DataError(
+            "not COCO results",
+            where=name,
+            expected="detections with image_id, category_id, bbox [x, y, width, height] and score",
+            got=f"{type(error).__name__}: {error}",
+        ) from error
+    _check_known("images", [d["image_id"] for d in detections], by_image.keys(), name)
+    _check_known("categories", [d["category_id"] for d in detections], categories, name)
+    for detection in detections:
+        by_image[detection.pop("image_id")].append(detection)
+    return [
+        {
+            "id": photo.id,
+            "width": photo.annotated[1] if photo.annotated else 0,
+            "height": photo.annotated[0] if photo.annotated else 0,
+            "truths": list(photo.truths),
+            "detections": by_image[int(photo.id)],
+        }
+        for photo in photos
+    ]
+
+
+def _detections(said: Sequence[Any]) -> list[dict[str, Any]]:
+    """What is read of each; raises what `_rows` explains."""
+    found = [
+        {name: each[name] for name in ("image_id", "category_id", "bbox", "score")} for each in said
+    ]
+    for name in ("image_id", "category_id"):
+        for number, each in enumerate(found):
+            if type(each[name]) is not int:
+                raise TypeError(f"detection {number}: {name} {each[name]!r} is no whole number")
+    boxes = np.array([each["bbox"] for each in found] or np.zeros((0, 4)), dtype=np.float64)
+    scores = np.array([each["score"] for each in found], dtype=np.float64)
+    if boxes.shape != (len(found), 4):
+        raise ValueError("a bbox of other than four numbers")
+    wrong = ~np.isfinite(boxes).all(axis=1) | ~np.isfinite(scores) | (boxes[:, 2:] < 0).any(axis=1)
+    if wrong.any():
+        number = int(wrong.argmax())
+        raise ValueError(f"detection {number}: {str(found[number])[:120]}")
+    return found
+
+
+def _check_known(what: str, ids: Sequence[int], known: Any, name: str) -> None:
+    unknown = [value for value in ids if value not in known]
+    if unknown:
+        raise DataError(
+            f"detections of {what} that the annotations do not have",
+            where=name,
+            expected=f"the {len(known)} {what} of the annotations",
+            got=f"{len(unknown)} of {len(ids)} detections, first id {unknown[0]}",
+            remedy="judge results against the annotations that they were made on; a detector "
+            "whose category ids are 0 to 79 needs COCO's own (1 to 90, with gaps)"
+            if what == "categories"
+            else "judge results against the annotations that they were made on",
+        )
+
+
+def _groups(photos: Sequence[Photo], group: str | None, where: str) -> list[str] | None:
+    found = [photo.group for photo in photos if photo.group is not None]
+    if group is not None and len(found) < len(photos):
+        raise DataError(
+            f"images without the field {group!r}",
+            where=where,
+            expected="the group of every image",
+            got=f"{len(photos) - len(found)} of {len(photos)} without",
+        )
+    return found or None
+
+
+def _loaded(source: Any, name: str) -> Any:
+    if not isinstance(source, Path):
+        return source
+    try:
+        return loads(source.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"cannot read {name}", where=source, expected="JSON, whole", got=error
+        ) from error
+
+
+def _name(source: Any, name: str) -> str:
+    return str(source) if isinstance(source, Path) else name

@@ -1,0 +1,80 @@
+"""Judged results as records: the file that `report`, `compare` and `accept` read."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from quantbench.digests import digest_of
+from quantbench.record.environment import environment
+from quantbench.record.schema import (
+    as_json,
+    blank_record,
+    document,
+    judged_together,
+    verdict_as_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from quantbench.protocols import Row
+    from quantbench.results import Results
+
+_PROTOCOL = "quantbench judge 1"
+_MODEL = "results"
+_BOXES = ("truths", "detections")
+
+
+def document_of(sets: Sequence[Sequence[Results]], *, numbers: bool = False) -> dict[str, Any]:
+    """A record file's content.
+
+    Args:
+        sets: judged results, each set with its reference first.
+        numbers: they are COCO's, with what the loss is made of.
+    """
+    records = records_of([each for one in sets for each in one])
+    judged_together(records)
+    if numbers:
+        for record, results in zip(records, sets[0], strict=True):
+            record["explanation"] = {"lost_AP50": lost_precision_of(results.rows)}
+    return {"quantbench": document(records, {}, environment())}
+
+
+def lost_precision_of(rows: Sequence[Row]) -> Any:
+    """What AP at IoU .5 lacks is made of (`metrics/lost_precision.py`)."""
+    from quantbench.metrics.lost_precision import lost_precision
+
+    every = {box["category_id"] for row in rows for kind in _BOXES for box in row[kind]}
+    return lost_precision(rows, sorted(every))
+
+
+def records_of(everything: Iterable[Results]) -> list[dict[str, Any]]:
+    """A record each.
+
+    Args:
+        everything: judged results, each after its reference.
+    """
+    records: list[dict[str, Any]] = []
+    reference = ""
+    for results in everything:
+        dataset = results.dataset["name"]
+        case = f"{_MODEL}-{results.name}-{dataset}"
+        reference = case if results.is_reference else reference
+        rows = digest_of([results.identity, [row["id"] for row in results.rows]])
+        records.append(
+            {
+                **blank_record(case, _MODEL, results.name, "judge"),
+                "reference": reference,
+                "dataset": dict(results.dataset),
+                "artifact": {"sha256": rows, "size_bytes": None},
+                "evidence": {"keys": [], "sha256": rows, "protocol": digest_of(_PROTOCOL)},
+                "metrics": {
+                    name: as_json(results.estimate(name))
+                    for name, values in results.replicates.items()
+                    if math.isfinite(values[0])
+                },
+                "verdicts": [verdict_as_json(verdict) for verdict in results.verdicts],
+            }
+        )
+    return records

@@ -1,0 +1,269 @@
+"""Verdicts on files of results, the first being the reference; Holm over all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from quantbench.errors import DataError, UsageError, meant
+from quantbench.judge.samples import paired, results_of
+from quantbench.judging import non_inferior
+from quantbench.record.schema import judged_together, verdict_as_json
+from quantbench.report.reports import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from quantbench.judge.samples import Samples
+    from quantbench.results import Results
+    from quantbench.stats.gates import Verdict
+
+    Source = str | Path | Sequence[Mapping[str, Any]]
+
+Kind = Literal["coco", "lm-eval", "rows"]
+AGREEMENT = ("agreement_AP", "agreement_IoU", "score_drift", "lost", "gained")
+_LEAST = 2
+
+
+def coco(
+    annotations: str | Path | Mapping[str, Any],
+    *files: Source,
+    margin: float | str,
+    metric: str = "AP",
+    confidence: float = 0.95,
+    group: str | None = None,
+) -> list[Verdict]:
+    """Judge COCO result files against the first of them.
+
+    Args:
+        annotations: COCO's JSON, by path or loaded.
+        files: results by path, or loaded lists of detections; the reference first.
+        margin: as of `non_inferior`.
+        metric: one of COCO's twelve numbers (`AP`, `AP50`, ..., `AR_large`), `AP55` to `AP95`,
+            `AP_category_ID`, or one of agreement with the reference (`agreement_AP`, `lost`, ...).
+        confidence: of each bound.
+        group: field of the annotations' images that names each image's group.
+
+    Returns:
+        A verdict for each file but the first, corrected for their number (Holm).
+
+    Raises:
+        DataError: a file is not what it should be, or does not fit the annotations.
+        UsageError: fewer than two files, or a gate that cannot be asked.
+    """
+    agreement = metric in AGREEMENT
+    sets = [results("coco", annotations, *files, group=group, agreement=agreement)]
+    return judged(sets, metric=metric, margin=margin, confidence=confidence)
+
+
+def rows(
+    *files: str | Path,
+    value: str,
+    margin: float | str,
+    confidence: float = 0.95,
+    **fields: Any,
+) -> list[Verdict]:
+    """Judge files of one value a sample against the first of them.
+
+    Args:
+        files: JSON lines, CSV or Parquet; the reference first.
+        value: field of the value: right or wrong, or a number.
+        margin: as of `non_inferior`.
+        confidence: of each bound.
+        fields: `id` and `group` name those fields, `lower_is_better` says that a rise is a loss.
+
+    Returns:
+        As `coco`.
+
+    Raises:
+        DataError: a file is not what it should be, or samples do not pair.
+        UsageError: fewer than two files, or a gate that cannot be asked.
+    """
+    sets = [results("rows", *files, value=value, **fields)]
+    return judged(sets, metric=value, margin=margin, confidence=confidence)
+
+
+def lm_eval(
+    *paths: str | Path,
+    margin: float | str,
+    metric: str | None = None,
+    confidence: float = 0.95,
+) -> list[Verdict]:
+    """Judge lm-evaluation-harness' sample logs (`--log_samples`) against the first of them.
+
+    Args:
+        paths: `samples_*.jsonl` files or folders of them; the reference first.
+        margin: as of `non_inferior`.
+        metric: as lm-eval names it, with its filter (`exact_match/strict-match`) where there are
+            several; None takes each task's first metric of right and wrong answers.
+        confidence: of each bound.
+
+    Returns:
+        A verdict for each task of each path but the first, corrected for their number (Holm).
+
+    Raises:
+        DataError: a log is not what it should be, or samples do not pair.
+        UsageError: fewer than two paths, no such metric, or a gate that cannot be asked.
+    """
+    sets = lm_eval_sets(paths, metric)
+    return judged(sets, metric=None, margin=margin, confidence=confidence)
+
+
+def results(kind: Kind, *sources: Any, **fields: Any) -> list[Results]:
+    """What `non_inferior` takes, for each file of results; the first is the reference.
+
+    Args:
+        kind: "coco" (annotations first, then results), "rows", or "lm-eval".
+        sources: paths; of "coco" also loaded JSON.
+        fields: of "coco" `group`, and `agreement`, which False leaves out; of "rows" `value`, `id`, `group`, `lower_is_better`; of
+            "lm-eval" `metric`, where the logs hold more than one task or metric.
+
+    Raises:
+        DataError: a file is not what it should be, or samples do not pair.
+        UsageError: an unknown kind, too few files, or several tasks to choose from.
+    """
+    if kind == "coco":
+        return _coco(*sources, **fields)
+    if kind == "rows":
+        return _rows([Path(source) for source in sources], **fields)
+    if kind == "lm-eval":
+        sets = lm_eval_sets(sources, fields.get("metric"))
+        if len(sets) > 1:
+            raise UsageError(
+                "several tasks: results are of one",
+                expected="files of one task",
+                got=", ".join(each[0].dataset["name"] for each in sets),
+            )
+        return sets[0]
+    raise UsageError(
+        f"unknown kind of results {kind!r}",
+        expected="coco, lm-eval, rows",
+        remedy=meant(kind, ("coco", "lm-eval", "rows")),
+    )
+
+
+def judged(
+    sets: Sequence[Sequence[Results]],
+    *,
+    metric: str | None,
+    margin: float | str,
+    confidence: float = 0.95,
+) -> list[Verdict]:
+    """Judge each set's results against its first; passes are corrected for their number (Holm).
+
+    Args:
+        sets: each with its reference first.
+        metric: of all, or None for the only one that each has.
+        margin: as of `non_inferior`.
+        confidence: of each bound.
+    """
+    for reference, *others in sets:
+        for other in others:
+            by = metric or next(iter(other.replicates))
+            non_inferior(other, reference, metric=by, margin=margin, confidence=confidence)
+    everything = [each for one in sets for each in one]
+    records = [
+        {"case": each.name, "verdicts": [verdict_as_json(verdict) for verdict in each.verdicts]}
+        for each in everything
+    ]
+    judged_together(records)
+    for each, record in zip(everything, records, strict=True):
+        each.verdicts[:] = [
+            replace(verdict, outcome=written["outcome"])
+            for verdict, written in zip(each.verdicts, record["verdicts"], strict=True)
+        ]
+    return [verdict for each in everything for verdict in each.verdicts]
+
+
+def lm_eval_sets(paths: Sequence[str | Path], metric: str | None) -> list[list[Results]]:
+    """The results of each task: the reference's and the others'."""
+    from quantbench.judge.lm_eval_logs import read_lm_eval
+
+    found = [Path(path) for path in paths]
+    _check_enough(found)
+    names = names_of(found)
+    logs = [read_lm_eval(path) for path in found]
+    sets = []
+    for task, samples in _chosen(logs[0], metric).items():
+        one = [results_of(samples, names[0], task, identity=_identity(found[0]), is_reference=True)]
+        for path, name, log in zip(found[1:], names[1:], logs[1:], strict=True):
+            if samples.name not in log:
+                raise DataError(
+                    f"no samples of {samples.name}", where=path, expected=", ".join(sorted(log))
+                )
+            other = paired(samples, log[samples.name], (names[0], name))
+            one.append(results_of(other, name, task, identity=_identity(path), is_reference=False))
+        sets.append(one)
+    return sets
+
+
+def _chosen(log: Mapping[str, Samples], metric: str | None) -> dict[str, Samples]:
+    """One metric of each task: the one asked for, or the first of right and wrong answers."""
+    tasks: dict[str, list[Samples]] = {}
+    for samples in log.values():
+        tasks.setdefault(samples.name.partition("/")[0], []).append(samples)
+    chosen = {}
+    for task, offered in tasks.items():
+        named = {each.name.partition("/")[2]: each for each in offered}
+        if metric is not None:
+            if metric in named:
+                chosen[task] = named[metric]
+            continue
+        right = [each for each in offered if each.values.dtype == bool]
+        chosen[task] = (right or offered)[0]
+    if not chosen:
+        every = sorted({each.name.partition("/")[2] for each in log.values()})
+        raise UsageError(
+            f"no task has the metric {metric!r}",
+            expected=", ".join(every),
+            remedy=meant(str(metric), every),
+        )
+    return chosen
+
+
+def _coco(
+    annotations: Any, *files: Source, group: str | None = None, agreement: bool = True
+) -> list[Results]:
+    from quantbench.judge.coco_files import coco_results
+
+    _check_enough(files)
+    paths = [Path(each) if isinstance(each, str) else each for each in files]
+    on_disk = [each for each in paths if isinstance(each, Path)]
+    named = iter(names_of(on_disk))
+    sources: dict[str, Any] = {
+        next(named) if isinstance(each, Path) else f"results {i}": each
+        for i, each in enumerate(paths)
+    }
+    described = Path(annotations) if isinstance(annotations, str) else annotations
+    return coco_results(described, sources, group=group, agreement=agreement)
+
+
+def _rows(paths: Sequence[Path], *, value: str, **fields: Any) -> list[Results]:
+    from quantbench.judge.row_files import read_rows
+
+    _check_enough(paths)
+    names = names_of(paths)
+    reference, *others = (read_rows(path, value, **fields) for path in paths)
+    aligned = [
+        reference,
+        *(
+            paired(reference, other, (names[0], name))
+            for other, name in zip(others, names[1:], strict=True)
+        ),
+    ]
+    return [
+        results_of(samples, name, "rows", identity=_identity(path), is_reference=place == 0)
+        for place, (samples, name, path) in enumerate(zip(aligned, names, paths, strict=True))
+    ]
+
+
+def _identity(path: Path) -> str:
+    return str(path.resolve())
+
+
+def _check_enough(files: Iterable[Any]) -> None:
+    if len(list(files)) < _LEAST:
+        raise UsageError(
+            "one file cannot be compared", expected="the reference, and one file or more to judge"
+        )

@@ -1,0 +1,109 @@
+"""The fixtures of a study's tests. Nothing heavy is imported until one is used."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quantbench.errors import UsageError
+from quantbench.plugin.state import BENCH, FAMILY, SETTINGS, TERMINAL, within_reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from quantbench.evaluation import Evaluation
+    from quantbench.pipeline import Bench
+    from quantbench.progress import Progress
+    from quantbench.protocols import Runner
+    from quantbench.study import Case
+
+
+@pytest.fixture(scope="session")
+def _bench(pytestconfig: pytest.Config) -> Generator[Bench]:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Read when a framework loads. Threads that spin while they wait starve the other
+        # workers'; alone they must spin: waking them doubled the latency of a 135M model here.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from quantbench.pipeline import Bench
+
+    bench = Bench(pytestconfig.stash[SETTINGS], _progress(pytestconfig))
+    bench.family = pytestconfig.stash[FAMILY]
+    pytestconfig.stash[BENCH] = bench
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def case() -> Case:
+    """The case under test; tests say which by `parametrize("case", cases(...), ids=str)`."""
+    raise pytest.UsageError(
+        "a test that uses quantbench's fixtures needs "
+        '@pytest.mark.parametrize("case", cases("MODEL"), ids=str)'
+    )
+
+
+@pytest.fixture
+def sample(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Any:
+    """The case's first evaluation sample, prepared for the model."""
+    return within_reach(pytestconfig, lambda: _bench.sample(case))
+
+
+@pytest.fixture
+def quantized(
+    case: Case, sample: Any, _bench: Bench, pytestconfig: pytest.Config
+) -> Generator[Runner]:
+    """The opened artifact, warmed up on `sample`: the first timed round is like the others."""
+    with ExitStack() as held:
+        lend = _bench.warmed(case, sample)
+        runner: Runner = within_reach(pytestconfig, lambda: held.enter_context(lend))
+        yield runner
+
+
+@pytest.fixture
+def decoding(case: Case, quantized: Runner, sample: Any) -> Callable[[], None]:
+    """A call that says the next tokens after `sample`, for `benchmark(decoding)`."""
+    decoder = getattr(quantized, "decoder", None)
+    if decoder is None:
+        raise UsageError(f"{case} has a runner that does not generate", expected="a language model")
+    decode: Callable[[], None] = decoder(sample)
+    decode()  # warmed up
+    return decode
+
+
+@pytest.fixture
+def evaluation(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Evaluation:
+    """The case's evidence and estimates."""
+    evaluated: Evaluation = within_reach(pytestconfig, lambda: _bench.evaluate(case))
+    return evaluated
+
+
+@pytest.fixture
+def reference(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Evaluation:
+    """The evaluation of the float case that this one is judged against.
+
+    Both gain the metrics of agreement, which need no labels.
+    """
+    evaluated: Evaluation = within_reach(pytestconfig, lambda: _bench.reference(case))
+    return evaluated
+
+
+@pytest.fixture
+def record(case: Case, _bench: Bench) -> dict[str, Any]:
+    """What is known of the case so far, as it will stand in the JSON file."""
+    return _bench.record(case)
+
+
+def _progress(config: pytest.Config) -> Progress | None:
+    """Lines about long work between pytest's dots, on a terminal only."""
+    terminal = config.stash.get(TERMINAL, None)
+    if terminal is None:
+        return None
+    from rich.console import Console
+
+    from quantbench.report.progress import TerminalProgress
+
+    console = Console(file=terminal, width=config.get_terminal_writer().fullwidth)
+    return TerminalProgress(console, lambda: print(file=terminal))

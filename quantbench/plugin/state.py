@@ -1,0 +1,44 @@
+"""What the hooks keep on pytest's configuration and items, and how a test's case is found."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+from quantbench.errors import OutOfReachError
+from quantbench.study import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quantbench.pipeline import Bench
+    from quantbench.record.journal import Journal
+    from quantbench.settings import Settings
+
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+BENCH: pytest.StashKey[Bench] = pytest.StashKey()
+TERMINAL: pytest.StashKey[IO[str]] = pytest.StashKey()
+FAMILY: pytest.StashKey[int] = pytest.StashKey()  # tests that may judge a case
+JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
+ATTRIBUTE = "quantbench"  # of a test report: what it found of its case, as JSON
+RECORDER = "quantbench-recorder"
+REFUSED = "quantbench_refused"  # from an xdist worker: why it collected nothing
+JOURNAL_INPUT = "quantbench_journal"  # of an xdist worker: where the journal is
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """The case that the test is parametrized by; None of a test that is not."""
+    callspec = getattr(item, "callspec", None)
+    case = callspec.params.get("case") if callspec else None
+    return case if isinstance(case, Case) else None
+
+
+def within_reach(config: pytest.Config, work: Callable[[], Any]) -> Any:
+    """Do the work; what this machine lacks is a skip, unless `QUANTBENCH_REQUIRE` names it."""
+    try:
+        return work()
+    except OutOfReachError as error:
+        if error.requirement in config.stash[SETTINGS].required:
+            raise
+        return pytest.skip("; ".join(" ".join(line.split()) for line in str(error).splitlines()))
