@@ -17,7 +17,7 @@ from ai_edge_litert import interpreter
 
 from quantbench import Anchor, non_inferior
 from quantbench.artifacts import Store
-from quantbench.catalog import datasets
+from quantbench.catalog import photos
 from quantbench.errors import (
     AnchorError,
     BuildError,
@@ -214,7 +214,7 @@ MUTANTS = [
     ),
     Mutant(
         "crowds read as single objects",
-        datasets,
+        photos,
         "_truth",
         crowds_lost,
         AnchorError,
