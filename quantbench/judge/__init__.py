@@ -1,0 +1,1 @@
+"""Verdicts on results that are there already: no model is run."""

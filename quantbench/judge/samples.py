@@ -1,0 +1,124 @@
+"""One number a sample, as evaluation tools log it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.digests import digest_of
+from quantbench.errors import DataError
+from quantbench.influence import mean_influence
+from quantbench.results import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One metric's value for each sample of one file, in the file's order.
+
+    Attributes:
+        name: of the metric, with its task and filter where there are several.
+        ids: of the samples, each once.
+        values: booleans where all are right or wrong, else float64, [samples].
+        lower_is_better: an increase is a loss.
+        digests: of each sample's content, where the file has them; what has the same id must have
+            the same.
+        groups: of each sample, where they come in groups.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    values: NDArray[Any]
+    lower_is_better: bool = False
+    digests: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
+
+    def in_order(self, ids: Sequence[str]) -> Samples:
+        """The same samples, in this order."""
+        place = {sample: i for i, sample in enumerate(self.ids)}
+        order = [place[sample] for sample in ids]
+        return Samples(
+            self.name,
+            tuple(ids),
+            self.values[order],
+            self.lower_is_better,
+            tuple(self.digests[i] for i in order) if self.digests else (),
+            tuple(self.groups[i] for i in order) if self.groups else None,
+        )
+
+
+def paired(reference: Samples, other: Samples, files: tuple[str, str]) -> Samples:
+    """The other file's samples in the reference's order.
+
+    Raises:
+        DataError: one has samples that the other has not, or the same id stands for other content
+            or another group.
+    """
+    for one, two, names in ((reference, other, files), (other, reference, files[::-1])):
+        here = set(two.ids)
+        lacking = [sample for sample in one.ids if sample not in here]
+        if lacking:
+            raise DataError(
+                "samples do not pair",
+                where=f"{names[1]}, {two.name}",
+                expected=f"the {len(one.ids)} samples of {names[0]}",
+                got=f"{len(lacking)} of them missing, first {lacking[0]!r}",
+                remedy="evaluate both models on the same samples; nothing is left out silently",
+            )
+    ordered = other.in_order(reference.ids)
+    for what, mine, theirs in (
+        ("content", reference.digests, ordered.digests),
+        ("group", reference.groups or (), ordered.groups or ()),
+    ):
+        unlike = [i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b]
+        if unlike:
+            raise DataError(
+                f"samples of the same id have another {what}",
+                where=f"{files[1]}, {other.name}",
+                got=f"{len(unlike)} of {len(mine)}, first {reference.ids[unlike[0]]!r}",
+                remedy="evaluate both models on the same data, with the same prompts",
+            )
+    return ordered
+
+
+def results_of(
+    samples: Samples, name: str, dataset: str, *, identity: str, is_reference: bool
+) -> Results:
+    """What `non_inferior` takes.
+
+    Args:
+        samples: of one metric.
+        name: of the file they come from.
+        dataset: of what they are samples of.
+        identity: of the file itself: two models may well have the same answers.
+        is_reference: the others are judged against it.
+    """
+    metric = samples.name
+    return Results(
+        name=name,
+        rows=[
+            {"id": sample, "value": value}
+            for sample, value in zip(samples.ids, samples.values.tolist(), strict=True)
+        ],
+        replicates={metric: np.array([samples.values.mean()], dtype=np.float64)},
+        lower_is_better=frozenset({metric}) if samples.lower_is_better else frozenset(),
+        dataset={
+            "name": dataset,
+            "n": len(samples.ids),
+            "sha256": digest_of([samples.ids, samples.digests]),
+            **({"groups": len(set(samples.groups))} if samples.groups else {}),
+        },
+        is_reference=is_reference,
+        identity=identity,
+        per_sample={metric: samples.values},
+        moved_by=cache(lambda _: mean_influence(samples.values)),
+        groups=samples.groups,
+        signed=frozenset() if samples.values.dtype == bool else frozenset({metric}),
+    )
