@@ -1,238 +1,219 @@
-"""Where lm-evaluation-harness leaves its logs, what they hold, and the results beside each."""
+"""What lm-evaluation-harness logs of each sample (`--log_samples`), as lm-eval 0.4.13 writes it.
+
+`FOLDER/MODEL/samples_TASK_DATE.jsonl` has a line for each document and filter: `doc_id`, `filter`,
+the names of `metrics`, a field for each of these, and sha256 of the document, its first prompt and
+its target. `results_DATE.json` beside it has the same date, and says which metrics are better when
+higher and what each comes to. How these logs are read:
+
+- A metric is judged by the mean over samples. Where the results are there, that mean must be the
+  number that they report. Metrics made from all samples together (F1, BLEU, `word_perplexity`,
+  `brier_score`) are logged as pairs and texts; they are refused.
+- `perplexity` is logged as the log-likelihood of a sample's target in nats, and reported as
+  exp(-mean). It becomes `log_likelihood_nats`, higher is better. A margin of .02 is 2 % of
+  perplexity.
+- NaN is left out where the results report the mean without it (`nanmean`), else it is refused.
+- Without results, metrics are better when higher, but for those in `LOWER_IS_BETTER`.
+"""
 
 from __future__ import annotations
 
-import json
-import re
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from quantbench.errors import DataError
-from quantbench.jsons import MALFORMED, loads
+import numpy as np
+
+from quantbench.errors import DataError, meant
+from quantbench.judge.lm_eval_files import find_logs, read_log, summary_of
+from quantbench.judge.samples import Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-LOGGED = "samples_TASK_DATE.jsonl, which lm-eval writes with --log_samples --output_path FOLDER"
-_NAME = re.compile(r"samples_(.+?)(?:_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?))?\.jsonl")
-_HASHES = ("doc_hash", "prompt_hash", "target_hash")
-# What a line has besides its metrics; lm-eval's first releases did not list these.
-_FIELDS = frozenset(
-    {*_HASHES, "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter"}
+    from numpy.typing import NDArray
+
+    from quantbench.judge.lm_eval_files import Line, Summary
+
+LOWER_IS_BETTER = frozenset(
+    {
+        *("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "ppl", "loss"),
+        *("brier_score", "likelihood_diff", "ter", "wer", "cer", "mse", "mae"),
+    }
 )
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What a run reported of its tasks (`results_DATE.json`); empty where that is not there.
+class Metrics(dict[str, Samples]):
+    """The metrics of logs, by name.
 
     Attributes:
-        model: its kind and arguments, as text.
-        results: by task, then `METRIC,FILTER`.
-        higher: by task, then metric, whether higher is better.
+        refused: by name, why a metric that was logged cannot be judged by sample.
     """
 
-    model: str = ""
-    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    higher: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    def __init__(
+        self, found: Mapping[str, Samples], refused: Mapping[str, str], where: Path
+    ) -> None:
+        super().__init__(found)
+        self.refused = dict(refused)
+        self._where = where
 
-    def reported(self, task: str, metric: str, filtered: str) -> Any:
-        """What the metric comes to over all samples; None where it is not told."""
-        return self.results.get(task, {}).get(f"{metric},{filtered}")
+    def __missing__(self, name: str) -> Samples:
+        """Say why it is not there.
 
-    def higher_is_better(self, task: str, metric: str) -> bool | None:
-        """None where it is not told."""
-        found = self.higher.get(task, {}).get(metric)
-        return found if isinstance(found, bool) else None
-
-
-@dataclass(frozen=True)
-class Line:
-    """A document under one filter.
-
-    Attributes:
-        number: of the line, from 1.
-        id: `doc_id`, the document's number in its data set.
-        filtered: the filter's name.
-        digest: of the document, its prompt and its target; empty where the line has no hashes.
-        values: of each metric, as they are written.
-    """
-
-    number: int
-    id: str
-    filtered: str
-    digest: str
-    values: Mapping[str, Any]
-
-
-def read_log(log: Path) -> list[Line]:
-    """All lines of a log, without the texts.
-
-    Raises:
-        DataError: no line, one that is no sample of lm-eval's, or a document twice.
-    """
-    seen: dict[tuple[str, str], Line] = {}
-    for number, said in _lines(log):
-        try:
-            line = _line(number, said)
-        except MALFORMED as error:
-            raise _no_sample(log, number, f"{type(error).__name__}: {error}") from error
-        first = seen.setdefault((line.filtered, line.id), line)
-        if first is not line:
+        Raises:
+            DataError: always.
+        """
+        if name in self.refused:
             raise DataError(
-                "a document is logged twice under one filter",
-                where=f"{log}, line {number}",
-                got=f"doc_id {line.id}, filter {line.filtered!r}, also in line {first.number}",
-                remedy="keep one run's lines in a file",
+                f"{name} cannot be judged by sample", where=self._where, got=self.refused[name]
             )
-    if not seen:
-        raise DataError("a log without a sample", where=log, expected=LOGGED)
-    return list(seen.values())
-
-
-def _line(number: int, said: Mapping[str, Any]) -> Line:
-    if isinstance(said["doc_id"], bool) or not isinstance(said["doc_id"], int):
-        raise TypeError("doc_id is no whole number")
-    metrics = said.get("metrics", [name for name in said if name not in _FIELDS])
-    return Line(
-        number,
-        str(said["doc_id"]),
-        _word(said.get("filter", "none")),
-        "".join(_word(said[each]) for each in _HASHES if each in said),
-        {_word(metric): said[metric] for metric in metrics},
-    )
-
-
-def _word(value: Any) -> str:
-    """A text that can be written again.
-
-    Raises:
-        TypeError: it is no text.
-        ValueError: it holds half a character.
-    """
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} where a text should be")
-    value.encode()
-    return value
-
-
-def _lines(log: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with log.open("rb") as lines:  # only \n ends a line: texts have other marks unescaped
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                try:
-                    said = loads(line)
-                except MALFORMED as error:
-                    raise _no_sample(log, number, f"no JSON: {error}") from error
-                if not isinstance(said, dict):
-                    raise _no_sample(log, number, f"a {type(said).__name__}")
-                yield number, said
-    except (OSError, ValueError) as error:  # a path may hold what no path may
-        raise DataError("cannot read the log", where=log, got=error) from error
-
-
-def _no_sample(log: Path, line: int, got: str) -> DataError:
-    return DataError(
-        "a line that is no sample of lm-eval's",
-        where=f"{log}, line {line}",
-        expected="a JSON object with doc_id, filter, metrics and a field for each of these",
-        got=got,
-        remedy="give the samples_*.jsonl of --log_samples",
-    )
-
-
-def find_logs(path: Path) -> dict[str, Path]:
-    """Each task's log, in a folder or the one file.
-
-    Raises:
-        DataError: there is none, or a task has several and none is meant.
-    """
-    if not path.is_dir():
-        return {_named(path)[0]: path}
-    tasks: dict[str, list[Path]] = {}
-    for log in sorted(path.rglob("samples_*.jsonl")):
-        tasks.setdefault(_named(log)[0], []).append(log)
-    if not tasks:
-        raise DataError("a folder without a log of samples", where=path, expected=LOGGED)
-    return {task: _newest(task, logs) for task, logs in tasks.items()}
-
-
-def summary_of(log: Path) -> Summary:
-    """What the run that wrote this log reported: the results beside it, of the same date.
-
-    Raises:
-        DataError: that is no summary of lm-eval's.
-    """
-    date = _named(log)[1]
-    beside = sorted(log.parent.glob(f"*_{date}.json")) if date else []
-    if not beside:
-        return Summary()
-    try:
-        said = loads(beside[0].read_bytes())
-        config = said.get("config", {})
-        model = json.dumps([config.get("model"), config.get("model_args")])
-        results, higher = (_by_task(said, part) for part in ("results", "higher_is_better"))
-    except (OSError, *MALFORMED) as error:
         raise DataError(
-            "not the results of an lm-eval run",
-            where=beside[0],
-            expected="a JSON object with config, results and higher_is_better",
-            got=f"{type(error).__name__}: {error}",
-            remedy="restore it, or move it away: the log alone can be judged too",
-        ) from error
-    return Summary(model, results, higher)
-
-
-def _by_task(said: Mapping[str, Any], part: str) -> Mapping[str, Mapping[str, Any]]:
-    """A part of the results with a table for each task.
-
-    Raises:
-        TypeError: it is something else.
-    """
-    found = said.get(part, {})
-    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
-        raise TypeError(f"{part!r} is no table of tasks")
-    return found
-
-
-def _named(log: Path) -> tuple[str, str]:
-    """The task and the date that a log's name tells; the date may be missing.
-
-    Raises:
-        DataError: it tells no task.
-    """
-    match = _NAME.fullmatch(log.name)
-    if match is None:
-        raise DataError(
-            "the file's name does not tell its task",
-            where=log,
-            expected=LOGGED,
-            remedy="name it samples_TASK.jsonl if it is such a log",
+            f"no samples of {name}",
+            where=self._where,
+            expected=", ".join(self),
+            remedy=meant(name, self),
         )
-    return match[1], match[2] or ""
 
 
-def _newest(task: str, logs: list[Path]) -> Path:
-    """The newest of one model's runs.
+def read_lm_eval(path: Path) -> Metrics:
+    """The metrics of a log, or of a folder's logs, one for each task.
 
-    Runs of one checkpoint share a folder, also those that quantize it while loading
-    (`load_in_4bit=True`): only the results beside them tell these apart.
+    Of several runs of one task the newest is read, by the date in the files' names.
+
+    Args:
+        path: a file of samples, or a folder, searched with all that is in it.
+
+    Returns:
+        By name, `TASK/METRIC`, or `TASK/METRIC/FILTER` where a task has several filters. Asking
+        for one that was logged but cannot be judged by sample raises a DataError that says why.
 
     Raises:
-        DataError: they are of several models, or one has no date.
+        DataError: no log, a line that is none of lm-eval's, a document twice, several models'
+            runs of one task, or no metric that can be judged.
     """
-    if len(logs) == 1:
-        return logs[0]
-    models = sorted({model for log in logs if (model := summary_of(log).model)})
-    dates = [_named(log)[1] for log in logs]
-    if len({log.parent for log in logs}) > 1 or len(models) > 1 or not all(dates):
+    found: dict[str, Samples] = {}
+    refused: dict[str, str] = {}
+    for task, log in find_logs(path).items():
+        summary = summary_of(log)
+        columns = _columns(log)
+        several = len({column.filtered for column in columns}) > 1
+        for column in columns:
+            ending = f"/{column.filtered}" if several else ""
+            logged = f"{task}/{column.metric}{ending}"
+            try:
+                samples = column.samples(task, ending, summary)
+            except ValueError as reason:
+                refused[logged] = f"{log.name}, {reason}"
+                continue
+            found[samples.name] = samples
+            if samples.name != logged:
+                refused[logged] = f"its samples are log-likelihoods: ask for {samples.name}"
+    if not found:
         raise DataError(
-            f"several logs of {task}, which are not all dated runs of one model",
-            where=", ".join(map(str, logs)),
-            got=" and ".join(models) or None,
-            remedy="name the file, or the folder of one model's runs",
+            "no metric that can be judged by sample",
+            where=path,
+            got="; ".join(f"{name}: {reason}" for name, reason in refused.items()) or "no metric",
         )
-    return max(logs, key=lambda log: _named(log)[1])
+    return Metrics(found, refused, path)
+
+
+@dataclass
+class _Column:
+    """One metric's values under one filter, each with its line."""
+
+    metric: str
+    filtered: str
+    values: list[Any] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+    def samples(self, task: str, ending: str, summary: Summary) -> Samples:
+        """The values as numbers.
+
+        Raises:
+            ValueError: they are none, or their mean is not what is reported.
+        """
+        reported = _number(summary.reported(task, self.metric, self.filtered))
+        values, kept = self._numbers(reported)
+        metric, lower_is_better = self.metric, self.metric in LOWER_IS_BETTER
+        if (higher := summary.higher_is_better(task, metric)) is not None:
+            lower_is_better = not higher
+        likelihoods = metric.endswith("perplexity") and bool((values <= 0).all())
+        if likelihoods:  # a perplexity is 1 or more
+            metric = metric.replace("perplexity", "log_likelihood_nats")
+            reported = -math.log(reported) if reported > 0 else math.nan
+            lower_is_better = False
+        elif np.isin(values, (0, 1)).all():
+            values = values.astype(bool)
+        _check_mean(_mean(values), reported)
+        lines = [line for line, keep in zip(self.lines, kept, strict=True) if keep]
+        digests = tuple(line.digest for line in lines)
+        return Samples(
+            f"{task}/{metric}{ending}",
+            tuple(line.id for line in lines),
+            values,
+            lower_is_better,
+            digests if any(digests) else (),
+        )
+
+    def _numbers(self, reported: float) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The finite values, and which they are."""
+        for line, value in zip(self.lines, self.values, strict=True):
+            if not isinstance(value, bool | int | float):
+                reason = f"line {line.number}: {_described(value)} is no number"
+                raise ValueError(reason)  # noqa: TRY004 - a reason, as the others
+        values = np.array([_number(value) for value in self.values])
+        kept = np.isfinite(values)
+        if not kept.all() and not _same(_mean(values[kept]), reported):
+            place = int(np.argmin(kept))
+            raise ValueError(f"line {self.lines[place].number}: {values[place]} is not finite")
+        return values[kept], kept
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    return repr(value)[:60]
+
+
+def _number(value: Any) -> float:
+    """As a float; NaN where it is none."""
+    try:
+        return float(value) if isinstance(value, bool | int | float) else math.nan
+    except OverflowError:
+        return math.inf
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
+
+
+def _mean(values: NDArray[Any]) -> float:
+    with np.errstate(over="ignore"):
+        return float(values.mean()) if len(values) else math.nan
+
+
+def _check_mean(mean: float, reported: float) -> None:
+    """Refuse a mean that is none, or is not lm-eval's own number, where there is one.
+
+    Raises:
+        ValueError: it is another.
+    """
+    if not math.isfinite(mean):
+        raise ValueError("the values are too large for a mean")
+    if math.isfinite(reported) and not _same(mean, reported):
+        raise ValueError(
+            f"the mean over samples is {mean:.6g}, and lm-eval's results say {reported:.6g}: "
+            "the metric is no mean, or lines are missing"
+        )
+
+
+def _columns(log: Path) -> list[_Column]:
+    """The log's metrics, each filter apart, in the order of the lines."""
+    columns: dict[tuple[str, str], _Column] = {}
+    for line in read_log(log):
+        for metric, value in line.values.items():
+            key = (line.filtered, metric)
+            column = columns.setdefault(key, _Column(metric, line.filtered))
+            column.values.append(value)
+            column.lines.append(line)
+    return list(columns.values())

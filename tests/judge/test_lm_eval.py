@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 
 from quantbench.errors import DataError
-from quantbench.judge.lm_eval import Metrics, read_lm_eval
+from quantbench.judge.lm_eval_logs import Metrics, read_lm_eval
 from tests.fuzz.conftest import FUZZ, as_text, bent, cut
 
 if TYPE_CHECKING:
