@@ -101,7 +101,10 @@ def lm_eval(paths: tuple[Path, ...], metric: str | None, **gate: Any) -> None:
     """Judge lm-evaluation-harness' sample logs (--log_samples): files, or folders of them."""
     from quantbench.judge.verdicts import lm_eval_sets
 
-    _judge(lm_eval_sets(paths, metric), None, gate)
+    sets, left_out = lm_eval_sets(paths, metric)
+    for task, why in left_out.items():
+        click.echo(f"left out: {task}: {why}", err=True)
+    _judge(sets, None, gate)
 
 
 @judge.command(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from quantbench.errors import DataError, UsageError, meant
 from quantbench.judge.samples import paired, results_of
@@ -15,6 +18,7 @@ from quantbench.report.reports import names_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from quantbench.judge.lm_eval_logs import Metrics
     from quantbench.judge.samples import Samples
     from quantbench.results import Results
     from quantbench.stats.gates import Verdict
@@ -106,7 +110,7 @@ def lm_eval(
         DataError: a log is not what it should be, or samples do not pair.
         UsageError: fewer than two paths, no such metric, or a gate that cannot be asked.
     """
-    sets = lm_eval_sets(paths, metric)
+    sets, _ = lm_eval_sets(paths, metric)
     return judged(sets, metric=None, margin=margin, confidence=confidence)
 
 
@@ -129,7 +133,7 @@ def results(kind: Kind, *sources: Any, **fields: Any) -> list[Results]:
     if kind == "rows":
         return _rows([Path(source) for source in sources], **fields)
     if kind == "lm-eval":
-        sets = lm_eval_sets(sources, fields.get("metric"))
+        sets, _ = lm_eval_sets(sources, fields.get("metric"))
         if len(sets) > 1:
             raise UsageError(
                 "several tasks: results are of one",
@@ -177,50 +181,87 @@ def judged(
     return [verdict for each in everything for verdict in each.verdicts]
 
 
-def lm_eval_sets(paths: Sequence[str | Path], metric: str | None) -> list[list[Results]]:
-    """The results of each task: the reference's and the others'."""
+def lm_eval_sets(
+    paths: Sequence[str | Path], metric: str | None = None
+) -> tuple[list[list[Results]], dict[str, str]]:
+    """The results of each task, the reference's first; and what is left out, with the reason.
+
+    Raises:
+        DataError: a log is not what it should be, a path has a task that another has not, or
+            samples do not pair.
+        UsageError: no task has the metric.
+    """
     from quantbench.judge.lm_eval_logs import read_lm_eval
 
     found = [Path(path) for path in paths]
     _check_enough(found)
     names = names_of(found)
     logs = [read_lm_eval(path) for path in found]
+    _check_same_tasks(dict(zip(names, logs, strict=True)))
+    chosen, left_out = _chosen(logs[0], metric)
     sets = []
-    for task, samples in _chosen(logs[0], metric).items():
-        one = [results_of(samples, names[0], task, identity=_identity(found[0]), is_reference=True)]
-        for path, name, log in zip(found[1:], names[1:], logs[1:], strict=True):
-            if samples.name not in log:
+    for task, samples in chosen.items():
+        others = [
+            paired(samples, log[samples.name], (names[0], name))
+            for name, log in zip(names[1:], logs[1:], strict=True)
+        ]
+        sets.append(_results([samples, *others], names, found, task))
+    return sets, left_out
+
+
+def _check_same_tasks(logs: Mapping[str, Metrics]) -> None:
+    (first, reference), *others = logs.items()
+    for name, log in others:
+        for (one, here), (two, there) in permutations([(first, reference), (name, log)]):
+            lacking = sorted(_tasks(here) - _tasks(there))
+            if lacking:
                 raise DataError(
-                    f"no samples of {samples.name}", where=path, expected=", ".join(sorted(log))
+                    "tasks do not pair",
+                    where=two,
+                    expected=f"the tasks of {one}",
+                    got=f"{len(lacking)} of them missing, first {lacking[0]}",
+                    remedy="name the samples files of the tasks that both have",
                 )
-            other = paired(samples, log[samples.name], (names[0], name))
-            one.append(results_of(other, name, task, identity=_identity(path), is_reference=False))
-        sets.append(one)
-    return sets
 
 
-def _chosen(log: Mapping[str, Samples], metric: str | None) -> dict[str, Samples]:
-    """One metric of each task: the one asked for, or the first of right and wrong answers."""
-    tasks: dict[str, list[Samples]] = {}
-    for samples in log.values():
-        tasks.setdefault(samples.name.partition("/")[0], []).append(samples)
-    chosen = {}
-    for task, offered in tasks.items():
-        named = {each.name.partition("/")[2]: each for each in offered}
-        if metric is not None:
-            if metric in named:
-                chosen[task] = named[metric]
-            continue
+def _tasks(log: Metrics) -> set[str]:
+    return {name.partition("/")[0] for name in (*log, *log.refused)}
+
+
+def _chosen(log: Metrics, metric: str | None) -> tuple[dict[str, Samples], dict[str, str]]:
+    """One metric of each task: the one asked for, or the first of right and wrong answers.
+
+    And the tasks that have none, with the reason.
+    """
+    chosen, left_out = {}, {}
+    for task in sorted(_tasks(log)):
+        offered = [each for each in log.values() if each.name.partition("/")[0] == task]
         right = [each for each in offered if each.values.dtype == bool]
-        chosen[task] = (right or offered)[0]
+        if metric is not None:
+            offered = [each for each in offered if each.name == f"{task}/{metric}"]
+            right = []
+        if offered:
+            chosen[task] = (right or offered)[0]
+        else:
+            left_out[task] = _why_not(log, task, metric)
     if not chosen:
-        every = sorted({each.name.partition("/")[2] for each in log.values()})
+        every = sorted({name.partition("/")[2] for name in log})
         raise UsageError(
             f"no task has the metric {metric!r}",
             expected=", ".join(every),
+            got="; ".join(f"{task}: {why}" for task, why in left_out.items()),
             remedy=meant(str(metric), every),
         )
-    return chosen
+    return chosen, left_out
+
+
+def _why_not(log: Metrics, task: str, metric: str | None) -> str:
+    reasons = [
+        f"{name.partition('/')[2]}: {why}"
+        for name, why in log.refused.items()
+        if name.partition("/")[0] == task and metric in {None, name.partition("/")[2]}
+    ]
+    return "; ".join(reasons) or f"it has no {metric}"
 
 
 def _coco(
@@ -246,16 +287,22 @@ def _rows(paths: Sequence[Path], *, value: str, **fields: Any) -> list[Results]:
     _check_enough(paths)
     names = names_of(paths)
     reference, *others = (read_rows(path, value, **fields) for path in paths)
-    aligned = [
-        reference,
-        *(
-            paired(reference, other, (names[0], name))
-            for other, name in zip(others, names[1:], strict=True)
-        ),
+    pairs = [
+        paired(reference, other, (names[0], name))
+        for other, name in zip(others, names[1:], strict=True)
     ]
+    return _results([reference, *pairs], names, paths, "rows")
+
+
+def _results(
+    sides: Sequence[Samples], names: Sequence[str], paths: Sequence[Path], dataset: str
+) -> list[Results]:
+    """Of samples in one order; where one file has numbers, all have."""
+    if any(side.values.dtype != bool for side in sides):
+        sides = [replace(side, values=side.values.astype(np.float64)) for side in sides]
     return [
-        results_of(samples, name, "rows", identity=_identity(path), is_reference=place == 0)
-        for place, (samples, name, path) in enumerate(zip(aligned, names, paths, strict=True))
+        results_of(side, name, dataset, identity=_identity(path), is_reference=place == 0)
+        for place, (side, name, path) in enumerate(zip(sides, names, paths, strict=True))
     ]
 
 

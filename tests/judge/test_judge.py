@@ -319,3 +319,33 @@ def test_judging_imports_no_framework(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.runpython(pytester.path / "run.py").stdout.fnmatch_lines(["HEAVY []"])
+
+
+LOGS = Path(__file__).parent / "lm_eval"
+
+
+def test_lm_evals_logs_are_judged_task_by_task() -> None:
+    result = run("lm-eval", LOGS / "float", LOGS / "rounded", "--margin", "0.3", "--format", "json")
+    rows = json.loads(result.stdout)
+    assert [row["data"] for row in rows] == sorted({row["data"] for row in rows})
+    assert len(rows) == 3
+    assert {row["file"] for row in rows} == {"rounded"}
+    assert "left out: whole_text" in result.stderr
+    verdicts = judge.lm_eval(LOGS / "float", LOGS / "rounded", margin=0.3)
+    assert [verdict.outcome for verdict in verdicts] == [row["verdict"] for row in rows]
+
+
+def test_a_metric_of_lm_eval_by_name() -> None:
+    (verdict,) = judge.lm_eval(
+        LOGS / "float", LOGS / "rounded", margin=0.3, metric="log_likelihood_nats"
+    )
+    assert not verdict.gate.lower_is_better
+    with pytest.raises(UsageError, match=r"(?s)perplexity.*log_likelihood_nats"):
+        judge.lm_eval(LOGS / "float", LOGS / "rounded", margin=0.3, metric="perplexity")
+
+
+def test_tasks_that_one_side_lacks_are_named(tmp_path: Path) -> None:
+    for path in sorted(LOGS.glob("rounded/**/*.jsonl"))[1:]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match=r"(?s)tasks do not pair.*1 of them missing"):
+        judge.lm_eval(LOGS / "float", tmp_path, margin=0.3)
