@@ -189,6 +189,7 @@ def _by_influence(evaluation: Results, reference: Results, gate: Gate) -> Paired
         (evaluation.value(gate.metric), reference.value(gate.metric)),
         (evaluation.influence(gate.metric), reference.influence(gate.metric)),
         relative=gate.relative,
+        lower_is_better=gate.metric in evaluation.lower_is_better,
         groups=None if numbers is None else numbers[: len(evaluation.rows)],
     )
 

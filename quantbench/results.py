@@ -87,7 +87,7 @@ class Results:
 
     def __repr__(self) -> str:
         """Short, for pytest's assertion message."""
-        return f"<{self.name}, {len(self.rows)} samples>"
+        return f"<results of {self.name}, {len(self.rows)} samples>"
 
     def estimate(self, metric: str, confidence: float = _CONFIDENCE) -> Estimate:
         """A metric with its interval: Wilson's for a proportion, else the percentile bootstrap's.

@@ -45,7 +45,7 @@ def record(index: int, accuracy: float, **known: Any) -> dict[str, Any]:
         "verdicts": [verdict],
         "artifact": {"sha256": "a" * 64, "size_bytes": 10},
         "dataset": {"name": "kjv", "n": 500, "sha256": "d" * 64},
-        "evidence": {"keys": ["e" * 64], "sha256": "e" * 64, "protocol": "p" * 64},
+        "evidence": {"keys": ["e" * 64], "sha256": f"{accuracy:064f}", "protocol": "p" * 64},
         "memory": {"weights_bytes": 100, "peak_rss_bytes": None, "peak_device_bytes": None},
         **known,
     }
@@ -86,7 +86,7 @@ def test_compare_puts_the_worst_first_and_exits_1(runs: tuple[Path, Path], tmp_p
     assert first[:3] == ["smollm2_135m_instruct-gptq_int8_g64-kjv", "fail", "accuracy"]
     assert first[3:6] == ["0.570", "0.370", "-0.200"]
     assert "x1.50" in first
-    assert "2 of 2 by intervals alone" in said.stdout
+    assert "1 of 2 by intervals alone" in said.stdout
     assert quantbench("compare", runs[0], runs[0]).returncode == 0
 
 
@@ -141,6 +141,7 @@ def test_every_gate_is_compared(runs: tuple[Path, Path], tmp_path: Path) -> None
             "high": top5 + 0.02,
         }
         made["verdicts"].append(made["verdicts"][0] | {"metric": "top5"})
+        made["evidence"] = made["evidence"] | {"sha256": f"{top5:064f}"}  # of other rows
         return written(tmp_path / name, made)
 
     said = quantbench(

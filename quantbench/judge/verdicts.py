@@ -168,15 +168,15 @@ def judged(
             by = metric or next(iter(other.replicates))
             non_inferior(other, reference, metric=by, margin=margin, confidence=confidence)
     everything = [each for one in sets for each in one]
-    records = [
-        {"case": each.name, "verdicts": [verdict_as_json(verdict) for verdict in each.verdicts]}
-        for each in everything
-    ]
-    judged_together(records)
-    for each, record in zip(everything, records, strict=True):
+    written = [[verdict_as_json(verdict) for verdict in each.verdicts] for each in everything]
+    judged_together(
+        {"case": each.name, "verdicts": verdicts}
+        for each, verdicts in zip(everything, written, strict=True)
+    )
+    for each, verdicts in zip(everything, written, strict=True):
         each.verdicts[:] = [
-            replace(verdict, outcome=written["outcome"])
-            for verdict, written in zip(each.verdicts, record["verdicts"], strict=True)
+            replace(verdict, outcome=said["outcome"])
+            for verdict, said in zip(each.verdicts, verdicts, strict=True)
         ]
     return [verdict for each in everything for verdict in each.verdicts]
 

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quantbench.errors import UsageError
-from quantbench.plugin.state import BENCH, FAMILY, SETTINGS, TERMINAL, within_reach
+from quantbench.plugin.state import BENCH, FAMILY, RESULTS, SETTINGS, TERMINAL, within_reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from quantbench.evaluation import Evaluation
+    from quantbench.judge.verdicts import Kind
     from quantbench.pipeline import Bench
     from quantbench.progress import Progress
     from quantbench.protocols import Runner
+    from quantbench.results import Results
     from quantbench.study import Case
 
 
@@ -88,6 +90,29 @@ def reference(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Evaluat
     """
     evaluated: Evaluation = within_reach(pytestconfig, lambda: _bench.reference(case))
     return evaluated
+
+
+@pytest.fixture
+def results(
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config
+) -> Callable[..., list[Results]]:
+    """`results("coco", annotations, float, int8)`: results out of files, the reference first.
+
+    As `quantbench.judge.results`; verdicts on them decide the test like any other.
+    """
+
+    def read(kind: Kind, *sources: Any, **fields: Any) -> list[Results]:
+        from quantbench.judge import results as read_results
+
+        found: list[Results] = within_reach(
+            pytestconfig, lambda: read_results(kind, *sources, **fields)
+        )
+        for each in found:
+            each.undecided_passes = pytestconfig.stash[SETTINGS].inconclusive_passes
+        request.node.stash.setdefault(RESULTS, []).extend(found)
+        return found
+
+    return read
 
 
 @pytest.fixture

@@ -14,13 +14,14 @@ import pytest
 
 from quantbench.errors import QuantbenchError
 from quantbench.plugin.quiet import without_native_lines
-from quantbench.plugin.state import ATTRIBUTE, BENCH, SETTINGS, case_of
+from quantbench.plugin.state import ATTRIBUTE, BENCH, RESULTS, SETTINGS, case_of
 from quantbench.plugin.timing import not_recorded, with_timing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from quantbench.pipeline import Bench
+    from quantbench.results import Results
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
@@ -68,7 +69,12 @@ def judge(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def _verdicts(item: pytest.Item) -> Iterable[Verdict]:
-    return item.config.stash[BENCH].verdicts() if BENCH in item.config.stash else ()
+    """Of all cases so far, and of the files that this test has read."""
+    if BENCH in item.config.stash:
+        yield from item.config.stash[BENCH].verdicts()
+    read: list[Results] = item.stash.get(RESULTS, [])
+    for results in read:
+        yield from results.verdicts
 
 
 def _made(item: pytest.Item) -> list[Verdict]:
@@ -125,13 +131,16 @@ def with_record(
     if call.excinfo and call.excinfo.errisinstance(UnacceptedError) and report.failed:
         report.longrepr = str(call.excinfo.value)
     case = case_of(item)
+    if call.when == "call" and RESULTS in item.stash:
+        setattr(report, ATTRIBUTE, json.dumps({"entries": _of_files(item)}, allow_nan=False))
+        return report
     if case is None or BENCH not in item.config.stash:
         return report
     without_native_lines(report)
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
         left_out = {"case": str(case), "skipped": reason.removeprefix("Skipped: ")}
-        setattr(report, ATTRIBUTE, json.dumps({"entry": left_out}))
+        setattr(report, ATTRIBUTE, json.dumps({"entries": [left_out]}))
         return report
     if call.when != "call" and not call.excinfo:
         return report  # a setup or teardown that went well says nothing new
@@ -151,11 +160,20 @@ def with_record(
         report.sections.append(("quantbench: why", said))
     ended = call.when == "call" or record["error"]
     found = {
-        "entry": {"record": record, "test": item.nodeid if ended else ""},
+        "entries": [{"record": record, "test": item.nodeid if ended else ""}],
         "remark": not_recorded(funcargs) if call.when == "call" else "",
     }
     setattr(report, ATTRIBUTE, json.dumps(found, allow_nan=False))
     return report
+
+
+def _of_files(item: pytest.Item) -> list[dict[str, Any]]:
+    """A record for each file of results, as `quantbench judge` writes them."""
+    from quantbench.judge.documents import records_of
+
+    read: list[Results] = item.stash[RESULTS]
+    records = records_of(read)
+    return [{"record": record, "test": item.nodeid} for record in records]
 
 
 def _error(call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any] | None:

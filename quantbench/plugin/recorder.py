@@ -97,7 +97,8 @@ class Recorder:
         text = getattr(report, ATTRIBUTE, None)
         if text is not None:
             found = json.loads(text)
-            self._add(found["entry"], report.nodeid)
+            for entry in found["entries"]:
+                self._add(entry, report.nodeid)
             if found.get("remark"):
                 self._remarks.setdefault(found["remark"], []).append(report.nodeid)
         if report.when == "call" and report.passed:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
     from quantbench.pipeline import Bench
     from quantbench.record.journal import Journal
+    from quantbench.results import Results
     from quantbench.settings import Settings
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 BENCH: pytest.StashKey[Bench] = pytest.StashKey()
 TERMINAL: pytest.StashKey[IO[str]] = pytest.StashKey()
+RESULTS: pytest.StashKey[list[Results]] = pytest.StashKey()  # of a test: out of files
 FAMILY: pytest.StashKey[int] = pytest.StashKey()  # tests that may judge a case
 JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
 ATTRIBUTE = "quantbench"  # of a test report: what it found of its case, as JSON

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from quantbench.influence import Influence
 
 _BROAD = 15.0  # degrees of freedom up to which the unseen counts in full
+_MANY = 50.0  # samples up to which it does
 _ROUNDING = 1e-12  # of the value: what is less is no change
 
 
@@ -37,11 +38,11 @@ class PairedInfluence(Comparison):
     - *What no sample showed.* A failure that n samples do not show may still hit a share of up to
       1 - alpha^(1/n) of all (the rule of three; n counts samples that show any category). If
       these samples lose all that they have, each category loses that share of its recall at
-      unchanged precision, so AP falls by that share *of the reference's AP* (`down`), and rises
-      at most by that share of what is missing (`up`). The two parts are joined as the root of the
-      sum of their squares (MOVER: Zou and Donner, Statistics in Medicine 27, 2008). Where more
-      than 15 degrees of freedom show that the change is spread over many samples, the second part
-      shrinks in proportion.
+      unchanged precision, so AP falls by that share *of the reference's AP* (`down`). That they
+      gain more than they could lose is left out. The two parts are joined as the root of the sum
+      of their squares (MOVER: Zou and Donner, Statistics in Medicine 27, 2008). The second one
+      shrinks with the share 15 / degrees of freedom, where that shows that the change is spread
+      over many samples, but not below 50 / n: few samples miss a rare failure too easily.
 
     The estimated quantity is the expected difference on data sets of this size, over the
     categories that they show: AP depends on the number of images. Assumes independent samples, or
@@ -73,6 +74,7 @@ class PairedInfluence(Comparison):
         influences: tuple[Influence, Influence],
         *,
         relative: bool = False,
+        lower_is_better: bool = False,
         groups: NDArray[np.int64] | None = None,
     ) -> PairedInfluence:
         """Of the quantized model's metric and the reference's, on the same samples in one order.
@@ -81,6 +83,7 @@ class PairedInfluence(Comparison):
             values: of both.
             influences: of both.
             relative: the difference is a share of the reference's value, by the delta method.
+            lower_is_better: an increase is a loss.
             groups: number of each sample's group, from 0, [samples]; sums over a group's samples
                 then take a sample's place (Liang and Zeger, Biometrika 73, 1986).
         """
@@ -96,8 +99,10 @@ class PairedInfluence(Comparison):
         if groups is not None:
             change, shown = by_group(change, groups), by_group(shown, groups) > 0
             count = change.shape[1]
-        reach = (max(was - its.least, 0.0) / unit, max(its.most - was, 0.0) / unit)
-        return cls(difference, change, shown, *reach, n, count)
+        down, up = max(was - its.least, 0.0) / unit, max(its.most - was, 0.0) / unit
+        # What no sample showed gains at most what it could have lost.
+        down, up = (min(down, up), up) if lower_is_better else (down, min(up, down))
+        return cls(difference, change, shown, down, up, n, count)
 
     @property
     def units(self) -> int:
@@ -144,7 +149,7 @@ class PairedInfluence(Comparison):
         t = float(stdtrit(max(found.freedom, 1.0), 1 - alpha))
         shift = found.third / found.variance * (1 + 2 * t * t) / 6
         half = max(t, 0.0) * found.variance**0.5
-        unseen *= min(1.0, _BROAD / found.freedom)
+        unseen *= min(1.0, max(_BROAD / found.freedom, _MANY / self.seen))
         return (
             self.value - float(np.hypot(half - min(shift, 0.0), unseen * self.down)),
             self.value + float(np.hypot(half + max(shift, 0.0), unseen * self.up)),

@@ -255,6 +255,11 @@ class Rows:
         box = {"bbox": [0.0, 0.0, 9.0, 9.0], "score": 0.9, "category_id": 1}
         return {"id": sample, "detections": [box], "truths": []}
 
+    @staticmethod
+    def per_sample(rows: list[Any], reference: Any = None) -> dict[str, NDArray[Any]]:
+        del rows, reference
+        return {}
+
     def summarise(self, rows: list[Any], weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
         del rows
         return {"AP": np.zeros(len(weights))}

@@ -21,7 +21,7 @@ from quantbench.errors import AnchorError, BuildError, DataError, PredictionErro
 from quantbench.evidence import Evidence
 from quantbench.pipeline import Bench
 from quantbench.settings import Settings
-from quantbench.tasks import detection
+from quantbench.tasks import coco_numbers, detection
 from quantbench.tasks.decoders import centernet
 from quantbench.workshop import Workshop
 from tests.mutants.mutant import PREDICTED, Mutant, taken_over
@@ -128,7 +128,7 @@ MUTANTS = [
     ),
     Mutant(
         "IoU from .01 on",
-        detection,
+        coco_numbers,
         "match",
         lambda right: (
             lambda rows, ids, *more: right(rows, ids, *(more or (np.linspace(0.01, 0.46, 10),)))

@@ -60,5 +60,5 @@ def test_other_tests_of_the_run_see_every_log(quick: Study) -> None:
 def test_an_evaluation_is_a_short_word_in_a_failed_assertion(quick: Study) -> None:
     quick.write("worse")
     result = quick.run("-k", "accuracy and worse")
-    result.stdout.fnmatch_lines(["*non_inferior(<evaluation of fake-worse-numbers, 400 samples>,*"])
+    result.stdout.fnmatch_lines(["*non_inferior(<results of fake-worse-numbers, 400 samples>,*"])
     assert len(result.outlines) < 50

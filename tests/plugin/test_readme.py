@@ -67,7 +67,8 @@ def test_your_detector_in_fifteen_lines(digits_files: Path, study: Study) -> Non
     unlabeled = json.loads(annotated.read_text()) | {"annotations": []}
     annotated.write_text(json.dumps(unlabeled))
     study.run("-W", "default").assert_outcomes(failed=2)  # AP is undefined, and says so
-    (study.path / "test_mine.py").write_text(example(0).replace('"AP"', '"agreement_AP"'))
+    unlabeled_gate = example(0).replace('"AP", margin=0.05', '"agreement_AP", margin=0.1')
+    (study.path / "test_mine.py").write_text(unlabeled_gate)
     result = study.run("-W", "default", "--benchmark-json", "out.json")
     result.assert_outcomes(passed=2)
     records = json.loads((study.path / "out.json").read_text())["quantbench"]["records"]
@@ -102,3 +103,13 @@ def test_every_option_is_named() -> None:
 def test_every_file_that_readme_names_exists(name: str) -> None:
     root = Path(__file__).parents[2]
     assert (root / "quantbench" / name).exists() or (root / name).exists()
+
+
+def test_results_that_are_there_already_are_judged(study: Study) -> None:
+    files = Path(__file__).parents[1] / "judge" / "digits"
+    for name, shown in (("instances", "instances"), ("float32", "float"), ("int8_static", "int8")):
+        shutil.copy(files / f"{name}.json", study.path / f"{shown}.json")
+    (study.path / "test_files.py").write_text(example(2))
+    study.run("test_files.py").assert_outcomes(passed=1)
+    line = re.findall(r"^quantbench (judge coco .*)$", README, re.MULTILINE)[0]
+    assert study.command(*line.split()).ret in {0, 3}

@@ -28,7 +28,7 @@ def test_an_undecided_verdict_says_what_would_settle_it(study: Study) -> None:
             "values: *0.??? [[]*, the reference's 0.*",
             "flips: *?? right before and wrong now, ?? the other way",
             "method: *Tango score",
-            "to settle: *samples (80 % power), which would make it a *",
+            "to settle: *samples (80 % power) would make it a *, if they are fixed before *",
         ]
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
@@ -317,9 +318,10 @@ class TestKernelsThatCannotBeHad:
         self, packed: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         failing = {"AUTO": URLError("no such host"), "GPTQ_TRITON": ValueError("5 bits")}
-        with pytest.warns(UserWarning, match=r"AUTO.*no such host|TRITON.*5 bits") as said:
+        ours = r"AUTO.*no such host|TRITON.*5 bits"
+        with pytest.warns(UserWarning, match=ours) as said:
             opened = self.opened(packed, failing, monkeypatch)
-        assert len(said) == 2
+        assert sum(bool(re.search(ours, str(warning.message))) for warning in said) == 2
         assert "14 x " in opened.facts()["kernel"]
 
     def test_the_last_ones_failure_is_the_models(
