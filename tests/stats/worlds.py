@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Values = NDArray[np.float64]
-    Side = tuple[NDArray[np.int64], Values, Values]  # image, score, IoU (0: no truth there)
+    # Image, score, IoU (0: no truth there), and whether the object, or the lie, is small.
+    Side = tuple[NDArray[np.int64], Values, Values, NDArray[np.bool_]]
     Matched = Mapping[tuple[int, str], Matches]
 
+_SMALL = 0.35  # share of objects
 _MOST_SHOWN = 0.9  # share of images with the most frequent category
 
 
@@ -84,43 +86,55 @@ class World:
         quantized: dict[tuple[int, str], Matches] = {}
         for category, chance in enumerate(self.shown()):
             positives, said = _detections(rng, chance, hard)
-            reference[category, "all"] = _matches(said, positives)
-            quantized[category, "all"] = _matches(
-                self._quantized(rng, said, drops[category], collapsed), positives
-            )
+            fewer = self._quantized(rng, said, drops[category], collapsed)
+            for side, boxes in ((reference, said), (quantized, fewer)):
+                for area, truths in positives.items():
+                    side[category, area] = _matches(boxes, truths, small=area == "small")
         return reference, quantized
 
     def _quantized(
         self, rng: np.random.Generator, said: Side, drop: float, collapsed: NDArray[np.bool_]
     ) -> Side:
-        image, score, iou = said
+        image, score, iou, small = said
         kept = (rng.random(len(image)) >= min(drop, 1.0)) & ~collapsed[image]
         score = np.clip(score + self.jitter * rng.normal(size=len(score)), 0.001, 0.999)
         moved = np.clip(iou + self.shift * rng.normal(size=len(iou)), 0.3, 1.0)
-        return image[kept], score[kept], np.where(iou > 0, moved, 0.0)[kept]
+        return image[kept], score[kept], np.where(iou > 0, moved, 0.0)[kept], small[kept]
 
 
-def _detections(rng: np.random.Generator, chance: float, hard: Values) -> tuple[Values, Side]:
-    """Truths of one category by image, and what the float model says of them and beside them."""
+def _detections(
+    rng: np.random.Generator, chance: float, hard: Values
+) -> tuple[dict[str, Values], Side]:
+    """Truths of one category by image, and what the float model says of them and beside them.
+
+    Truths of all sizes, and the small ones, a third of them.
+    """
     images = len(hard)
     seen = np.flatnonzero(rng.random(images) < chance)
     objects = 1 + rng.poisson(1.5, len(seen))
-    positives = np.zeros(images)
-    positives[seen] = objects
     image = np.repeat(seen, objects)
-    image = image[rng.random(len(image)) < 1 / (1 + np.exp(-0.6 - hard[image]))]
+    small = rng.random(len(image)) < _SMALL
+    positives = {
+        "all": np.bincount(image, minlength=images).astype(float),
+        "small": np.bincount(image[small], minlength=images).astype(float),
+    }
+    found = rng.random(len(image)) < 1 / (1 + np.exp(-0.6 - hard[image]))
+    image, small = image[found], small[found]
     lies = rng.integers(0, images, rng.poisson(chance * images))
     return positives, (
         np.concatenate([image, lies]),
         np.concatenate([rng.beta(4, 2, len(image)), rng.beta(2, 4, len(lies))]),
         np.concatenate([0.5 + 0.5 * rng.beta(3, 1.5, len(image)), np.zeros(len(lies))]),
+        np.concatenate([small, rng.random(len(lies)) < _SMALL]),
     )
 
 
-def _matches(said: Side, positives: Values) -> Matches:
+def _matches(said: Side, positives: Values, *, small: bool) -> Matches:
+    """Of one range of areas: what matches an object of another, or lies elsewhere, is ignored."""
     order = np.argsort(-said[1], kind="stable")
     image, score, iou = said[0][order], said[1][order], said[2][order]
-    true = iou[None] >= IOU_THRESHOLDS[:, None]
+    counted = np.tile(said[3][order] | (not small), (len(IOU_THRESHOLDS), 1))
+    true = (iou[None] >= IOU_THRESHOLDS[:, None]) & counted
     nothing = np.zeros(len(image), np.int64)
     return Matches(
         image=image,
@@ -129,7 +143,7 @@ def _matches(said: Side, positives: Values) -> Matches:
         box=nothing,
         truth=np.where(true, 0, -1),
         true=true,
-        counted=np.ones_like(true),
+        counted=counted,
         positives=positives,
     )
 
