@@ -38,14 +38,15 @@ def non_inferior(
 
     `pass` when the one-sided lower bound of the difference (quantized - reference) on the same
     samples is above -margin, `fail` when its upper bound is below it, else `inconclusive`; each
-    bound has the stated confidence, assuming independent samples. True only on `pass`. Where
-    lower is better (perplexity, latency, bytes) the sign turns by itself. The estimator follows
-    the metric, and stands in the verdict: right answers are paired proportions, other means over
-    samples paired means, all else (AP) is judged by how much each sample moves it
-    (`stats/influences.py`), as is everything where samples come in groups; times are compared by
-    ranks, bytes are known, and so is a model's difference from itself. Verdicts are kept for the
-    record. Where a baseline was accepted, the case must not be worse than that either: the verdict
-    returned is the worse of the two.
+    bound has the stated confidence, assuming independent samples, or groups. True only on `pass`.
+    Where lower is better (perplexity, latency, bytes) the sign turns by itself.
+
+    The estimator follows the metric, and stands in the verdict: right answers are paired
+    proportions, other means over samples paired means, all else (AP, and any margin that is a
+    share) is judged by how much each sample moves it (`stats/influences.py`), as is everything
+    where samples come in groups. Times are compared by ranks; bytes are known, and so is a model's
+    difference from itself. Verdicts are kept for the record. Where a baseline was accepted, the
+    case must not be worse than that either: the verdict returned is the worse of the two.
 
     In a test run every verdict decides its test, asserted or not (`Verdict.accepted` says when a
     test goes on past one that is no pass): to look at a metric without judging it, take
@@ -65,7 +66,7 @@ def non_inferior(
             first.
         DataError: the two were not evaluated on the same samples.
     """
-    lower = metric in evaluation.lower_is_better or metric in _COSTS
+    lower = metric in evaluation.lower_is_better or _is_cost(metric, evaluation)
     gate = Gate.parse(metric, margin, confidence, lower_is_better=lower)
     _check_pair(evaluation, reference)
     _check_gate(evaluation, reference, gate)
@@ -74,7 +75,7 @@ def non_inferior(
     else:
         verdict = _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
     evaluation.verdicts.append(verdict)
-    if evaluation.accepted is None or metric in _COSTS:
+    if evaluation.accepted is None or _is_cost(metric, evaluation):
         return verdict
     again = _judged_again(evaluation, evaluation.accepted, gate)
     evaluation.verdicts.append(again)
@@ -91,7 +92,8 @@ def difference(
         DataError: the two were not evaluated on the same samples.
     """
     _check_pair(evaluation, reference)
-    gate = Gate(metric, 1.0)  # its margin is not asked
+    lower = metric in evaluation.lower_is_better
+    gate = Gate(metric, 1.0, lower_is_better=lower)  # its margin is not asked
     return _compared(evaluation, reference, gate).interval(confidence)
 
 
@@ -114,6 +116,12 @@ def _check_pair(evaluation: Results, reference: Results) -> None:
     ids = [row["id"] for row in evaluation.rows]
     same = ids == [row["id"] for row in reference.rows][: len(ids)]
     whole = evaluation.grow is not None or len(ids) == len(reference.rows)
+    if evaluation.lower_is_better ^ reference.lower_is_better:
+        turned = sorted(evaluation.lower_is_better ^ reference.lower_is_better)
+        raise DataError(
+            f"{evaluation.name} and {reference.name} do not agree on what is better",
+            got=f"lower is better in one of them alone: {', '.join(turned)}",
+        )
     data = [{k: v for k, v in e.dataset.items() if k != "n"} for e in (evaluation, reference)]
     if not same or not whole or data[0] != data[1]:
         raise DataError(
@@ -125,7 +133,7 @@ def _check_pair(evaluation: Results, reference: Results) -> None:
 
 def _check_gate(evaluation: Results, reference: Results, gate: Gate) -> None:
     """Refuse a gate that cannot be asked, before any work is done for it."""
-    if gate.metric == LATENCY and not gate.relative:
+    if gate.metric == LATENCY and _is_cost(LATENCY, evaluation) and not gate.relative:
         raise UsageError(
             "a margin on latency is a share of the reference's", remedy='e.g. margin="10%"'
         )
@@ -167,10 +175,15 @@ def _check_scale(value: float, gate: Gate, name: str, *, signed: bool = False) -
         )
 
 
+def _is_cost(metric: str, evaluation: Results) -> bool:
+    """A time or bytes, unless the samples have a metric of this name."""
+    return metric in _COSTS and metric not in evaluation.replicates
+
+
 def _compared(evaluation: Results, reference: Results, gate: Gate) -> Comparison:
     """Quantized - reference by the estimator that suits the metric."""
     metric, n = gate.metric, len(evaluation.rows)
-    if metric in _COSTS:
+    if _is_cost(metric, evaluation):
         return _cost_compared(evaluation, reference, gate)
     if _identical(evaluation, reference):
         return Known(0.0, n)
@@ -184,13 +197,12 @@ def _compared(evaluation: Results, reference: Results, gate: Gate) -> Comparison
 
 
 def _by_influence(evaluation: Results, reference: Results, gate: Gate) -> PairedInfluence:
-    numbers = evaluation.group_numbers
     return PairedInfluence.between(
         (evaluation.value(gate.metric), reference.value(gate.metric)),
         (evaluation.influence(gate.metric), reference.influence(gate.metric)),
         relative=gate.relative,
-        lower_is_better=gate.metric in evaluation.lower_is_better,
-        groups=None if numbers is None else numbers[: len(evaluation.rows)],
+        lower_is_better=gate.lower_is_better,
+        groups=evaluation.seen_group_numbers,
     )
 
 
@@ -259,8 +271,8 @@ def _flips(evaluation: Results, reference: Results, metric: str) -> tuple[int, i
 def _judged_early(evaluation: Results, reference: Results, gate: Gate) -> Verdict:
     """Take in block after block until the bounds, which hold at every stop, decide.
 
-    A pass must be certain beside the other gates of the run: the stop waits for a bound at
-    alpha / family, which Holm cannot take back. What is no share of right answers (AP) has no such
+    A pass waits for a bound at alpha / the number of the run's tests, which Holm's correction
+    cannot undo. What is no share of right answers (AP) has no such
     bounds: all samples are taken in, and it is judged once.
     """
     strict = replace(gate, confidence=1 - (1 - gate.confidence) / evaluation.family)
@@ -272,10 +284,12 @@ def _judged_early(evaluation: Results, reference: Results, gate: Gate) -> Verdic
         more = evaluation.grow is not None and evaluation.grow()
     if evaluation.settle is not None:
         evaluation.settle()
-    comparison = _early_comparison(evaluation, reference, gate)
     if comparison is None:
         return _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
-    return _judged(evaluation, reference, gate, comparison)
+    verdict = _judged(evaluation, reference, gate, comparison)
+    # The reference may have been evaluated on more samples, for another case.
+    was = reference.per_sample[gate.metric][: len(evaluation.rows)]
+    return replace(verdict, reference=float(was.mean()))
 
 
 def _early_comparison(

@@ -12,7 +12,7 @@ import json
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -276,7 +276,7 @@ class Bench(Workshop):
         evaluation.explanation = json.loads((kept.path / _EXPLANATION).read_text())
         evaluation.summarise_s = kept.build_s
         evaluation.per_sample = dict(task.per_sample(rows))
-        evaluation.moved_by = cache(partial(influence_of, task, rows, None))
+        evaluation.moved_by = lru_cache(2)(partial(influence_of, task, rows, None))
         evaluation.dataset = {**evaluation.dataset, "n": len(rows)}
         self._summed_up[case] = len(rows)
 
@@ -306,7 +306,7 @@ class Bench(Workshop):
         evaluation.replicates |= _arrays(kept.path / _REPLICATES)
         evaluation.changes = json.loads((kept.path / _CHANGES).read_text())
         evaluation.per_sample |= task.per_sample(rows, theirs)
-        evaluation.moved_by = cache(partial(influence_of, task, rows, theirs))
+        evaluation.moved_by = lru_cache(2)(partial(influence_of, task, rows, theirs))
 
     def _check_other(self, case: Case, reference: Evaluation) -> None:
         """A quantized model that is the float one, byte for byte, would pass every gate."""
@@ -381,15 +381,15 @@ class Bench(Workshop):
 
 def _weights(evaluation: Evaluation) -> Callable[[], NDArray[np.float64]]:
     """Draws of its samples, or of its groups, when they are asked for."""
-    n, numbers = len(evaluation.rows), evaluation.group_numbers
-    drawn = None if numbers is None else tuple(numbers[:n].tolist())
+    n, numbers = len(evaluation.rows), evaluation.seen_group_numbers
+    drawn = None if numbers is None else tuple(numbers.tolist())
     return lambda: resampling_weights(n, groups=drawn)
 
 
 def _recount(task: Task, evaluation: Evaluation) -> dict[str, Any]:
     """What besides rows decides over replicates: the code that counts them, and the groups."""
-    numbers = evaluation.group_numbers
-    groups = None if numbers is None else digest_of(numbers[: len(evaluation.rows)].tolist())
+    numbers = evaluation.seen_group_numbers
+    groups = None if numbers is None else digest_of(numbers.tolist())
     return {"code": code_digest(type(task)), **({"groups": groups} if groups else {})}
 
 

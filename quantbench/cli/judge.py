@@ -145,6 +145,8 @@ def _judge(
     from quantbench.judge.tables import FORMATS, judged_rows
     from quantbench.judge.verdicts import judged
 
+    if gate["output"] is not None and not gate["output"].absolute().parent.is_dir():
+        raise click.UsageError(f"cannot write {gate['output']}: there is no such folder")
     verdicts = judged(
         sets, metric=metric, margin=_margin(gate["margin"]), confidence=gate["confidence"]
     )

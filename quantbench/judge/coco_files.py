@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from quantbench.protocols import Row
 
 
+_NUMBERS = 5  # of a bbox and a score
+
+
 def coco_results(
     annotations: Path | Mapping[str, Any],
     files: Mapping[str, Path | Sequence[Mapping[str, Any]]],
@@ -33,7 +37,7 @@ def coco_results(
     """COCO's numbers of each results file, the first's being the reference.
 
     Metrics of agreement (`agreement_AP`, `lost`, ...) are those with the first. Every annotated
-    image counts, also one that no file says anything of. The best 100 detections of a category in
+    image counts, also one without detections. The best 100 detections of a category in
     an image take part, as in COCO's protocol.
 
     Args:
@@ -70,9 +74,14 @@ def coco_results(
     }
     sides = {name: _rows(photos, known, _loaded(said, name), name) for name, said in files.items()}
     reference = next(iter(sides.values()))
-    return [
+    made = [
         _results(task, (rows, reference), name, dataset, groups, agreement=agreement)
         for name, rows in sides.items()
+    ]
+    # A file that is given twice is the same model; another file may hold equal detections.
+    return [
+        replace(each, identity=str(said.resolve()) if isinstance(said, Path) else str(id(said)))
+        for each, said in zip(made, files.values(), strict=True)
     ]
 
 
@@ -98,8 +107,7 @@ def _results(
         signed=task.signed,
         dataset=dataset,
         is_reference=rows is reference,
-        identity=digest_of([row["detections"] for row in rows]),
-        moved_by=cache(partial(influence_of, task, rows, reference if agreement else None)),
+        moved_by=lru_cache(2)(partial(influence_of, task, rows, reference if agreement else None)),
         groups=groups,
     )
 
@@ -141,22 +149,25 @@ def _rows(photos: Sequence[Photo], categories: set[int], said: Any, name: str) -
 
 def _detections(said: Sequence[Any]) -> list[dict[str, Any]]:
     """What is read of each; raises what `_rows` explains."""
-    found = [
-        {name: each[name] for name in ("image_id", "category_id", "bbox", "score")} for each in said
-    ]
-    for name in ("image_id", "category_id"):
-        for number, each in enumerate(found):
-            if type(each[name]) is not int:
-                raise TypeError(f"detection {number}: {name} {each[name]!r} is no whole number")
-    boxes = np.array([each["bbox"] for each in found] or np.zeros((0, 4)), dtype=np.float64)
-    scores = np.array([each["score"] for each in found], dtype=np.float64)
-    if boxes.shape != (len(found), 4):
-        raise ValueError("a bbox of other than four numbers")
-    wrong = ~np.isfinite(boxes).all(axis=1) | ~np.isfinite(scores) | (boxes[:, 2:] < 0).any(axis=1)
+    for number, each in enumerate(said):
+        kinds = [type(each[name]) for name in ("image_id", "category_id")]
+        numbers = [*each["bbox"], each["score"]]
+        if kinds != [int, int]:
+            ids = f"image_id {each['image_id']!r}, category_id {each['category_id']!r}"
+            raise TypeError(f"detection {number}: {ids}: no whole numbers")
+        if len(numbers) != _NUMBERS or not {type(value) for value in numbers} <= {int, float}:
+            raise TypeError(f"detection {number}: bbox and score {str(numbers)[:80]}")
+    table = np.array([[*each["bbox"], each["score"]] for each in said], dtype=np.float64)
+    table = table.reshape(len(said), _NUMBERS)
+    wrong = ~np.isfinite(table).all(axis=1) | (table[:, 2:4] < 0).any(axis=1)
     if wrong.any():
         number = int(wrong.argmax())
-        raise ValueError(f"detection {number}: {str(found[number])[:120]}")
-    return found
+        raise ValueError(f"detection {number}: bbox and score {table[number].tolist()}")
+    return [
+        {"image_id": each["image_id"], "category_id": each["category_id"], "bbox": box[:4]}
+        | {"score": box[4]}
+        for each, box in zip(said, table.tolist(), strict=True)
+    ]
 
 
 def _check_known(what: str, ids: Sequence[int], known: Any, name: str) -> None:

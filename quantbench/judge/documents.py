@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _PROTOCOL = "quantbench judge 1"
 _MODEL = "results"
-_BOXES = ("truths", "detections")
 
 
 def document_of(sets: Sequence[Sequence[Results]], *, numbers: bool = False) -> dict[str, Any]:
@@ -44,9 +43,9 @@ def document_of(sets: Sequence[Sequence[Results]], *, numbers: bool = False) -> 
 def lost_precision_of(rows: Sequence[Row]) -> Any:
     """What AP at IoU .5 lacks is made of (`metrics/lost_precision.py`)."""
     from quantbench.metrics.lost_precision import lost_precision
+    from quantbench.tasks.coco_numbers import categories_of
 
-    every = {box["category_id"] for row in rows for kind in _BOXES for box in row[kind]}
-    return lost_precision(rows, sorted(every))
+    return lost_precision(rows, categories_of(rows))
 
 
 def records_of(everything: Iterable[Results]) -> list[dict[str, Any]]:
@@ -61,7 +60,7 @@ def records_of(everything: Iterable[Results]) -> list[dict[str, Any]]:
         dataset = results.dataset["name"]
         case = f"{_MODEL}-{results.name}-{dataset}"
         reference = case if results.is_reference else reference
-        rows = digest_of([results.identity, [row["id"] for row in results.rows]])
+        rows = digest_of(results.rows)
         records.append(
             {
                 **blank_record(case, _MODEL, results.name, "judge"),

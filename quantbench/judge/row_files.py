@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_WORDS = {"true": True, "false": False, "1": True, "0": False}
+_MOST = 1e100  # beyond it sums of squares overflow
+_WORDS = {"true": True, "false": False}
 
 
 def read_rows(
@@ -80,6 +80,10 @@ def read_rows(
 
 def _field(row: Mapping[str, Any], name: str, where: str) -> Any:
     found = row.get(name)
+    if name in row and (found is None or found == "" or found != found):  # noqa: PLR0124 - NaN
+        raise DataError(
+            f"a row whose {name!r} is empty", where=where, expected=f"a value of {name!r}"
+        )
     if found is None:
         raise DataError(
             f"a row without {name!r}",
@@ -94,7 +98,7 @@ def _field(row: Mapping[str, Any], name: str, where: str) -> Any:
 def _value(found: Any, where: str) -> bool | float:
     if isinstance(found, str):
         word = found.strip().lower()
-        if word in {"true", "false"}:
+        if word in _WORDS:
             return _WORDS[word]
         try:
             found = float(word)
@@ -107,7 +111,7 @@ def _value(found: Any, where: str) -> bool | float:
             ) from error
     if isinstance(found, bool):
         return found
-    if not isinstance(found, int | float) or not math.isfinite(found):
+    if not isinstance(found, int | float) or not abs(found) < _MOST:
         raise DataError(
             "a value that is no number",
             where=where,

@@ -72,6 +72,20 @@ def paired(reference: Samples, other: Samples, files: tuple[str, str]) -> Sample
                 got=f"{len(lacking)} of them missing, first {lacking[0]!r}",
                 remedy="evaluate both models on the same samples; nothing is left out silently",
             )
+    if reference.lower_is_better != other.lower_is_better:
+        raise DataError(
+            "two files do not agree on what is better",
+            where=f"{files[1]}, {other.name}",
+            got=f"lower is better in {files[reference.lower_is_better < other.lower_is_better]} "
+            "alone",
+            remedy="keep the results file beside the samples of both",
+        )
+    if bool(reference.digests) != bool(other.digests):
+        raise DataError(
+            "one file has digests of its samples' content and the other has not",
+            where=", ".join(files),
+            remedy="make both with the same version of the tool",
+        )
     ordered = other.in_order(reference.ids)
     for what, mine, theirs in (
         ("content", reference.digests, ordered.digests),
@@ -88,8 +102,25 @@ def paired(reference: Samples, other: Samples, files: tuple[str, str]) -> Sample
     return ordered
 
 
+def distinct(samples: Samples) -> Samples:
+    """The first of those samples that have the same content: copies prove nothing new."""
+    first: dict[str, str] = {}
+    for sample, digest in zip(samples.ids, samples.digests, strict=False):
+        first.setdefault(digest, sample)
+    if len(first) in {0, len(samples.ids)}:
+        return samples
+    kept = set(first.values())
+    return samples.in_order([sample for sample in samples.ids if sample in kept])
+
+
 def results_of(
-    samples: Samples, name: str, dataset: str, *, identity: str, is_reference: bool
+    samples: Samples,
+    name: str,
+    dataset: str,
+    *,
+    identity: str,
+    is_reference: bool,
+    left_out: int = 0,
 ) -> Results:
     """What `non_inferior` takes.
 
@@ -99,6 +130,7 @@ def results_of(
         dataset: of what they are samples of.
         identity: of the file itself: two models may well have the same answers.
         is_reference: the others are judged against it.
+        left_out: samples of equal content that are counted once.
     """
     metric = samples.name
     return Results(
@@ -114,11 +146,12 @@ def results_of(
             "n": len(samples.ids),
             "sha256": digest_of([samples.ids, samples.digests]),
             **({"groups": len(set(samples.groups))} if samples.groups else {}),
+            **({"duplicates": left_out} if left_out else {}),
         },
         is_reference=is_reference,
         identity=identity,
         per_sample={metric: samples.values},
         moved_by=cache(lambda _: mean_influence(samples.values)),
         groups=samples.groups,
-        signed=frozenset() if samples.values.dtype == bool else frozenset({metric}),
+        signed=frozenset({metric}) if (samples.values < 0).any() else frozenset(),
     )

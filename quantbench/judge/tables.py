@@ -9,6 +9,7 @@ from quantbench.judge.verdicts import AGREEMENT
 from quantbench.judging import difference
 from quantbench.report.tables import as_csv, as_json, escaped
 from quantbench.report.terminal import aligned
+from quantbench.stats.gates import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,6 +52,7 @@ def _of_verdict(results: Results, verdict: Verdict) -> dict[str, Any]:
     return {
         **_named(results, "verdict", gate.metric),
         "verdict": verdict.outcome,
+        "alone": outcome_of(by, gate),
         "reference": verdict.reference,
         "value": verdict.quantized,
         **_ends(by),
@@ -89,9 +91,20 @@ def _of_errors(results: Results) -> Iterator[dict[str, Any]]:
 def _named(results: Results, kind: str, metric: str) -> dict[str, Any]:
     """All columns, in their order; what a row does not know is None."""
     known = {"kind": kind, "file": results.name, "data": results.dataset["name"], "metric": metric}
-    later = ("verdict", "reference", "value", "difference", "low", "high", "method", "relative")
-    more = ("margin", "n", "groups", "flips", "p_value", "to_decide", "count")
-    return {**known, **dict.fromkeys((*later, *more)), "n": len(results.rows)}
+    later = (
+        "verdict",
+        "alone",
+        "reference",
+        "value",
+        "difference",
+        "low",
+        "high",
+        "method",
+        "relative",
+    )
+    more = ("margin", "n", "groups", "duplicates", "flips", "p_value", "to_decide", "count")
+    seen = {"n": len(results.rows), "duplicates": results.dataset.get("duplicates")}
+    return {**known, **dict.fromkeys((*later, *more)), **seen}
 
 
 def _ends(by: Estimate) -> dict[str, Any]:
@@ -141,7 +154,9 @@ def _parts(rows: Rows) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, .
         verdicts = [row for row in rows if (row["data"], row["kind"]) == (data, "verdict")]
         first = verdicts[0]
         several = f" in {first['groups']} groups" if first["groups"] else ""
-        yield f"{data}, {first['n']} samples{several}", _VERDICTS, [*map(_verdict, verdicts)]
+        left_out = first["duplicates"]
+        once = f" ({left_out} of equal content left out)" if left_out else ""
+        yield f"{data}, {first['n']} samples{several}{once}", _VERDICTS, [*map(_verdict, verdicts)]
     numbers = [row for row in rows if row["kind"] == "number"]
     if numbers:
         yield "every number, 90 % intervals, not judged", _OTHERS, [*map(_number, numbers)]
@@ -185,7 +200,9 @@ def _remarks(rows: Rows) -> list[str]:
                 f"about {row['to_decide']:,} {what} would decide (80 % power), all of them new: "
                 "to judge again with more of the same raises the error"
                 if row["to_decide"]
-                else "not certain enough beside the other files (Holm), or on the margin"
+                else "corrected for the number of files (Holm), it is not certain enough"
+                if row["alone"] == "pass"
+                else "the difference lies on the margin"
             )
             found.append(f"{row['file']}, {row['data']}: {needs}")
     return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from quantbench.errors import DataError, UsageError, meant
-from quantbench.judge.samples import paired, results_of
+from quantbench.judge.samples import distinct, paired, results_of
 from quantbench.judging import non_inferior
 from quantbench.record.schema import judged_together, verdict_as_json
 from quantbench.report.reports import names_of
@@ -205,7 +205,8 @@ def lm_eval_sets(
             paired(samples, log[samples.name], (names[0], name))
             for name, log in zip(names[1:], logs[1:], strict=True)
         ]
-        sets.append(_results([samples, *others], names, found, task))
+        sides = [distinct(side) for side in (samples, *others)]
+        sets.append(_results(sides, names, found, task, len(samples.ids) - len(sides[0].ids)))
     return sets, left_out
 
 
@@ -295,19 +296,26 @@ def _rows(paths: Sequence[Path], *, value: str, **fields: Any) -> list[Results]:
 
 
 def _results(
-    sides: Sequence[Samples], names: Sequence[str], paths: Sequence[Path], dataset: str
+    sides: Sequence[Samples],
+    names: Sequence[str],
+    paths: Sequence[Path],
+    dataset: str,
+    left_out: int = 0,
 ) -> list[Results]:
     """Of samples in one order; where one file has numbers, all have."""
     if any(side.values.dtype != bool for side in sides):
         sides = [replace(side, values=side.values.astype(np.float64)) for side in sides]
     return [
-        results_of(side, name, dataset, identity=_identity(path), is_reference=place == 0)
+        results_of(
+            side,
+            name,
+            dataset,
+            identity=str(path.resolve()),
+            is_reference=place == 0,
+            left_out=left_out,
+        )
         for place, (side, name, path) in enumerate(zip(sides, names, paths, strict=True))
     ]
-
-
-def _identity(path: Path) -> str:
-    return str(path.resolve())
 
 
 def _check_enough(files: Iterable[Any]) -> None:

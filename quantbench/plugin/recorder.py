@@ -168,7 +168,7 @@ class Recorder:
             Store(settings.cache or default_root()).sweep()
 
     def _judge_together(self, session: pytest.Session) -> None:
-        """A pass that does not hold beside the others of this run is a failed test.
+        """A pass that falls when it is corrected for this run's gates is a failed test.
 
         Cases that were taken over from a run before are no members of the family.
         """

@@ -1,4 +1,4 @@
-"""A pass that fell beside the others of its run, told as a failed test.
+"""A pass that fell when it was corrected for the gates of its run, told as a failed test.
 
 That is known when all tests have run and have been reported: the test is reported once more, as
 failed, to everybody who hears of reports, and whoever counts tests counts it once.
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pytest
 
 _FALLEN = (
-    "its pass is taken back: it is not certain enough beside the other gates of this run (Holm); "
-    "evaluate more samples, or judge each gate by itself with --quant-familywise none"
+    "its pass is taken back: corrected for the number of gates in this run (Holm), it is not "
+    "certain enough; evaluate more samples, or judge each gate by itself with --quant-familywise none"
 )
 
 
@@ -50,7 +50,7 @@ def take_back(
 def _said(verdict: dict[str, Any]) -> str:
     return (
         f"{verdict['metric']}, margin {verdict['margin']:g}, p {verdict['p_value']:.3g}, "
-        f"beside the others {verdict['p_value_holm']:.3g}"
+        f"corrected {verdict['p_value_holm']:.3g}"
     )
 
 

@@ -209,7 +209,10 @@ def _explained(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
 def _settled_by(verdict: Mapping[str, Any]) -> str:
     """What would make an open verdict a pass or a failure."""
     if verdict.get("p_value_holm") is not None:
-        return "beside the other cases of this run it is not certain enough: more samples"
+        return (
+            "corrected for the other gates of this run (Holm) it is not certain enough: "
+            "evaluate more samples"
+        )
     n = verdict["samples_to_decide"]
     if n is None:
         return "the difference lies on the margin: another margin, or very many more samples"

@@ -103,7 +103,8 @@ def samples_to_decide(comparison: Comparison, gate: Gate) -> int | None:
         return None
     z = float(ndtri(gate.confidence) + ndtri(POWER))
     needed = (z * comparison.spread / distance) ** 2
-    if gate.margin < comparison.reach:
-        share = gate.margin / comparison.reach
+    reach = (comparison.mirrored() if gate.lower_is_better else comparison).reach
+    if gate.margin < reach:
+        share = gate.margin / reach
         needed = max(needed, math.log(1 - gate.confidence) / math.log1p(-share))
     return math.ceil(needed) if needed < 1e9 else None  # noqa: PLR2004 - nobody has more

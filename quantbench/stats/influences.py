@@ -34,6 +34,7 @@ class PairedInfluence(Comparison):
     - *Degrees of freedom.* Of that variance, by Satterthwaite (Biometrics 2, 1946): the least of
       what the m_c - 1 of each stratum leave, what the kurtosis over samples leaves (Box,
       Biometrika 40, 1953), and n - 1. Student's t on these.
+      Where nothing varies but in strata of one sample, no bound is claimed.
     - *Skewness.* The shift of Johnson's t (JASA 73, 1978); an end is moved outward only.
     - *What no sample showed.* A failure that n samples do not show may still hit a share of up to
       1 - alpha^(1/n) of all (the rule of three; n counts samples that show any category). If
@@ -99,8 +100,9 @@ class PairedInfluence(Comparison):
         if groups is not None:
             change, shown = by_group(change, groups), by_group(shown, groups) > 0
             count = change.shape[1]
-        down, up = max(was - its.least, 0.0) / unit, max(its.most - was, 0.0) / unit
-        # What no sample showed gains at most what it could have lost.
+        least, most = min(mine.least, its.least), max(mine.most, its.most)
+        down, up = max(was - least, 0.0) / unit, max(most - was, 0.0) / unit
+        # Unseen samples are assumed to gain no more than they could lose.
         down, up = (min(down, up), up) if lower_is_better else (down, min(up, down))
         return cls(difference, change, shown, down, up, n, count)
 
@@ -130,6 +132,13 @@ class PairedInfluence(Comparison):
         """Of one unit: the standard error times the square root of the units."""
         return float((self._moments.variance * self.units) ** 0.5)
 
+    @property
+    def _nowhere_repeated(self) -> bool:
+        """Whether something changed where only one unit shows it: how it varies is not known."""
+        alone = self.shown.sum(axis=1) < 2  # noqa: PLR2004 - one never varies
+        rounding = _ROUNDING * max(abs(self.value), 1e-3)
+        return bool(alone.any()) and abs(self.value) > rounding
+
     def mirrored(self) -> PairedInfluence:
         """Of the negatives."""
         return replace(self, value=-self.value, change=-self.change, down=self.up, up=self.down)
@@ -144,11 +153,14 @@ class PairedInfluence(Comparison):
 
         unseen = float(1 - alpha ** (1 / self.seen)) if self.seen else 1.0
         found = self._moments
+        if found.variance == 0 and self._nowhere_repeated:
+            return -np.inf, np.inf
         if found.variance == 0:
             return self.value - unseen * self.down, self.value + unseen * self.up
-        t = float(stdtrit(max(found.freedom, 1.0), 1 - alpha))
+        # Of a bound that is to miss more often than not (alpha over .5) nothing is asked.
+        t = max(float(stdtrit(max(found.freedom, 1.0), 1 - alpha)), 0.0)
         shift = found.third / found.variance * (1 + 2 * t * t) / 6
-        half = max(t, 0.0) * found.variance**0.5
+        half = t * found.variance**0.5
         unseen *= min(1.0, max(_BROAD / found.freedom, _MANY / self.seen))
         return (
             self.value - float(np.hypot(half - min(shift, 0.0), unseen * self.down)),

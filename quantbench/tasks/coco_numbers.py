@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from quantbench.metrics.matching import Matches
     from quantbench.protocols import Row
 
+_BOXES = ("truths", "detections")
 _KEPT = 3  # sets of rows whose matches are kept: a model's and its reference's
+
+
+def categories_of(rows: Sequence[Row]) -> list[int]:
+    """Ids that truths or detections name, sorted."""
+    return sorted({box["category_id"] for row in rows for kind in _BOXES for box in row[kind]})
 
 
 class CocoNumbers:
@@ -39,7 +45,7 @@ class CocoNumbers:
         """Say what is counted.
 
         Args:
-            categories: ids that the detector can say.
+            categories: ids that the detector outputs.
             operating_points: pairs of IoU and score at which precision and recall are measured.
         """
         self._categories = categories
@@ -98,10 +104,11 @@ class CocoNumbers:
         """How much each picture moves a metric of `summarise`, or with a reference of `agree`."""
         if reference is not None:
             return self._agreed(rows, reference).influence(metric)
-        points = self._operating_points(rows)
-        if metric in points:
-            return ratio_influence(*points[metric])
-        return of_matches(self._matched(rows), metric)
+        found = of_matches(self._matched(rows), metric)
+        if found is not None:
+            return found
+        point = self._operating_points(rows).get(metric)
+        return None if point is None else ratio_influence(*point)
 
     def agree(
         self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]

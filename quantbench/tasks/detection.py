@@ -9,7 +9,7 @@ import numpy as np
 
 from quantbench.errors import DataError, PredictionError, UsageError
 from quantbench.tasks.changed_pictures import changed_pictures
-from quantbench.tasks.coco_numbers import CocoNumbers
+from quantbench.tasks.coco_numbers import CocoNumbers, categories_of
 from quantbench.tasks.decoders import decoder_digest, find_decoder
 from quantbench.tasks.decoders.found import MAX_DETECTIONS
 from quantbench.tasks.pictures import fitted, in_picture
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from quantbench.study import Model
 
 
-_BOXES = ("truths", "detections")
 _LISTED = 12  # words of an error, at most
 _HALF = 0.5  # what a sigmoid makes of nothing
 _ROUNDING = 0.01  # of quantized scores
@@ -59,8 +58,7 @@ class Detection(CocoNumbers):
     @staticmethod
     def without_model(rows: Sequence[Row]) -> CocoNumbers:
         """What counts stored rows, over the categories that they name."""
-        every = {box["category_id"] for row in rows for name in _BOXES for box in row[name]}
-        return CocoNumbers(sorted(every))
+        return CocoNumbers(categories_of(rows))
 
     @staticmethod
     def identity(model: Model) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from pycocotools.cocoeval import COCOeval
 from quantbench import judge, non_inferior
 from quantbench.cli import main
 from quantbench.errors import DataError, UsageError
+from quantbench.judge.samples import Samples, distinct, paired
 from quantbench.record.baseline import accepted
 from quantbench.record.comparing import compared
 from quantbench.record.reading import read_document
@@ -282,7 +283,10 @@ def test_many_files_are_corrected_for_their_number(tmp_path: Path) -> None:
 BENT: dict[str, tuple[Any, str]] = {
     "a missing row": (lambda rows: rows[:-3], "3 of them missing, first 'q397'"),
     "an id twice": (lambda rows: [*rows, rows[0]], "two rows of one sample"),
-    "no value": (lambda rows: [{**rows[0], "correct": None}, *rows[1:]], "without 'correct'"),
+    "no value": (lambda rows: [{**rows[0], "correct": None}, *rows[1:]], "'correct' is empty"),
+    "no field": (lambda rows: [{"id": "q0", "book": "b0"}, *rows[1:]], "without 'correct'"),
+    "an empty group": (lambda rows: [{**rows[0], "book": ""}, *rows[1:]], "'book' is empty"),
+    "a huge number": (lambda rows: [{**rows[0], "correct": 10**400}, *rows[1:]], "no number"),
     "a word": (lambda rows: [{**rows[0], "correct": "yes"}, *rows[1:]], "no number"),
     "mixed": (lambda rows: [{**rows[0], "correct": 0.5}, *rows[1:]], "others are numbers"),
     "another group": (lambda rows: [{**rows[0], "book": "x"}, *rows[1:]], "another group"),
@@ -349,3 +353,51 @@ def test_tasks_that_one_side_lacks_are_named(tmp_path: Path) -> None:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(DataError, match=r"(?s)tasks do not pair.*1 of them missing"):
         judge.lm_eval(LOGS / "float", tmp_path, margin=0.3)
+
+
+def test_a_file_that_changed_is_not_the_same_to_compare(tmp_path: Path) -> None:
+    one = written(tmp_path / "float.jsonl", answers(100))
+    two, made = tmp_path / "int8.jsonl", []
+    for wrong in (100, 400):
+        written(two, answers(wrong))
+        made.append(tmp_path / f"{wrong}.json")
+        run("rows", one, two, "--value", "correct", "--margin", "0.05", "-o", made[-1])
+    before, after = (("name", read_document(path)) for path in made)
+    by_case = {row["case"]: row["verdict"] for row in compared(before, after)}
+    assert by_case["results-int8-rows"] == "fail"
+
+
+@pytest.mark.parametrize("name", ["latency", "weights_bytes"])
+def test_a_column_may_be_named_as_a_cost(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    paths = [
+        written(
+            tmp_path / f"{side}.jsonl",
+            [{"id": i, name: float(v)} for i, v in enumerate(rng.normal(5, 1, 300))],
+        )
+        for side in ("float", "int8")
+    ]
+    (verdict,) = judge.rows(*paths, value=name, margin=0.5)
+    assert not verdict.exact
+    assert verdict.difference.low < verdict.difference.value < verdict.difference.high
+
+
+def test_files_that_do_not_agree_on_what_is_better_are_refused() -> None:
+    values = np.linspace(0, 1, 20)
+    ids = tuple(map(str, range(20)))
+    with pytest.raises(DataError, match="do not agree on what is better"):
+        paired(Samples("m", ids, values), Samples("m", ids, values, True), ("a", "b"))
+
+
+def test_documents_of_equal_content_are_counted_once() -> None:
+    ids = tuple(map(str, range(6)))
+    copied = Samples("m", ids, np.arange(6.0), digests=("a", "b", "a", "c", "b", "d"))
+    assert distinct(copied).ids == ("0", "1", "3", "5")
+    assert distinct(Samples("m", ids, np.arange(6.0))).ids == ids
+
+
+@pytest.mark.parametrize("value", ["0.9", True, None])
+def test_a_score_that_is_no_number_is_refused(value: object, tmp_path: Path) -> None:
+    other = changed(INT8, tmp_path / "o.json", lambda said: [{**d, "score": value} for d in said])
+    with pytest.raises(DataError, match="not COCO results"):
+        judge.coco(TRUTHS, FLOAT, other, margin=0.1)

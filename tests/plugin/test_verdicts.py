@@ -80,7 +80,7 @@ def test_a_pass_that_is_not_certain_beside_the_others_is_a_failed_test(
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            "*accuracy, margin 0.05, p 0.0*, beside the others 0.*: its pass is taken back*",
+            "*accuracy, margin 0.05, p 0.0*, corrected 0.*: its pass is taken back*",
             "*near *inconclusive*",
             "FAILED test_fake.py::TestFake::test_accuracy?fake-near-numbers?*",
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from quantbench.metrics.average_precision import summarise
 from quantbench.metrics.coco_influence import of_matches
 from quantbench.metrics.matching import match
 from quantbench.stats.bootstrap import resampling_weights
+from quantbench.stats.gates import samples_to_decide
 from quantbench.stats.influences import PairedInfluence
+from quantbench.study import Gate
 from tests.stats.test_error_rates import simulated_rows
 from tests.stats.worlds import World, compared
 
@@ -29,8 +32,9 @@ if TYPE_CHECKING:
 def of_difference(sample: Values, groups: NDArray[np.int64] | None = None) -> PairedInfluence:
     """Of a mean, against a metric that never varies and can fall by 1."""
     nothing = mean_influence(np.zeros(len(sample), dtype=bool))
+    bounded = replace(mean_influence(sample), least=0.0, most=1.0)
     return PairedInfluence.between(
-        (1.0 + float(sample.mean()), 1.0), (mean_influence(sample), nothing), groups=groups
+        (1.0 + float(sample.mean()), 1.0), (bounded, nothing), groups=groups
     )
 
 
@@ -201,7 +205,8 @@ def test_strata_are_the_categories_that_have_a_truth() -> None:
     reference, _ = World(80, "skewed").study(60, 1)
     found = of_matches(reference, "AP")
     assert found is not None
-    present = [matched for matched in reference.values() if matched.positives.any()]
+    every = [matched for (_, area), matched in reference.items() if area == "all"]
+    present = [matched for matched in every if matched.positives.any()]
     assert found.change.shape == (len(present), 60)
     assert found.shown.sum(axis=1).tolist() == [(m.positives > 0).sum() for m in present]
     assert of_matches(reference, "AP_huge") is None
@@ -260,3 +265,51 @@ def test_a_ratio_counts_the_samples_that_it_is_about() -> None:
     found = ratio_influence(np.array([1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0]))
     assert found.shown.tolist() == [[True, True, False]]
     assert found.change.tolist() == [[0.25, -0.25, 0.0]]
+
+
+@pytest.mark.parametrize("metric", ["AP", "AP_small"])
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(80, "skewed"),
+        World(10, "sparse", drop=0.1),
+        World(3, drop=0, jitter=0, shift=0, collapse=0.03),
+        World(80, "skewed", 0.005, 0.02, 0.005, collapse=0.03),
+    ],
+    ids=["skewed", "sparse", "three, rare", "eighty, rare"],
+)
+def test_a_p_value_is_the_alpha_at_which_the_bound_is_reached(world: World, metric: str) -> None:
+    """Holm goes by p-values: one that is larger than the bound says takes a clear pass back."""
+    for seed in range(12):
+        pair = compared(world, 60, seed, metric)
+        for alpha in (0.2, 0.05, 0.001):
+            low = pair.bounds(alpha)[0]
+            if low < pair.value:
+                assert pair.p_at_most(low) == pytest.approx(alpha, rel=0.02)
+
+
+def test_what_changes_where_one_image_shows_it_is_not_bounded() -> None:
+    """Twenty images with a category each: how much the next one would lose is not known."""
+    change, shown = np.zeros((20, 20)), np.eye(20, dtype=bool)
+    assert PairedInfluence(-0.1, change, shown, 1.0, 1.0, 20).bounds(0.05) == (-np.inf, np.inf)
+    low, high = PairedInfluence(0.0, change, shown, 1.0, 1.0, 20).bounds(0.05)
+    assert -0.2 < low < 0 < high < 0.2, "where nothing changed, the unseen is bounded"
+
+
+def test_a_metric_that_the_reference_has_at_its_end_can_still_move() -> None:
+    """Drift of the float model against itself is 0 throughout; that of the other is not."""
+    drift = np.random.default_rng(0).normal(-0.1, 0.3, 400)
+    groups = np.repeat(np.arange(40), 10)
+    pair = PairedInfluence.between(
+        (float(drift.mean()), 0.0),
+        (mean_influence(drift), mean_influence(np.zeros(400))),
+        groups=groups,
+    )
+    assert pair.down == pytest.approx(-drift.min())
+
+
+def test_few_unchanged_samples_need_more_to_rule_a_loss_out() -> None:
+    """Of a share that should be small, the loss is a rise: 299 samples for one in a hundred."""
+    nothing = mean_influence(np.zeros(60, dtype=bool))
+    pair = PairedInfluence.between((0.0, 0.0), (nothing, nothing), lower_is_better=True)
+    assert samples_to_decide(pair, Gate("lost", 0.01, lower_is_better=True)) == 299
