@@ -1,6 +1,6 @@
 """The main path: from a case to its evaluation, through the store.
 
-    source -> float model -> artifact -> runner -> evidence -> replicates -> verdict
+    source -> float model -> artifact -> runner -> evidence -> metrics -> verdict
 
 `Workshop` goes as far as the evidence, `Bench` sums it up and brings together what is compared:
 a case, its float reference, its known score, and what was accepted of it before.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _FALLEN = (
     "its pass is taken back: corrected for the number of gates in this run (Holm), it is not "
-    "certain enough; evaluate more samples, or judge each gate by itself with --quant-familywise none"
+    "certain enough; evaluate more samples, or judge each gate by itself with "
+    "--quant-familywise none"
 )
 
 

@@ -25,8 +25,7 @@ def resampling_weights(
     Where each sample has the number of a group (from 0), as many groups are drawn as there are,
     each with all of its samples (Davison and Hinkley, "Bootstrap Methods", 1997, section 3.8).
 
-    The same n and seed give the same draws, so that two models seen on the same samples are
-    resampled together (a paired bootstrap). Read-only: it is kept for the next caller.
+    The same n and seed give the same draws. Read-only: it is kept for the next caller.
     """
     rng = np.random.default_rng(seed)
     weights = np.empty((1 + replicates, n))
