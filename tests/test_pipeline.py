@@ -63,6 +63,19 @@ def test_a_higher_perplexity_is_the_loss() -> None:
     assert non_inferior(better, reference, "perplexity", margin=1).outcome == "pass"
 
 
+def test_groups_that_no_row_shows_do_not_count() -> None:
+    """An early stop has seen some groups of all."""
+    judged = evaluation([1] * 12)
+    judged.groups = [f"g{number % 23}" for number in range(40, 200)]
+    numbers = judged.seen_group_numbers
+    assert numbers is not None
+    assert sorted(set(numbers.tolist())) == list(range(12))
+    assert (judged.seen_groups, len(numbers)) == (12, 12)
+    judged.groups = ["a", "b"] * 80
+    with pytest.raises(DataError, match="too few groups"):
+        _ = judged.seen_group_numbers
+
+
 def test_pairing_reduces_the_interval() -> None:
     """Ten flips of 200 samples: the unpaired interval would be three times as wide."""
     rng = np.random.default_rng(0)
