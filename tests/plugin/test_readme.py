@@ -41,7 +41,7 @@ def digits_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("digits")
     weights = Path(quantbench.catalog.digits.__file__).with_name("weights.safetensors")
     load_network(weights).save(made / "detector.keras")
-    for split, name, n in (("evaluation", "val2017", 40), ("calibration", "train2017", 20)):
+    for split, name, n in (("evaluation", "val2017", 80), ("calibration", "train2017", 20)):
         folder = made / "photos" / name
         folder.mkdir(parents=True)
         images, annotations = [], []
@@ -61,7 +61,7 @@ def test_your_detector_in_fifteen_lines(digits_files: Path, study: Study) -> Non
     shutil.copytree(digits_files, study.path, dirs_exist_ok=True)
     result = study.run("-W", "default")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["my_detector on my_photos, 40 samples", "*float32 *pass *0.[78]*"])
+    result.stdout.fnmatch_lines(["my_detector on my_photos, 80 samples", "*float32 *pass *0.[78]*"])
 
     annotated = study.path / "photos" / "annotations" / "instances_val2017.json"
     unlabeled = json.loads(annotated.read_text()) | {"annotations": []}
