@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +21,13 @@ from quantbench.results import Results
 from quantbench.tasks.coco_numbers import CocoNumbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from quantbench.catalog.samples import Photo
     from quantbench.protocols import Row
 
 
-_NUMBERS = 5  # of a bbox and a score
+_CORNERS = 4
 
 
 def coco_results(
@@ -50,6 +53,32 @@ def coco_results(
         DataError: a file is not what it should be, or names images or categories that the
             annotations do not have; the message counts them and names the first.
     """
+    with _without_collection():
+        return _coco_results(annotations, files, group, agreement=agreement)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the garbage collector, which would walk a million boxes that all stay again and again.
+
+    It takes a quarter of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _coco_results(
+    annotations: Path | Mapping[str, Any],
+    files: Mapping[str, Path | Sequence[Mapping[str, Any]]],
+    group: str | None,
+    *,
+    agreement: bool,
+) -> list[Results]:
     described = _loaded(annotations, "annotations")
     try:
         photos = photos_of(described, Path(), group=group)
@@ -149,25 +178,32 @@ def _rows(photos: Sequence[Photo], categories: set[int], said: Any, name: str) -
 
 def _detections(said: Sequence[Any]) -> list[dict[str, Any]]:
     """What is read of each; raises what `_rows` explains."""
-    for number, each in enumerate(said):
-        kinds = [type(each[name]) for name in ("image_id", "category_id")]
-        numbers = [*each["bbox"], each["score"]]
-        if kinds != [int, int]:
-            ids = f"image_id {each['image_id']!r}, category_id {each['category_id']!r}"
-            raise TypeError(f"detection {number}: {ids}: no whole numbers")
-        if len(numbers) != _NUMBERS or not {type(value) for value in numbers} <= {int, float}:
-            raise TypeError(f"detection {number}: bbox and score {str(numbers)[:80]}")
-    table = np.array([[*each["bbox"], each["score"]] for each in said], dtype=np.float64)
-    table = table.reshape(len(said), _NUMBERS)
-    wrong = ~np.isfinite(table).all(axis=1) | (table[:, 2:4] < 0).any(axis=1)
+    boxes, scores = [each["bbox"] for each in said], [each["score"] for each in said]
+    ids = {name: [each[name] for each in said] for name in ("image_id", "category_id")}
+    for name, values in ids.items():
+        _check_kinds(name, values, {int})
+    _check_kinds("score", scores, {int, float})
+    for number, box in enumerate(boxes):
+        if len(box) != _CORNERS:
+            raise ValueError(f"detection {number}: a bbox of {len(box)} numbers")
+    _check_kinds("bbox", list(chain.from_iterable(boxes)), {int, float})
+    table = np.array(boxes, dtype=np.float64).reshape(len(said), _CORNERS)
+    wrong = ~np.isfinite(table).all(axis=1) | (table[:, 2:] < 0).any(axis=1)
+    wrong |= ~np.isfinite(np.array(scores, dtype=np.float64))
     if wrong.any():
         number = int(wrong.argmax())
-        raise ValueError(f"detection {number}: bbox and score {table[number].tolist()}")
+        raise ValueError(f"detection {number}: bbox {boxes[number]}, score {scores[number]}")
     return [
-        {"image_id": each["image_id"], "category_id": each["category_id"], "bbox": box[:4]}
-        | {"score": box[4]}
-        for each, box in zip(said, table.tolist(), strict=True)
+        {"image_id": image, "category_id": category, "bbox": box, "score": score}
+        for image, category, box, score in zip(*ids.values(), boxes, scores, strict=True)
     ]
+
+
+def _check_kinds(name: str, values: Sequence[Any], kinds: set[type]) -> None:
+    """Refuse texts, booleans and nulls; raises what `_rows` explains."""
+    if not set(map(type, values)) <= kinds:
+        wrong = next(value for value in values if type(value) not in kinds)
+        raise TypeError(f"{name} {str(wrong)[:80]!r} is no number")
 
 
 def _check_known(what: str, ids: Sequence[int], known: Any, name: str) -> None:
