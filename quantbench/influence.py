@@ -32,12 +32,15 @@ class Influence:
         shown: whether the sample has anything that the stratum is about, [strata, samples].
         least: the lowest value that the metric can take.
         most: the highest.
+        smooth: the metric without the jumps of its definition, where it has such (the 101 recall
+            levels of AP): what `change` are the derivatives of.
     """
 
     change: NDArray[np.float64]
     shown: NDArray[np.bool_]
     least: float = 0.0
     most: float = 1.0
+    smooth: float | None = None
 
 
 def mean_influence(values: NDArray[Any]) -> Influence:

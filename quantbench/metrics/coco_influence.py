@@ -43,11 +43,12 @@ def of_matches(matches: Mapping[tuple[int, str], Matches], metric: str) -> Influ
     ]
     if part is None or not chosen:
         return None
-    values = [
-        _recall_influence(matched, part.most) if part.most else _precision_influence(matched, part)
-        for matched in chosen
-    ]
-    return Influence(np.array(values), np.array([matched.positives > 0 for matched in chosen]))
+    shown = np.array([matched.positives > 0 for matched in chosen])
+    if part.most:
+        return Influence(np.array([_recall_influence(each, part.most) for each in chosen]), shown)
+    found = [_precision_influence(matched, part) for matched in chosen]
+    smooth = float(np.mean([value for _, value in found]))
+    return Influence(np.array([change for change, _ in found]), shown, smooth=smooth)
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,12 @@ def _part(metric: str) -> _Part | None:
     return None
 
 
-def _precision_influence(matched: Matches, part: _Part) -> NDArray[np.float64]:
+def _precision_influence(matched: Matches, part: _Part) -> tuple[NDArray[np.float64], float]:
+    """Of each image, and the precision that its derivatives are of."""
     at = slice(None) if part.threshold is None else slice(part.threshold, part.threshold + 1)
     true, counted = (np.ascontiguousarray(kind[at]) for kind in (matched.true, matched.counted))
-    return np.asarray(precision_influence(matched.image, true, counted, matched.positives))
+    change, smooth = precision_influence(matched.image, true, counted, matched.positives)
+    return np.asarray(change), float(smooth)
 
 
 def _recall_influence(matched: Matches, most: int) -> NDArray[np.float64]:

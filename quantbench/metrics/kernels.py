@@ -63,12 +63,14 @@ def precision_influence(
     true: NDArray[np.bool_],
     counted: NDArray[np.bool_],
     positives: NDArray[np.float64],
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], float]:
     """Derivative of interpolated average precision by each image's weight, at weights of one.
 
-    Of the area under the whole interpolated curve: the 101 recall levels sample it, and jump
-    where the curve does not. A true positive adds the best precision q at or beyond it; that
-    precision is found at one detection j, which every detection before j moves.
+    Of the area under the whole interpolated curve: the 101 recall levels sample it, and jump by a
+    hundredth where the curve moves by less. Of a falling curve from q0 at recall 0 they give, on
+    average over where the curve ends, (100 area + q0 / 2) / 101: that is what is derived. A true
+    positive adds the best precision q at or beyond it, which is found at one detection j, and
+    every detection before j moves it.
 
     Args:
         image: of each detection, by falling score, [detections].
@@ -77,10 +79,12 @@ def precision_influence(
         positives: truths, [images]; at least one in all.
 
     Returns:
-        Mean over the thresholds, [images]. Time: thresholds x (detections + images).
+        Means over the thresholds: the derivative, [images], and what the 101 levels give on
+        average. Time: thresholds x (detections + images).
     """
     total = positives.sum()
     result = np.zeros(len(positives))
+    smooth = 0.0
     precision = np.empty(len(image))
     seen = np.empty(len(image))
     found_at = np.zeros(len(image))  # true positives whose precision is found at this detection
@@ -110,7 +114,8 @@ def precision_influence(
                 result[image[d]] -= cost
         for i in range(len(positives)):
             result[i] -= area * positives[i] / total
-    return result / len(true)
+        smooth += ((_LEVELS - 1) * area + best / 2) / _LEVELS
+    return result * (_LEVELS - 1) / _LEVELS / len(true), smooth / len(true)
 
 
 @numba.njit(cache=True, nogil=True)

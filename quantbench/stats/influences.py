@@ -46,8 +46,9 @@ class PairedInfluence(Comparison):
       over many samples, but not below 50 / n: few samples miss a rare failure too easily.
 
     The estimated quantity is the expected difference on data sets of this size, over the
-    categories that they show: AP depends on the number of images. Assumes independent samples, or
-    independent groups. Bounds that an unseen sample could break: one whose new false detections
+    categories that they show: AP depends on the number of images. Bounds lie around the difference
+    without the jumps of AP's 101 recall levels (`centre`), and hold that with them. Assumes
+    independent samples, or independent groups. Bounds that an unseen sample could break: one whose new false detections
     outscore true ones elsewhere, which the share of its own objects does not bound.
 
     Attributes:
@@ -58,6 +59,9 @@ class PairedInfluence(Comparison):
         up: how far it can rise.
         n: samples behind the units.
         groups: that the samples come in, where the units are groups.
+        centre: the difference without the jumps of the metric's definition, where it has such: the
+            bounds lie around it, and hold `value`. AP's 101 recall levels jump by a hundredth,
+            which of 5,000 images is as much as chance.
     """
 
     value: float
@@ -67,6 +71,7 @@ class PairedInfluence(Comparison):
     up: float
     n: int
     groups: int | None = None
+    centre: float | None = None
 
     @classmethod
     def between(
@@ -89,6 +94,7 @@ class PairedInfluence(Comparison):
                 then take a sample's place (Liang and Zeger, Biometrika 73, 1986).
         """
         (value, was), (mine, its) = values, influences
+        centre = _difference(values, influences, relative=relative)
         change, difference, unit = mine.change - its.change, value - was, 1.0
         if relative:
             change, difference = (mine.change - value / was * its.change) / was, value / was - 1
@@ -104,7 +110,7 @@ class PairedInfluence(Comparison):
         down, up = max(was - least, 0.0) / unit, max(most - was, 0.0) / unit
         # Unseen samples are assumed to gain no more than they could lose.
         down, up = (min(down, up), up) if lower_is_better else (down, min(up, down))
-        return cls(difference, change, shown, down, up, n, count)
+        return cls(difference, change, shown, down, up, n, count, centre)
 
     @property
     def units(self) -> int:
@@ -141,7 +147,14 @@ class PairedInfluence(Comparison):
 
     def mirrored(self) -> PairedInfluence:
         """Of the negatives."""
-        return replace(self, value=-self.value, change=-self.change, down=self.up, up=self.down)
+        return replace(
+            self,
+            value=-self.value,
+            centre=None if self.centre is None else -self.centre,
+            change=-self.change,
+            down=self.up,
+            up=self.down,
+        )
 
     @cached_property
     def _moments(self) -> _Moments:
@@ -162,10 +175,26 @@ class PairedInfluence(Comparison):
         shift = found.third / found.variance * (1 + 2 * t * t) / 6
         half = t * found.variance**0.5
         unseen *= min(1.0, max(_BROAD / found.freedom, _MANY / self.seen))
-        return (
-            self.value - float(np.hypot(half - min(shift, 0.0), unseen * self.down)),
-            self.value + float(np.hypot(half + max(shift, 0.0), unseen * self.up)),
-        )
+        middle = self.value if self.centre is None else self.centre
+        low = middle - float(np.hypot(half - min(shift, 0.0), unseen * self.down))
+        high = middle + float(np.hypot(half + max(shift, 0.0), unseen * self.up))
+        return min(low, self.value), max(high, self.value)
+
+
+def _difference(
+    values: tuple[float, float], influences: tuple[Influence, Influence], *, relative: bool
+) -> float | None:
+    """Of the smooth values, where the metric has such; as a share of the reference's."""
+    mine, its = (influence.smooth for influence in influences)
+    if mine is None or its is None:
+        return None
+    (value, was) = values
+    # To first order, as the derivatives are: smooth and real values differ by little.
+    return (
+        value / was - 1 + (mine - value - value / was * (its - was)) / was
+        if relative
+        else mine - its
+    )
 
 
 @dataclass(frozen=True)

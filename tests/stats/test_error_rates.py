@@ -201,6 +201,7 @@ WORLDS = [  # name, world, images, metric
     ("recall", World(80, "skewed"), 139, "AR"),
     ("small objects", World(80, "skewed"), 139, "AP_small"),
     ("five hundred images", World(10, "sparse", drop=0.1), 500, "AP"),
+    ("five thousand, three", World(3, drop=0.02), 5000, "AP"),  # 101 recall levels jump as far
 ]
 RARE = [
     ("three of fifty images", World(3, drop=0, jitter=0, shift=0, collapse=0.03), 50),
@@ -211,7 +212,7 @@ RARE = [
     ("eighty beside noise", World(80, "skewed", 0.005, 0.02, 0.005, collapse=0.03), 139),
 ]
 FEW_STUDIES = 120  # in the usual run; QUANTBENCH_STUDIES=2000 for the stated precision
-LARGE = [("eighty", World(80, "skewed"), 5000), ("three", World(3, drop=0.02), 5000)]
+LARGE = [("eighty", World(80, "skewed"), 5000), ("ten", World(10, "skewed", 0.25), 5000)]
 DRAWN = int(os.environ.get("QUANTBENCH_STUDIES", FEW_STUDIES))
 
 

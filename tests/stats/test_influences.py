@@ -14,12 +14,13 @@ from quantbench.metrics import agreement, language
 from quantbench.metrics.average_precision import summarise
 from quantbench.metrics.coco_influence import of_matches
 from quantbench.metrics.matching import match
+from quantbench.results import Results
 from quantbench.stats.bootstrap import resampling_weights
 from quantbench.stats.gates import samples_to_decide
 from quantbench.stats.influences import PairedInfluence
 from quantbench.study import Gate
 from tests.stats.test_error_rates import simulated_rows
-from tests.stats.worlds import World, compared
+from tests.stats.worlds import World, compared, value_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,7 +178,8 @@ def test_influences_of_precision_are_its_derivatives(metric: str, area: str, at:
                 weights = np.ones(60)
                 weights[image] += sign * step
                 ends.append(area_under_the_curve(matched, weights, at))
-            assert change[image] == pytest.approx((ends[1] - ends[0]) / (2 * step), abs=1e-7)
+            derived = (ends[1] - ends[0]) / (2 * step) * 100 / 101  # as 101 levels weigh it
+            assert change[image] == pytest.approx(derived, abs=1e-7)
 
 
 @pytest.mark.parametrize("metric", ["AR1", "AR10", "AR", "AR_medium"])
@@ -313,3 +315,44 @@ def test_few_unchanged_samples_need_more_to_rule_a_loss_out() -> None:
     nothing = mean_influence(np.zeros(60, dtype=bool))
     pair = PairedInfluence.between((0.0, 0.0), (nothing, nothing), lower_is_better=True)
     assert samples_to_decide(pair, Gate("lost", 0.01, lower_is_better=True)) == 299
+
+
+def test_the_smooth_precision_is_what_101_levels_give_on_average() -> None:
+    """Over sets of images of all sizes the jumps average out; for one set they do not."""
+    off = []
+    for images in range(60, 160, 2):
+        reference, _ = World(1).study(images, images)
+        found = of_matches(reference, "AP")
+        assert found is not None
+        assert found.smooth is not None
+        off.append(value_of(reference, images, "AP") - found.smooth)
+    assert np.mean(off) == pytest.approx(0, abs=3 * np.std(off) / len(off) ** 0.5)
+    assert np.std(off) > 3e-4
+
+
+def test_the_bounds_hold_the_difference_with_its_jumps() -> None:
+    change = np.array([[1e-4, -1e-4] * 50])
+    pair = PairedInfluence(-0.05, change, np.ones((1, 100), dtype=bool), 0.3, 0.3, 100)
+    moved = replace(pair, centre=-0.02)
+    assert moved.bounds(0.05)[0] <= -0.05
+    assert moved.bounds(0.05)[1] == pytest.approx(pair.bounds(0.05)[1] + 0.03)
+    assert moved.mirrored().bounds(0.05) == pytest.approx(
+        tuple(-b for b in moved.bounds(0.05)[::-1])
+    )
+
+
+def test_a_single_values_interval_lies_around_it() -> None:
+    reference, _ = World(3).study(200, 3)
+    moved = of_matches(reference, "AP")
+    assert moved is not None
+    value = value_of(reference, 200, "AP")
+    results = Results(
+        name="r",
+        rows=[{"id": str(i)} for i in range(200)],
+        replicates={"AP": np.array([value])},
+        lower_is_better=frozenset(),
+        dataset={"name": "d"},
+        moved_by=lambda _: moved,
+    )
+    found = results.estimate("AP")
+    assert value - 0.1 < found.low < value < found.high < value + 0.1
