@@ -48,8 +48,8 @@ class PairedInfluence(Comparison):
     The estimated quantity is the expected difference on data sets of this size, over the
     categories that they show: AP depends on the number of images. Bounds lie around the difference
     without the jumps of AP's 101 recall levels (`centre`), and hold that with them. Assumes
-    independent samples, or independent groups. Bounds that an unseen sample could break: one whose new false detections
-    outscore true ones elsewhere, which the share of its own objects does not bound.
+    independent samples, or independent groups. An unseen sample could break the bounds if its new
+    false detections outscore true ones elsewhere: the share of its own objects does not bound that.
 
     Attributes:
         value: quantized - reference on the samples as they are.
