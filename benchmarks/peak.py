@@ -12,15 +12,16 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from quantbench import CocoImages, cases
-from quantbench.diagnosis.judge import TaskJudge
-from quantbench.graph import WEIGHTED, Graph
-from quantbench.litert import model_file
-from quantbench.pipeline import Bench
-from quantbench.settings import Settings
+from quantbench.backends.litert.graph import WEIGHTED, Graph
+from quantbench.backends.litert.interpreter import model_file
+from quantbench.backends.litert.mending.judge import TaskJudge
+from quantbench.core.settings import Settings
+from quantbench.run.pipeline import Bench
 
 MOST = 256  # train images
 CHANGES = (0.002, 0.006, 0.012)  # standard deviations
@@ -44,7 +45,7 @@ def main(data: str, draws: str = "6") -> None:
     assert isinstance(case.dataset, CocoImages)
     case = replace(case, dataset=replace(case.dataset, calibration_n=MOST))
     content = model_file(bench.artifact(case).path).read_bytes()
-    task = bench.task(case)
+    task: Any = bench.task(case)
     for split in ("evaluation", "calibration"):
         samples = bench.samples(case, split)
         prepared = [task.prepare(sample) for sample in samples]

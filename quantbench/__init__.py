@@ -11,27 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quantbench.catalog.models import cases
-    from quantbench.catalog.passages import Passages
-    from quantbench.catalog.photos import CocoImages
+    from quantbench.data.passages import Passages
+    from quantbench.data.photos import CocoImages
     from quantbench.errors import QuantbenchError
-    from quantbench.evaluation import Evaluation
-    from quantbench.judging import non_inferior
+    from quantbench.run.evaluation import Evaluation
+    from quantbench.run.judging import non_inferior
     from quantbench.stats.gates import Verdict
-    from quantbench.study import Anchor, Case, Detector, Model, Scheme
+    from quantbench.study import Anchor, Case, Model, Scheme
+    from quantbench.tasks.detection.detector import Detector
 
 _HOMES = {
     "Anchor": "quantbench.study",
     "Case": "quantbench.study",
-    "CocoImages": "quantbench.catalog.photos",
-    "Detector": "quantbench.study",
-    "Evaluation": "quantbench.evaluation",
+    "CocoImages": "quantbench.data.photos",
+    "Detector": "quantbench.tasks.detection.detector",
+    "Evaluation": "quantbench.run.evaluation",
     "Model": "quantbench.study",
-    "Passages": "quantbench.catalog.passages",
+    "Passages": "quantbench.data.passages",
     "QuantbenchError": "quantbench.errors",
     "Scheme": "quantbench.study",
     "Verdict": "quantbench.stats.gates",
     "cases": "quantbench.catalog.models",
-    "non_inferior": "quantbench.judging",
+    "non_inferior": "quantbench.run.judging",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from quantbench.settings import usable_threads
+from quantbench.core.settings import usable_threads
 
 # pytester moves the home directory, where gptqmodel keeps what it compiled.
 os.environ.setdefault(

@@ -8,8 +8,8 @@ import pytest
 
 from quantbench import cases, non_inferior
 from quantbench.catalog.digits import scenes
-from quantbench.pipeline import Bench
-from quantbench.settings import Settings
+from quantbench.core.settings import Settings
+from quantbench.run.pipeline import Bench
 
 WEIGHTS = Path(scenes.__file__).with_name("weights.safetensors")
 

@@ -31,7 +31,7 @@ def test_a_message_names_its_parts_and_leaves_out_what_is_not_known() -> None:
 
 
 def test_every_lack_has_its_word() -> None:
-    from quantbench.settings import REQUIREMENTS
+    from quantbench.core.settings import REQUIREMENTS
 
     lacks = errors.OutOfReachError.__subclasses__()
     assert {lack.requirement for lack in lacks} <= set(REQUIREMENTS)

@@ -66,9 +66,9 @@ def quantbench_replicates(
     models: list[list[dict[str, Any]]], replicates: int = REPLICATES
 ) -> list[dict[str, NDArray[np.float64]]]:
     """The numbers of each model from its rows, the same weights for all, [1 + replicates] each."""
-    from quantbench.metrics.average_precision import summarise
-    from quantbench.metrics.matching import match
     from quantbench.stats.bootstrap import resampling_weights
+    from quantbench.tasks.detection.metrics.average_precision import summarise
+    from quantbench.tasks.detection.metrics.matching import match
 
     resampling_weights.cache_clear()  # each run draws its own
     weights = resampling_weights(len(models[0]), replicates, SEED)

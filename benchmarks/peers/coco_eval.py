@@ -70,8 +70,8 @@ def _boxes(rng: np.random.Generator, n: int) -> tuple[Any, Any, Any]:
 
 def quantbench_numbers(rows: list[dict[str, Any]]) -> list[float]:
     """From rows, as the pipeline does it."""
-    from quantbench.metrics.average_precision import summarise
-    from quantbench.metrics.matching import match
+    from quantbench.tasks.detection.metrics.average_precision import summarise
+    from quantbench.tasks.detection.metrics.matching import match
 
     summed = summarise(match(rows, range(1, CATEGORIES + 1)), np.ones((1, len(rows))))
     return [float(values[0]) for values in summed.values()][:12]

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from quantbench import CocoImages, cases
-from quantbench.pipeline import Bench
-from quantbench.settings import Settings
+from quantbench.core.settings import Settings
+from quantbench.run.pipeline import Bench
 
 ROUNDS = 5
 

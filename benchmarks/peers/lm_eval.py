@@ -45,11 +45,11 @@ metric_list:
 
 def run_quantbench(options: argparse.Namespace) -> dict[str, Any]:
     """Score with the plugin's own runner; the task tokenizes."""
+    from quantbench.backends.transformers.runner import CausalLMRunner
     from quantbench.catalog.models import find_model
-    from quantbench.catalog.samples import Passage
-    from quantbench.predict.causal_lm import CausalLMRunner
-    from quantbench.settings import Machine
-    from quantbench.tasks.last_word import LastWord
+    from quantbench.core.settings import Machine
+    from quantbench.data.samples import Passage
+    from quantbench.tasks.last_word.task import LastWord
 
     runner = CausalLMRunner(options.checkpoint, Machine(os.cpu_count() or 1))
     task = LastWord(find_model("smollm2_135m_instruct"), options.checkpoint)
@@ -146,8 +146,8 @@ def arithmetic(checkpoint: Path, tokens: int, targets: int) -> float:
 def embedded(folder: Path, options: argparse.Namespace) -> None:
     """Fill in the embedded checkpoint and text where none are named, and the float type."""
     from quantbench import cases
-    from quantbench.pipeline import Bench
-    from quantbench.settings import Settings
+    from quantbench.core.settings import Settings
+    from quantbench.run.pipeline import Bench
 
     (case,) = cases("smollm2_135m_instruct", schemes=["reference"], datasets=["kjv"])
     bench = Bench(Settings(samples=options.n))

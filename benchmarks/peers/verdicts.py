@@ -45,13 +45,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from quantbench.influence import mean_influence
-from quantbench.metrics.average_precision import summarise
-from quantbench.metrics.coco_influence import of_matches
-from quantbench.metrics.matching import IOU_THRESHOLDS, Matches
 from quantbench.stats.bootstrap import resampling_weights
+from quantbench.stats.influence import mean_influence
 from quantbench.stats.influences import PairedInfluence
 from quantbench.stats.proportions import PairedProportions
+from quantbench.tasks.detection.metrics.average_precision import summarise
+from quantbench.tasks.detection.metrics.coco_influence import of_matches
+from quantbench.tasks.detection.metrics.matching import IOU_THRESHOLDS, Matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.catalog.kjv import read_kjv
-from quantbench.catalog.passages import Passages
-from quantbench.catalog.photos import CocoImages
-from quantbench.catalog.samples import Picture
-from quantbench.catalog.texts import read_lines, read_texts, read_tokenized
+from quantbench.data.passages import Passages
+from quantbench.data.photos import CocoImages
+from quantbench.data.samples import Picture
+from quantbench.data.texts import read_lines, read_texts, read_tokenized
 from quantbench.errors import UsageError, meant
 
 if TYPE_CHECKING:

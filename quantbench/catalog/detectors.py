@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from quantbench.backends.litert.backend import AEQ_SCHEMES, CONVERTED_SCHEMES
 from quantbench.catalog.coco import CATEGORIES
-from quantbench.study import AEQ_SCHEMES, LITERT_SCHEMES, Anchor, Detector, Fit, Model
+from quantbench.study import Anchor, Model
+from quantbench.tasks.detection.detector import Detector, Fit
 
 _DIGITS = Path(__file__).with_name("digits")
 _COCO_80 = tuple(CATEGORIES)
@@ -24,23 +26,21 @@ def _names(ids: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _detector(
-    name: str, source: str, importer: str | None, detector: Detector, **more: object
+    name: str, source: str, importer: str | None, interface: Detector, **more: object
 ) -> Model:
     described = {
-        "runner": "litert",
-        "task": "detection",
         "reference": "float32",
-        "schemes": (*LITERT_SCHEMES, *AEQ_SCHEMES),
+        "schemes": (*CONVERTED_SCHEMES, *AEQ_SCHEMES),
         "datasets": ("coco",),
         **more,
     }
-    return Model(name=name, source=source, importer=importer, detector=detector, **described)  # type: ignore[arg-type]
+    return Model(name=name, source=source, importer=importer, interface=interface, **described)  # type: ignore[arg-type]
 
 
 _DIGITS_CENTERNET = _detector(
     "digits_centernet",
     f"file:{_DIGITS / 'weights.safetensors'}",
-    "digits",
+    "quantbench.catalog.digits.network:DigitsImporter",
     Detector(
         size=(160, 160),
         decoder="centernet",
@@ -71,7 +71,7 @@ _CENTERNET_MOBILENETV3 = _detector(
         strides=(4,),
         outputs=(("heatmap", "keypoints"), ("sides", "wh")),
     ),
-    schemes=(*LITERT_SCHEMES, *AEQ_SCHEMES, "int8_mended"),
+    schemes=(*CONVERTED_SCHEMES, *AEQ_SCHEMES, "int8_mended"),
     note="hard-swish is written in the order that LiteRT fuses",
     license="MIT",  # the package's; the weights' own repository states none
     paper="arXiv 1904.07850",
@@ -254,7 +254,7 @@ DETECTORS: tuple[Model, ...] = (
         _CENTERNET_MOBILENETV3,
         name="centernet_mobilenetv3_as_shipped",
         importer="tfjs",
-        schemes=LITERT_SCHEMES,
+        schemes=CONVERTED_SCHEMES,
         note="the graph as its package ships it",
     ),
     _NANODET,
@@ -262,7 +262,7 @@ DETECTORS: tuple[Model, ...] = (
         _NANODET,
         name="nanodet_416_as_shipped",
         importer="tfjs",
-        schemes=(*LITERT_SCHEMES, "int8_mended"),
+        schemes=(*CONVERTED_SCHEMES, "int8_mended"),
         note="the graph as its package ships it",
     ),
     _SSD_UINT8,

@@ -8,7 +8,7 @@ import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from quantbench.catalog.texts import Text
+from quantbench.data.texts import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

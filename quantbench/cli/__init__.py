@@ -19,8 +19,8 @@ from quantbench.errors import QuantbenchError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quantbench.artifacts import Store
-    from quantbench.pipeline import Bench
+    from quantbench.run.pipeline import Bench
+    from quantbench.store.artifacts import Store
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _CACHE = click.option(
@@ -47,7 +47,7 @@ class _Explained(click.Group):
             click.echo(f"quantbench: {error}", err=True)
             ctx.exit(2)
         except ModuleNotFoundError as error:
-            from quantbench.extensions import missing_extra
+            from quantbench.core.plugins import missing_extra
 
             if (lack := missing_extra(error.name)) is None:
                 raise
@@ -168,8 +168,8 @@ def cases(models: tuple[str, ...], quant_data: Path | None, quant_cache: Path | 
     """
     from quantbench.catalog.models import MODELS
     from quantbench.catalog.models import cases as cases_of
-    from quantbench.reach import reach_of
     from quantbench.report.terminal import aligned
+    from quantbench.run.reach import reach_of
 
     store = _store(quant_cache)
     found = [
@@ -195,10 +195,10 @@ def fetch(
     """
     from quantbench.catalog.datasets import find_dataset
     from quantbench.catalog.models import EMBEDDED, MODELS, find_model
-    from quantbench.catalog.sources import File, parse_source
+    from quantbench.core.settings import Settings
     from quantbench.errors import UsageError
-    from quantbench.settings import Settings
-    from quantbench.workshop import Workshop
+    from quantbench.run.workshop import Workshop
+    from quantbench.sources.parsing import File, parse_source
 
     if not names and not study:
         raise click.UsageError("name models or data sets, or --study")
@@ -241,7 +241,7 @@ def _first_expected(error: QuantbenchError) -> str:
 
 
 def _store(folder: Path | None) -> Store:
-    from quantbench.artifacts import Store, default_root
+    from quantbench.store.artifacts import Store, default_root
 
     return Store(folder or default_root())
 
@@ -265,7 +265,7 @@ def doctor(quant_cache: Path | None, *, offline: bool) -> None:
 
     Exit status 1 if the embedded study cannot run here.
     """
-    from quantbench.doctor import examine
+    from quantbench.run.doctor import examine
 
     broken = False
     for found in examine(_store(quant_cache), online=not offline):
@@ -331,18 +331,20 @@ def mend(
     from dataclasses import replace
 
     from quantbench.catalog.models import find_case
+    from quantbench.diagnosis.recipe_files import RECIPE
     from quantbench.errors import UsageError
-    from quantbench.judging import non_inferior
-    from quantbench.quantize.recipes import RECIPE
     from quantbench.report.terminal import recipe_block, verdict_block
+    from quantbench.run.judging import non_inferior
+    from quantbench.run.workshop import usual_gate
     from quantbench.study import Gate, Scheme
-    from quantbench.workshop import MENDED_BY, usual_gate
+    from quantbench.study.registry import find_backend
 
     bench = _bench(quant_data, quant_cache)
     asked = find_case(case)
-    if asked.model.runner not in MENDED_BY:
-        raise UsageError(f"nothing mends models of the runner {asked.model.runner}")
-    asked = replace(asked, scheme=Scheme.parse(MENDED_BY[asked.model.runner]))
+    backend = find_backend(asked.scheme.backend)
+    if not backend.mended:
+        raise UsageError(f"nothing mends models of the backend {backend.name}")
+    asked = replace(asked, scheme=Scheme.parse(backend.mended))
     usual = usual_gate(asked)
     gate = Gate(
         usual.metric if metric is None else metric, usual.margin if margin is None else margin
@@ -363,8 +365,8 @@ def mend(
 def _bench(data: Path | None, cache: Path | None) -> Bench:
     import os
 
-    from quantbench.pipeline import Bench
-    from quantbench.settings import Settings, usable_threads
+    from quantbench.core.settings import Settings, usable_threads
+    from quantbench.run.pipeline import Bench
 
     threads = usable_threads(os.environ)
     return Bench(Settings(cache=cache, data=data, threads=threads), _progress())
@@ -386,7 +388,7 @@ def list_(quant_cache: Path | None) -> None:
 
     from quantbench.report.numbers import size
     from quantbench.report.terminal import aligned
-    from quantbench.upkeep import entries
+    from quantbench.store.upkeep import entries
 
     store = _store(quant_cache)
     found = entries(store)
@@ -410,7 +412,7 @@ def list_(quant_cache: Path | None) -> None:
 @_CACHE
 def verify(quant_cache: Path | None) -> None:
     """Read every file and compare it with its digest. Exit status 1 if one is damaged."""
-    from quantbench.upkeep import damaged, entries
+    from quantbench.store.upkeep import damaged, entries
 
     store = _store(quant_cache)
     bad = list(damaged(store))
@@ -432,7 +434,7 @@ def gc(max_size: str, quant_cache: Path | None) -> None:
     What was used within the last hour stays: a run may hold it.
     """
     from quantbench.report.numbers import size
-    from quantbench.upkeep import collect, entries, parse_size
+    from quantbench.store.upkeep import collect, entries, parse_size
 
     store = _store(quant_cache)
     most = parse_size(max_size)
@@ -451,7 +453,7 @@ def gc(max_size: str, quant_cache: Path | None) -> None:
 def clear(quant_cache: Path | None) -> None:
     """Remove everything; runs build it again."""
     from quantbench.report.numbers import size
-    from quantbench.upkeep import clear as clear_store
+    from quantbench.store.upkeep import clear as clear_store
 
     removed = clear_store(_store(quant_cache))
     freed = sum(entry.size_bytes for entry in removed)

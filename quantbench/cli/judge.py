@@ -14,7 +14,7 @@ from quantbench.cli.output import put
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from quantbench.results import Results
+    from quantbench.run.results import Results
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _EITHER = click.Path(path_type=Path, exists=True)

@@ -1,1 +1,1 @@
-"""Why a quantized model is worse: causes with the ops and the numbers that convict them."""
+"""What the diagnoses and mendings of all backends share."""

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.catalog.photos import photos_of
-from quantbench.digests import digest_of
+from quantbench.core.digests import digest_of
+from quantbench.core.jsons import MALFORMED, loads
+from quantbench.data.photos import photos_of
 from quantbench.errors import DataError
-from quantbench.influence import influence_of
-from quantbench.jsons import MALFORMED, loads
-from quantbench.results import Results
-from quantbench.tasks.coco_numbers import CocoNumbers
+from quantbench.run.results import Results
+from quantbench.stats.influence import influence_of
+from quantbench.tasks.detection.coco_numbers import CocoNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from quantbench.catalog.samples import Photo
+    from quantbench.data.samples import Photo
     from quantbench.protocols import Row
 
 

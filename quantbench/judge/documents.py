@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from quantbench.digests import digest_of
+from quantbench.core.digests import digest_of
 from quantbench.record.environment import environment
 from quantbench.record.schema import (
     as_json,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from quantbench.protocols import Row
-    from quantbench.results import Results
+    from quantbench.run.results import Results
 
 _PROTOCOL = "quantbench judge 1"
 _MODEL = "results"
@@ -41,9 +41,9 @@ def document_of(sets: Sequence[Sequence[Results]], *, numbers: bool = False) -> 
 
 
 def lost_precision_of(rows: Sequence[Row]) -> Any:
-    """What AP at IoU .5 lacks is made of (`metrics/lost_precision.py`)."""
-    from quantbench.metrics.lost_precision import lost_precision
-    from quantbench.tasks.coco_numbers import categories_of
+    """What AP at IoU .5 lacks is made of (`tasks/detection/metrics/lost_precision.py`)."""
+    from quantbench.tasks.detection.coco_numbers import categories_of
+    from quantbench.tasks.detection.metrics.lost_precision import lost_precision
 
     return lost_precision(rows, categories_of(rows))
 

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.jsons import MALFORMED, loads
 from quantbench.errors import DataError
-from quantbench.jsons import MALFORMED, loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

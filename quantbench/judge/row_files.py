@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.core.jsons import MALFORMED, loads
 from quantbench.errors import DataError, MissingExtraError, meant
-from quantbench.jsons import MALFORMED, loads
 from quantbench.judge.samples import Samples
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.digests import digest_of
+from quantbench.core.digests import digest_of
 from quantbench.errors import DataError
-from quantbench.influence import mean_influence
-from quantbench.results import Results
+from quantbench.run.results import Results
+from quantbench.stats.influence import mean_influence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,15 +6,15 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from quantbench.judge.verdicts import AGREEMENT
-from quantbench.judging import difference
 from quantbench.report.tables import as_csv, as_json, escaped
 from quantbench.report.terminal import aligned
+from quantbench.run.judging import difference
 from quantbench.stats.gates import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from quantbench.results import Results
+    from quantbench.run.results import Results
     from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Verdict
 

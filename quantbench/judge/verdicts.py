@@ -11,16 +11,16 @@ import numpy as np
 
 from quantbench.errors import DataError, UsageError, meant
 from quantbench.judge.samples import distinct, paired, results_of
-from quantbench.judging import non_inferior
 from quantbench.record.schema import judged_together, verdict_as_json
 from quantbench.report.reports import names_of
+from quantbench.run.judging import non_inferior
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from quantbench.judge.lm_eval_logs import Metrics
     from quantbench.judge.samples import Samples
-    from quantbench.results import Results
+    from quantbench.run.results import Results
     from quantbench.stats.gates import Verdict
 
     Source = str | Path | Sequence[Mapping[str, Any]]

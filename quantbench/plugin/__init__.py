@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from quantbench.core.settings import OPTIONS, parse_settings
 from quantbench.errors import RecordError, UsageError
 from quantbench.plugin import fixtures
 from quantbench.plugin.choosing import choose
@@ -29,7 +30,6 @@ from quantbench.plugin.state import (
     within_reach,
 )
 from quantbench.plugin.timing import watch
-from quantbench.settings import OPTIONS, parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -97,7 +97,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     begin(item)
     quieten(item)
     if item.get_closest_marker("gpu"):
-        from quantbench.predict.devices import require_cuda
+        from quantbench.measure.devices import require_cuda
 
         within_reach(item.config, require_cuda)
 

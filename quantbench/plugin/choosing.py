@@ -58,7 +58,7 @@ def _mark(item: pytest.Item) -> None:
     if case is not None and case.device == "cuda":
         item.add_marker(pytest.mark.gpu)
     if case is not None and case.expected == "error":
-        from quantbench.predict.devices import is_out_of_memory
+        from quantbench.measure.devices import is_out_of_memory
 
         declared = pytest.RaisesExc(
             (BuildError, PredictionError),
@@ -85,7 +85,7 @@ def _check_devices(found: set[Case]) -> None:
     elsewhere = [case for case in found if case.device != "cpu"]
     if not elsewhere:
         return
-    from quantbench.predict.devices import runner_for
+    from quantbench.study.registry import runner_for
 
     for case in sorted(elsewhere, key=str):
         try:

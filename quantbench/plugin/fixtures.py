@@ -14,12 +14,12 @@ from quantbench.plugin.state import BENCH, FAMILY, RESULTS, SETTINGS, TERMINAL, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from quantbench.evaluation import Evaluation
+    from quantbench.core.progress import Progress
     from quantbench.judge.verdicts import Kind
-    from quantbench.pipeline import Bench
-    from quantbench.progress import Progress
     from quantbench.protocols import Runner
-    from quantbench.results import Results
+    from quantbench.run.evaluation import Evaluation
+    from quantbench.run.pipeline import Bench
+    from quantbench.run.results import Results
     from quantbench.study import Case
 
 
@@ -29,7 +29,7 @@ def _bench(pytestconfig: pytest.Config) -> Generator[Bench]:
         # Read when a framework loads. Threads that spin while they wait starve the other
         # workers'; alone they must spin: waking them doubled the latency of a 135M model here.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from quantbench.pipeline import Bench
+    from quantbench.run.pipeline import Bench
 
     bench = Bench(pytestconfig.stash[SETTINGS], _progress(pytestconfig))
     bench.family = pytestconfig.stash[FAMILY]

@@ -20,8 +20,8 @@ from quantbench.plugin.timing import not_recorded, with_timing
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from quantbench.pipeline import Bench
-    from quantbench.results import Results
+    from quantbench.run.pipeline import Bench
+    from quantbench.run.results import Results
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 

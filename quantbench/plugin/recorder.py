@@ -163,7 +163,7 @@ class Recorder:
         if self._journal is not None and (not self._all() or (self._written and ended_well)):
             self._journal.remove()
         if self._worker_died or session.exitstatus == pytest.ExitCode.INTERRUPTED:
-            from quantbench.artifacts import Store, default_root
+            from quantbench.store.artifacts import Store, default_root
 
             Store(settings.cache or default_root()).sweep()
 
@@ -240,7 +240,7 @@ class Recorder:
             yield f"no journal was kept: {self._journal.failure}"
         if not interrupted:
             return
-        from quantbench.evidence import SHARD
+        from quantbench.store.evidence import SHARD
 
         kept = "no record is kept, for want of --benchmark-json FILE"
         if self._journal is not None:

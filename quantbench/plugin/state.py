@@ -12,10 +12,10 @@ from quantbench.study import Case
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quantbench.pipeline import Bench
+    from quantbench.core.settings import Settings
     from quantbench.record.journal import Journal
-    from quantbench.results import Results
-    from quantbench.settings import Settings
+    from quantbench.run.pipeline import Bench
+    from quantbench.run.results import Results
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 BENCH: pytest.StashKey[Bench] = pytest.StashKey()

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quantbench.pipeline import Bench
+    from quantbench.run.pipeline import Bench
     from quantbench.study import Case
 
 _NOT_RECORDED = (

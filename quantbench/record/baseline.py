@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quantbench.digests import as_digest
+from quantbench.core.digests import as_digest
+from quantbench.core.jsons import MALFORMED
 from quantbench.errors import RecordError
-from quantbench.jsons import MALFORMED
 from quantbench.record.reading import estimate_of, read_json, refuse_newer
 
 if TYPE_CHECKING:

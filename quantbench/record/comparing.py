@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.artifacts import Store, default_root
-from quantbench.digests import as_digest
+from quantbench.core.digests import as_digest
+from quantbench.core.jsons import MALFORMED
 from quantbench.errors import RecordError
-from quantbench.evidence import Evidence
-from quantbench.extensions import load
-from quantbench.influence import influence_of
-from quantbench.jsons import MALFORMED
-from quantbench.judging import compared_in_pairs
 from quantbench.record.reading import estimate_of
-from quantbench.results import Results
+from quantbench.run.judging import compared_in_pairs
+from quantbench.run.results import Results
 from quantbench.stats.comparison import Comparison, Independent, Known
 from quantbench.stats.gates import outcome_of
+from quantbench.stats.influence import influence_of
 from quantbench.stats.proportions import PairedProportions
+from quantbench.store.artifacts import Store, default_root
+from quantbench.store.evidence import Evidence
 from quantbench.study import Gate
+from quantbench.study.registry import find_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from quantbench.artifacts import Artifact
     from quantbench.protocols import Numbers, Row
+    from quantbench.store.artifacts import Artifact
 
 Named = tuple[str, "Mapping[str, Any]"]
 
@@ -177,7 +177,7 @@ def _same(now: Mapping[str, Any], was: Mapping[str, Any]) -> bool:
 
 def _results(record: Mapping[str, Any], rows: Sequence[Row] | None) -> Results | None:
     """What stored rows say, counted by the record's task without its model."""
-    counting = getattr(load("tasks", record["task"]), "without_model", None)
+    counting = getattr(find_task(record["task"]), "without_model", None)
     if counting is None or rows is None:
         return None
     numbers: Numbers = counting(rows)

@@ -10,29 +10,23 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-# The distributions whose versions can change a number.
-_PACKAGES = (
-    *("quantbench", "pytest", "pytest-benchmark", "pytest-xdist", "numpy", "numba", "hotcoco"),
-    *("tensorflow", "keras", "ai-edge-litert", "ai-edge-quantizer", "litert-torch"),
-    *("litert-converter", "scikit-learn", "pillow"),
-    *(
-        "torch",
-        "scipy",
-        "torchao",
-        "hqq",
-        "transformers",
-        "tokenizers",
-        "gguf",
-        "gptqmodel",
-        "bitsandbytes",
-    ),
-)
+from quantbench.core.requirements import canonical, extras, requirements
+
+_NO_TOOLS = ("lint", "test")  # extras that change no number
+
+
+def _packages() -> set[str]:
+    """Distributions whose versions can change a number: what quantbench and its extras ask for."""
+    asked = [*requirements()]
+    for extra in extras():
+        asked += requirements(extra) if extra not in _NO_TOOLS else []
+    return {"quantbench", "pytest-xdist", *(canonical(each.name) for each in asked)}
 
 
 def environment() -> dict[str, Any]:
     """Interpreter, machine, package versions and command line, as JSON."""
     versions = {
-        name.lower(): distribution.version
+        canonical(name): distribution.version
         for distribution in distributions()
         if (name := distribution.metadata["Name"])
     }
@@ -41,7 +35,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "packages": {name: versions[name] for name in _PACKAGES if name in versions},
+        "packages": {name: versions[name] for name in sorted(_packages()) if name in versions},
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 

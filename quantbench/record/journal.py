@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.jsons import MALFORMED, loads
 from quantbench.errors import RecordError, UsageError
-from quantbench.jsons import MALFORMED, loads
 from quantbench.record.gathering import Gathered
 from quantbench.record.schema import SCHEMA
 

@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.jsons import loads
 from quantbench.errors import RecordError
-from quantbench.jsons import loads
 from quantbench.record.journal import PARTIAL, read_journal
 from quantbench.record.schema import SCHEMA
 from quantbench.record.schema import document as document_of

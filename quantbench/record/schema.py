@@ -10,11 +10,11 @@ from quantbench.stats.familywise import holm
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from quantbench.artifacts import Artifact
-    from quantbench.evaluation import Evaluation
-    from quantbench.metrics.footprint import Cost
+    from quantbench.measure.memory import Cost
+    from quantbench.run.evaluation import Evaluation
     from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Verdict
+    from quantbench.store.artifacts import Artifact
     from quantbench.study import Case
 
 SCHEMA = 2
@@ -23,7 +23,7 @@ SCHEMA = 2
 def empty_record(case: Case) -> dict[str, Any]:
     """A record that knows the case's name and nothing measured."""
     return {
-        **blank_record(str(case), case.model.name, case.scheme.name, case.model.task),
+        **blank_record(str(case), case.model.name, case.scheme.name, case.task),
         "device": case.device,
         "bits": case.scheme.bits if case.scheme.weights != "as shipped" else None,
         "reference": str(case.reference) if case.model.reference else None,
@@ -75,10 +75,9 @@ def blank_record(case: str, model: str, scheme: str, task: str) -> dict[str, Any
 
 def _labels(case: Case) -> dict[str, str]:
     """Names of a detector's categories by their ids."""
-    detector = case.model.detector
-    if detector is None:
-        return {}
-    return dict(zip(map(str, detector.category_ids), detector.labels, strict=False))
+    interface = case.model.interface
+    ids, names = (getattr(interface, name, ()) for name in ("category_ids", "labels"))
+    return dict(zip(map(str, ids), names, strict=False))
 
 
 def with_artifact(

@@ -10,8 +10,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.jsons import MALFORMED
 from quantbench.errors import RecordError
-from quantbench.jsons import MALFORMED
 from quantbench.report.views import (
     OUTCOMES,
     SEVERITY,

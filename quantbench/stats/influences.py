@@ -13,7 +13,7 @@ from quantbench.stats.comparison import Comparison
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from quantbench.influence import Influence
+    from quantbench.protocols import Influence
 
 _BROAD = 15.0  # degrees of freedom up to which the unseen counts in full
 _MANY = 50.0  # samples up to which it does

@@ -1,1 +1,1 @@
-"""From samples and predictions to evidence rows."""
+"""A folder a task: what a sample, a row and a metric are."""

@@ -13,10 +13,10 @@ from quantbench import Passages
 from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.digits.scenes import SIZE_PX, glyph_indices, scene
 from quantbench.catalog.kjv import read_kjv
-from quantbench.catalog.samples import Passage, Picture
-from quantbench.catalog.sources import parse_source
-from quantbench.catalog.texts import read_lines, read_texts, read_tokenized
+from quantbench.data.samples import Passage, Picture
+from quantbench.data.texts import read_lines, read_texts, read_tokenized
 from quantbench.errors import DataError
+from quantbench.sources.parsing import parse_source
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quantbench.catalog.models import find_model
-from tests.catalog.test_hubs import fetched_from_the_hub
+from tests.sources.test_hubs import fetched_from_the_hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

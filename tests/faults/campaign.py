@@ -21,9 +21,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantbench.artifacts import Store
 from quantbench.errors import CorruptedArtifactWarning
-from quantbench.upkeep import collect, entries
+from quantbench.store.artifacts import Store
+from quantbench.store.upkeep import collect, entries
 from tests.faults.entries import FILES, builder, fault_of, ingredients
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from quantbench.artifacts import Artifact
+    from quantbench.store.artifacts import Artifact
 
 FILES = ("weights", "rows.jsonl")
 LINES = 20

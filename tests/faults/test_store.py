@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quantbench.artifacts import Store
 from quantbench.errors import StoreError
-from quantbench.upkeep import collect, entries
+from quantbench.store.artifacts import Store
+from quantbench.store.upkeep import collect, entries
 from tests.faults.conftest import KILLS, ROOT
 from tests.faults.dying import Killed, dying
 from tests.faults.entries import builder, fault_of, ingredients
@@ -116,7 +116,7 @@ SMALL_DISK = """
 import json, os, subprocess, sys
 from multiprocessing import get_context
 from pathlib import Path
-from quantbench.artifacts import Store
+from quantbench.store.artifacts import Store
 from quantbench.errors import StoreError
 from tests.faults.entries import builder, fault_of, ingredients
 
@@ -160,9 +160,9 @@ print(json.dumps({"said": said, "together": together, "after": ask("wanted"),
 READ_ONLY = """
 import json, subprocess, sys, warnings
 from pathlib import Path
-from quantbench.artifacts import Store
+from quantbench.store.artifacts import Store
 from quantbench.errors import StoreError
-from quantbench.upkeep import collect
+from quantbench.store.upkeep import collect
 from tests.faults.entries import builder, fault_of, ingredients
 
 root = Path(sys.argv[1])
@@ -235,7 +235,7 @@ def test_a_read_only_cache_serves_what_is_whole_and_explains_the_rest(
 NO_PERMISSION = """
 import json, sys
 from pathlib import Path
-from quantbench.artifacts import Store
+from quantbench.store.artifacts import Store
 from quantbench.errors import StoreError
 from tests.faults.entries import builder, fault_of, ingredients
 

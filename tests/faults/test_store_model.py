@@ -13,15 +13,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from quantbench.artifacts import Store
-from quantbench.digests import digest_of
-from quantbench.upkeep import clear, collect
+from quantbench.core.digests import digest_of
+from quantbench.store.artifacts import Store
+from quantbench.store.upkeep import clear, collect
 from tests.faults.conftest import KILLS
 from tests.faults.dying import Killed, dying
 from tests.faults.entries import FILES, builder, fault_of, ingredients
 
 if TYPE_CHECKING:
-    from quantbench.artifacts import Artifact
+    from quantbench.store.artifacts import Artifact
 
 KEYS = {name: digest_of({"kind": "artifact", **ingredients(name)}) for name in "ab"}
 YEARS_S = 10 * 365 * 86_400

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from quantbench import plugin
 from quantbench.cli import main
+from quantbench.core.settings import OPTIONS, Settings, parse_settings
 from quantbench.errors import QuantbenchError
-from quantbench.settings import OPTIONS, Settings, parse_settings
 from tests.fuzz.conftest import FUZZ, SLOW_FUZZ, as_text, cut
 from tests.fuzz.test_documents import BASELINE, RECORDS
 

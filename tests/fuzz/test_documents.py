@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from quantbench import CocoImages, Passages
-from quantbench.catalog.sources import parse_source
+from quantbench.core.settings import OPTIONS, parse_settings
 from quantbench.errors import DataError, QuantbenchError, RecordError
 from quantbench.record.baseline import accepted, read_baseline
 from quantbench.record.baseline import as_text as baseline_as_text
@@ -27,9 +27,9 @@ from quantbench.record.reading import read_document
 from quantbench.report.exports import as_csv, as_json, as_markdown
 from quantbench.report.reports import gathered
 from quantbench.report.tables import FORMATS
-from quantbench.settings import OPTIONS, parse_settings
+from quantbench.sources.parsing import parse_source
+from quantbench.store.upkeep import parse_size
 from quantbench.study import Gate, Scheme
-from quantbench.upkeep import parse_size
 from tests.fuzz.conftest import FUZZ, SLOW_FUZZ, as_text, bent, cut
 from tests.report.conftest import both_studies
 
@@ -214,7 +214,7 @@ def test_pictures(folder: Path, content: bytes) -> None:
 @pytest.mark.parametrize(("width", "height"), [(100_000, 100_000), (100_000, 501)])
 def test_a_bomb_is_refused_before_it_is_decoded(width: int, height: int, tmp_path: Path) -> None:
     """A PNG of a few bytes whose header promises gigabytes."""
-    from quantbench.catalog.samples import Photo
+    from quantbench.data.samples import Photo
 
     content = bytearray(picture("PNG"))
     content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantbench.backends.transformers.importers.gguf import GGUFImporter
+from quantbench.backends.transformers.importers.gguf_header import read_header
 from quantbench.catalog.models import find_model
 from quantbench.errors import BuildError
-from quantbench.quantize.gguf import read_header
-from quantbench.quantize.reference import GGUFImporter
 from tests.fuzz.conftest import FUZZ, cut
 
 if TYPE_CHECKING:

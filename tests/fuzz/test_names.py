@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantbench.catalog.downloads import Download
-from quantbench.catalog.hubs import HuggingFace, Kaggle, _copy
-from quantbench.catalog.registries import NPM, PyPI
-from quantbench.catalog.sources import File, Several, parse_source
 from quantbench.errors import IntegrityError, QuantbenchError, UsageError
+from quantbench.sources.downloads import Download
+from quantbench.sources.hubs import HuggingFace, Kaggle, _copy
+from quantbench.sources.parsing import File, Several, parse_source
+from quantbench.sources.registries import NPM, PyPI
 from tests.fuzz.conftest import FUZZ
 
 if TYPE_CHECKING:

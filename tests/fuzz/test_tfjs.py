@@ -15,19 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantbench.backends.litert.importers.tfjs import TFJSImporter
+from quantbench.backends.litert.importers.tfjs_files import _KNOWN_OPS, LOOP_OPS, read_graph_model
 from quantbench.catalog.models import find_model
 from quantbench.errors import BuildError, QuantbenchError
-from quantbench.quantize.tfjs import TFJSImporter
-from quantbench.quantize.tfjs_files import _KNOWN_OPS, LOOP_OPS, read_graph_model
+from tests.backends.litert.test_tfjs import CONVOLUTION, FLOAT, constant, op
 from tests.fuzz.conftest import FUZZ, SLOW_FUZZ, as_text, bent
-from tests.quantize.test_tfjs import CONVOLUTION, FLOAT, constant, op
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MODEL = find_model("centernet_mobilenetv3")
-assert MODEL.detector is not None
-ALL = replace(MODEL, detector=replace(MODEL.detector, outputs=()))
+assert MODEL.interface is not None
+ALL = replace(MODEL, interface=replace(MODEL.interface, outputs=()))
 INT = {"type": "DT_INT32"}
 IMAGE = {"shape": {"dim": [{"size": str(size)} for size in (1, 8, 8, 3)]}}
 SHAPE = {"name": "shape", "op": "Const", "attr": {"dtype": INT, "value": {"tensor": {}}}}

@@ -16,10 +16,10 @@ from ai_edge_litert.tools.flatbuffer_utils import convert_object_to_bytearray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantbench.apart import run_apart
+from quantbench.backends.litert.interpreter import LiteRTModel, finished_model
+from quantbench.backends.litert.tflite import check_tflite, stored_types
+from quantbench.core.isolated import run_apart
 from quantbench.errors import PredictionError
-from quantbench.litert import LiteRTModel, finished_model
-from quantbench.tflite import check_tflite, stored_types
 from tests.fuzz.conftest import EXAMPLES, FUZZ, cut
 
 if TYPE_CHECKING:

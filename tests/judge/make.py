@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 
 from quantbench import cases
-from quantbench.pipeline import Bench
-from quantbench.settings import Settings
+from quantbench.core.settings import Settings
+from quantbench.run.pipeline import Bench
 
 HERE = Path(__file__).parent / "digits"
 LEAST = 0.2  # score of what is kept: AP of digits needs no more

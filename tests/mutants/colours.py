@@ -170,12 +170,10 @@ def study_of(
     described = Model(
         name="colours",
         source=f"file:{model}",
-        runner="litert",
-        task="detection",
         reference="float32",
         schemes=("float32", "int8_static"),
         datasets=(CocoImages("photos", f"file:{photos}", calibration_n=CALIBRATION_N),),
-        detector=detector,
+        interface=detector,
         anchors=anchors,
     )
     first, second = cases(described)

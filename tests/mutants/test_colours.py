@@ -16,8 +16,9 @@ import pytest
 from ai_edge_litert import interpreter
 
 from quantbench import Anchor, non_inferior
-from quantbench.artifacts import Store
-from quantbench.catalog import photos
+from quantbench.backends.litert import convert as quantizer
+from quantbench.core.settings import Settings
+from quantbench.data import photos
 from quantbench.errors import (
     AnchorError,
     BuildError,
@@ -26,18 +27,17 @@ from quantbench.errors import (
     PredictionError,
     RecordError,
 )
-from quantbench.metrics import average_precision, matching
-from quantbench.metrics.boxes import iou, xywh_to_xyxy
-from quantbench.pipeline import Bench
-from quantbench.quantize import litert as quantizer
 from quantbench.record.reading import read_document
 from quantbench.record.schema import document, with_latency
 from quantbench.report.terminal import summary
-from quantbench.settings import Settings
-from quantbench.tasks import detection
-from quantbench.tasks.decoders import centernet
-from quantbench.tasks.detection import Detection
-from quantbench.workshop import Workshop
+from quantbench.run.pipeline import Bench
+from quantbench.run.workshop import Workshop
+from quantbench.store.artifacts import Store
+from quantbench.tasks.detection import task as detection
+from quantbench.tasks.detection.decoders import centernet
+from quantbench.tasks.detection.metrics import average_precision, matching
+from quantbench.tasks.detection.metrics.boxes import iou, xywh_to_xyxy
+from quantbench.tasks.detection.task import Detection
 from tests.mutants.colours import (
     BLUE,
     DETECTOR,
@@ -278,7 +278,7 @@ def test_a_wrong_description_of_the_detector_misses_the_anchor(
     """Code that does what a mistaken description says is consistent: only a known score tells."""
     cache = taken_over(colours.built, tmp_path / "cache", "source")
     with pytest.raises(AnchorError, match="does not reproduce its known score"):
-        colours.judge(cache, detector=replace(DETECTOR, **mistaken))
+        colours.judge(cache, interface=replace(DETECTOR, **mistaken))
 
 
 def test_evidence_of_an_earlier_artifact_is_refused(

@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 
 from quantbench import cases, non_inferior
-from quantbench import litert as runtime
+from quantbench.backends.litert import interpreter as runtime
 from quantbench.catalog.digits import scenes
+from quantbench.core.settings import Settings
 from quantbench.errors import AnchorError, BuildError, DataError, PredictionError
-from quantbench.evidence import Evidence
-from quantbench.pipeline import Bench
-from quantbench.settings import Settings
-from quantbench.tasks import coco_numbers, detection
-from quantbench.tasks.decoders import centernet
-from quantbench.workshop import Workshop
+from quantbench.run.pipeline import Bench
+from quantbench.run.workshop import Workshop
+from quantbench.store.evidence import Evidence
+from quantbench.tasks.detection import coco_numbers
+from quantbench.tasks.detection import task as detection
+from quantbench.tasks.detection.decoders import centernet
 from tests.mutants.mutant import PREDICTED, Mutant, taken_over
 
 if TYPE_CHECKING:

@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from quantbench import Anchor, Passages, cases
+from quantbench.backends.transformers import scoring
+from quantbench.core.settings import Settings
+from quantbench.data.prompts import Prompt
 from quantbench.errors import AnchorError, DataError, PredictionError
-from quantbench.pipeline import Bench
-from quantbench.predict import scoring
-from quantbench.settings import Settings
+from quantbench.run.pipeline import Bench
 from quantbench.study import Model, Scheme
-from quantbench.tasks.last_word import LastWord, Prompt
+from quantbench.tasks.last_word.task import LastWord
 from tests.conftest import sentence
 
 if TYPE_CHECKING:
@@ -59,8 +60,6 @@ def case_of(folder: Path, checkpoint: Path, *anchors: Anchor) -> Case:
     described = Model(
         name="tiny",
         source=f"file:{checkpoint}",
-        runner="causal_lm",
-        task="last_word",
         reference="reference_float32",
         schemes=("reference_float32",),
         datasets=(Passages("mine", f"file:{path}"),),

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 
 from quantbench import Model, Scheme
 from quantbench.errors import FetchError
-from quantbench.metrics import language
+from quantbench.protocols import Backend
+from quantbench.study.family import ListedSchemes
+from quantbench.tasks.last_word import metrics as language
 
 
 @dataclass(frozen=True)
@@ -161,19 +163,24 @@ class Task:
         return {"samples": len(rows)}
 
 
+BACKEND = Backend(
+    name="fake", schemes=ListedSchemes("fake", {}), runner="fakes:Runner",
+    quantizers={"fake": "fakes:Quantizer"},
+)
+
+
 def model(*names):
-    schemes = tuple(Scheme(name, "fake", "float32", "float32") for name in ("float", *names))
+    kinds = ("fake", "fake", "float32", "float32")
+    schemes = tuple(Scheme(name, *kinds) for name in ("float", *names))
     return Model(
-        name="fake", source="file:weights.txt", runner="fake", task="fake", reference="float",
-        schemes=schemes, datasets=(Numbers(),),
+        name="fake", source="file:weights.txt", reference="float", schemes=schemes,
+        datasets=(Numbers(),),
     )
 '''
 
 ENTRY_POINTS = """
-[quantbench.quantizers]
-fake = fakes:Quantizer
-[quantbench.runners]
-fake = fakes:Runner
+[quantbench.backends]
+fake = fakes:BACKEND
 [quantbench.tasks]
 fake = fakes:Task
 """

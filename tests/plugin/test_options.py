@@ -94,7 +94,7 @@ def test_a_device_that_the_runner_lacks_is_refused_before_any_work(study: Study)
     result = study.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["*cannot run on cuda: its runner fake does not*", "*fakes.Runner.devices*", "*cpu*"]
+        ["*cannot run on cuda: its backend fake does not*", "*fakes.Runner.devices*", "*cpu*"]
     )
     assert study.builds() == []
 

@@ -28,11 +28,13 @@ def test_a_worse_case_fails_with_a_readable_block(study: Study) -> None:
 
 
 def test_why_a_case_fails_is_asked_for_and_costs_no_verdict(study: Study) -> None:
-    """The stand-in's runner cannot be looked into: the failure stays, and the reason is told."""
+    """The stand-in has no diagnosis: the failure stays, and the reason is told."""
     study.write("worse")
     result = study.run("-k", "accuracy", "--quant-diagnose", "quick")
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*quantbench: why*", "no diagnosis: there is no look into*"])
+    result.stdout.fnmatch_lines(
+        ["*quantbench: why*", "no diagnosis: the backend fake says nothing*"]
+    )
     silent = study.run("-k", "accuracy")
     silent.stdout.no_fnmatch_line("*quantbench: why*")
 

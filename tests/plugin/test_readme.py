@@ -92,7 +92,7 @@ def test_your_language_model_in_fifteen_lines(study: Study, tiny_checkpoint: Pat
 
 
 def test_every_option_is_named() -> None:
-    from quantbench.settings import OPTIONS, REQUIREMENTS
+    from quantbench.core.settings import OPTIONS, REQUIREMENTS
 
     for name in OPTIONS:
         assert f"| `--quant-{name}` | `quant_{name}`, `QUANTBENCH_{name.upper()}` |" in README

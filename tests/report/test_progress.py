@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from quantbench.progress import Silent
+from quantbench.core.progress import Silent
 from quantbench.report import progress
 from quantbench.report.progress import TerminalProgress
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from quantbench.influence import mean_influence
+from quantbench.stats.influence import mean_influence
 from quantbench.stats.influences import PairedInfluence
 from quantbench.stats.means import PairedMeans
 from quantbench.stats.proportions import PairedProportions

@@ -9,23 +9,25 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from quantbench.influence import Influence, mean_influence, numeric_influence, ratio_influence
-from quantbench.metrics import agreement, language
-from quantbench.metrics.average_precision import summarise
-from quantbench.metrics.coco_influence import of_matches
-from quantbench.metrics.matching import match
-from quantbench.results import Results
+from quantbench.protocols import Influence
+from quantbench.run.results import Results
 from quantbench.stats.bootstrap import resampling_weights
 from quantbench.stats.gates import samples_to_decide
+from quantbench.stats.influence import mean_influence, numeric_influence, ratio_influence
 from quantbench.stats.influences import PairedInfluence
 from quantbench.study import Gate
+from quantbench.tasks.detection.metrics import agreement
+from quantbench.tasks.detection.metrics.average_precision import summarise
+from quantbench.tasks.detection.metrics.coco_influence import of_matches
+from quantbench.tasks.detection.metrics.matching import match
+from quantbench.tasks.last_word import metrics as language
 from tests.stats.test_error_rates import simulated_rows
 from tests.stats.worlds import World, compared, value_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from quantbench.metrics.matching import Matches
+    from quantbench.tasks.detection.metrics.matching import Matches
 
     Values = NDArray[np.float64]
 

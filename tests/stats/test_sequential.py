@@ -98,7 +98,7 @@ def test_a_stop_costs_less_than_twice_the_samples_that_would_have_been_enough(
 
     Of two models that are equally good, of which flips are the samples that differ.
     """
-    from quantbench.evidence import blocks
+    from quantbench.store.evidence import blocks
 
     rng = np.random.default_rng(0)
     enough = (stats.norm.ppf(0.95) + stats.norm.ppf(0.8)) ** 2 * flips / margin**2

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from quantbench.metrics.average_precision import summarise
-from quantbench.metrics.coco_influence import of_matches
-from quantbench.metrics.matching import IOU_THRESHOLDS, Matches
 from quantbench.stats.influences import PairedInfluence
+from quantbench.tasks.detection.metrics.average_precision import summarise
+from quantbench.tasks.detection.metrics.coco_influence import of_matches
+from quantbench.tasks.detection.metrics.matching import IOU_THRESHOLDS, Matches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

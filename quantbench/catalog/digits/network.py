@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from quantbench.backends.litert.tensorflow import start_tensorflow
 from quantbench.catalog.digits.scenes import CATEGORIES, SIZE_PX
-from quantbench.frameworks import start_tensorflow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,6 +128,7 @@ class DigitsImporter:
 
     tools = ("tensorflow", "keras")
     version = 1
+    writes = "saved_model"
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Export with the signature image [1, 160, 160, 3] -> heatmap, size, offset."""

@@ -1,0 +1,1 @@
+"""A folder a runtime: its schemes, quantizers, runner, checks, diagnosis and mending."""

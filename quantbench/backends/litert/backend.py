@@ -1,0 +1,65 @@
+"""LiteRT, described."""
+
+from __future__ import annotations
+
+from quantbench.protocols import Backend, Import, Mending
+from quantbench.study import Gate
+from quantbench.study.family import ListedSchemes
+
+_HERE = "quantbench.backends.litert"
+_CONVERTED = {  # weights and activations, by TensorFlow's converter
+    "float32": ("float32", "float32"),
+    "float16": ("float16", "float32"),
+    "int8_dynamic": ("int8", "float32"),
+    "int8_static": ("int8", "int8"),
+    "int16x8_static": ("int8", "int16"),
+}
+_AEQ = {  # the same by ai-edge-quantizer, and what only it does
+    **{f"{name}_aeq": stored for name, stored in _CONVERTED.items() if name != "float32"},
+    "int4_weight_aeq": ("int4", "float32"),
+}
+CONVERTED_SCHEMES, AEQ_SCHEMES = tuple(_CONVERTED), tuple(_AEQ)
+
+BACKEND = Backend(
+    name="litert",
+    schemes=ListedSchemes(
+        "litert",
+        {
+            "litert": _CONVERTED,
+            "aeq": _AEQ,
+            "mended": {"int8_mended": ("int8", "int8")},
+            "as_shipped": {"as_shipped": ("as shipped", "as shipped")},
+        },
+    ),
+    runner=f"{_HERE}.runner:LiteRTRunner",
+    quantizers={
+        "litert": f"{_HERE}.convert:LiteRTQuantizer",
+        "aeq": f"{_HERE}.aeq:AEQQuantizer",
+        "mended": f"{_HERE}.mending.quantizer:MendedQuantizer",
+        "as_shipped": f"{_HERE}.as_shipped:AsShippedQuantizer",
+    },
+    starts_from=("saved_model", "tflite"),
+    importers={
+        "keras": Import("keras", "saved_model", f"{_HERE}.importers.saved_model:KerasImporter"),
+        "saved_model": Import(
+            "", "saved_model", f"{_HERE}.importers.saved_model:SavedModelImporter"
+        ),
+        "tfjs": Import("tfjs", "saved_model", f"{_HERE}.importers.tfjs:TFJSImporter"),
+        "tfjs_finite_padding": Import(
+            "", "saved_model", f"{_HERE}.importers.tfjs:TFJSFinitePaddingImporter"
+        ),
+        "tfjs_hard_swish": Import(
+            "", "saved_model", f"{_HERE}.importers.tfjs:TFJSHardSwishImporter"
+        ),
+        "torch_export": Import(
+            "torch_export", "tflite", f"{_HERE}.importers.pytorch:TorchExportImporter"
+        ),
+        "detr": Import("", "tflite", f"{_HERE}.importers.pytorch:DETRImporter"),
+    },
+    diagnosis=f"{_HERE}.diagnosis.looks:litert_looks",
+    mendings={
+        # 64 samples are observed, 24 choose, the others judge.
+        "mended": Mending(Gate("AP", 0.015), 256, 7, f"{_HERE}.mending.mending:mended"),
+    },
+    mended="int8_mended",
+)

@@ -1,0 +1,1 @@
+"""Why a quantized `.tflite` is worse than its float model."""

@@ -1,0 +1,1 @@
+"""From the formats of other tools to a SavedModel or a `.tflite`."""

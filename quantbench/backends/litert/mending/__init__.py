@@ -1,0 +1,1 @@
+"""Mixed precision for a `.tflite`: recipes, their search, and models built from them."""

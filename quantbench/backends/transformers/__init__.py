@@ -1,0 +1,1 @@
+"""Hugging Face checkpoints: quantized by several tools, run by transformers and torch."""

@@ -1,0 +1,76 @@
+"""Checkpoints that transformers runs, described."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from quantbench.protocols import Backend, Import, Mending
+from quantbench.study import Gate, Scheme
+from quantbench.study.family import ListedSchemes
+
+_HERE = "quantbench.backends.transformers"
+_GROUPED = re.compile(r"(?P<tool>gptq|autogptq|hqq)_int(?P<bits>[2348])_g(?P<group>[1-9]\d*)")
+_MIXED = re.compile(r"gptq_mixed_g(?P<group>[1-9]\d*)")
+
+
+@dataclass(frozen=True)
+class _Schemes(ListedSchemes):
+    """Those that are listed, and those whose names say bits and group size."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        some = [f"{tool}_int{bits}_g64" for tool in ("gptq", "hqq") for bits in (2, 3, 4, 8)]
+        return (*super().names, *some, "gptq_mixed_g64")
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return (
+            *super().names,
+            "gptq_int{2,3,4,8}_g{group size} (autogptq_, hqq_)",
+            "gptq_mixed_g{group size}",
+        )
+
+    def parse(self, name: str) -> Scheme | None:
+        if match := _GROUPED.fullmatch(name):
+            bits, group = f"int{match['bits']}", int(match["group"])
+            return Scheme(name, self.backend, match["tool"], bits, "float", group)
+        if match := _MIXED.fullmatch(name):  # four bits for most layers: its recipe says which
+            return Scheme(name, self.backend, "gptq_mixed", "int4", "float", int(match["group"]))
+        return super().parse(name)
+
+
+BACKEND = Backend(
+    name="transformers",
+    schemes=_Schemes(
+        "transformers",
+        {
+            "reference": {
+                "reference": ("float", "float"),
+                **{
+                    f"reference_{kind}": (kind, kind) for kind in ("float32", "bfloat16", "float16")
+                },
+            },
+            "bitsandbytes": {"bnb_int8": ("int8", "float"), "bnb_nf4": ("nf4", "float")},
+            "torchao": {"torchao_int8": ("int8", "float")},
+        },
+    ),
+    runner=f"{_HERE}.runner:CausalLMRunner",
+    quantizers={
+        "reference": f"{_HERE}.quantizers.reference:ReferenceQuantizer",
+        "gptq": f"{_HERE}.quantizers.gptq:GPTQQuantizer",
+        "gptq_mixed": f"{_HERE}.quantizers.gptq_mixed:MixedGPTQQuantizer",
+        "autogptq": f"{_HERE}.quantizers.autogptq:AutoGPTQQuantizer",
+        "bitsandbytes": f"{_HERE}.quantizers.bitsandbytes:BitsAndBytesQuantizer",
+        "torchao": f"{_HERE}.quantizers.torchao:TorchAOQuantizer",
+        "hqq": f"{_HERE}.quantizers.hqq:HQQQuantizer",
+    },
+    starts_from=("hf_checkpoint",),
+    importers={"gguf": Import("gguf", "hf_checkpoint", f"{_HERE}.importers.gguf:GGUFImporter")},
+    diagnosis=f"{_HERE}.diagnosis.language:language_looks",
+    mendings={
+        # 100 passages calibrate, 1500 judge: 500 cannot tell two points.
+        "gptq_mixed": Mending(Gate("accuracy", 0.02), 1600, 7, f"{_HERE}.mending.bits:mixed")
+    },
+    mended="gptq_mixed_g64",
+)

@@ -1,0 +1,1 @@
+"""Why a quantized checkpoint is worse than its float model."""

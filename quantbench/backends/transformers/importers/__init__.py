@@ -1,0 +1,1 @@
+"""From other formats to a Hugging Face checkpoint."""

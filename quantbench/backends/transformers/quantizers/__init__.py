@@ -1,0 +1,1 @@
+"""A tool a file."""

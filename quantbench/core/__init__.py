@@ -1,0 +1,1 @@
+"""What every room stands on: digests, JSON, progress, settings, entry points."""

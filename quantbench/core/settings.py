@@ -1,0 +1,198 @@
+"""What a run was asked for: command line over environment over configuration file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from quantbench.errors import UsageError, meant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Device = Literal["cpu", "cuda"]
+
+# name: help. The option is --quant-NAME, the ini key quant_NAME, the variable QUANTBENCH_NAME.
+OPTIONS = {
+    "schemes": "comma-separated schemes to run, e.g. float32,int8_static (default: all)",
+    "samples": "samples to evaluate a case on, or 'all' (default: the data set's own number)",
+    "data": "folder with data that cannot be shipped, e.g. lambada/lambada_test.jsonl",
+    "cache": "folder of the artifact store (default: the platform's cache directory)",
+    "baseline": "file of `quantbench accept`: no case may be worse than what it accepted either",
+    "group": "field that names each sample's group, e.g. book, or 'none' (default: the data set's)",
+    "inconclusive": "'fail' (default) or 'pass': what an undecided verdict does to its test",
+    "sequential": "'on' to stop a case as soon as its verdict is certain (default: off)",
+    "examples": "samples that changed most, kept in a case's record to be seen (default: 10)",
+    "familywise": "'holm' (default): the passes of a run hold together; 'none': each by itself",
+    "diagnose": "'quick' or 'full': say why cases fail, op by op in minutes if full (default: off)",
+}
+_WORDS = {  # option: its words, the default first
+    "inconclusive": ("fail", "pass"),
+    "sequential": ("off", "on"),
+    "familywise": ("holm", "none"),
+    "diagnose": ("off", "quick", "full"),
+}
+_MOST_DIGITS = 18  # Python refuses to read thousands
+REQUIREMENTS = ("extras", "data", "network", "gpu")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a runner may use.
+
+    Attributes:
+        threads: of the processor.
+        device: "cpu" or "cuda".
+    """
+
+    threads: int = 1
+    device: Device = "cpu"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parsed and checked.
+
+    Attributes:
+        schemes: names to run, or None for all.
+        samples: evaluated samples a case; None for the data set's own number, 0 for all.
+        data: folder of data that cannot be shipped, or None.
+        baseline: file of accepted results, or None.
+        group: field of the samples that names their group; "none" for samples that are taken one
+            by one; None for the data set's own.
+        inconclusive_passes: an undecided verdict leaves its test green.
+        sequential: samples come in random order, block by block, until the verdict is certain.
+        holm: passes that do not hold together make the run red.
+        cache: folder of the store; None for the platform's cache directory.
+        examples: changed samples a case, with their pictures or texts, in the record.
+        diagnose: "off", or how far failing cases are looked into: "quick", "full".
+        required: requirements whose lack is an error instead of a skip.
+        threads: of every runner.
+    """
+
+    cache: Path | None = None
+    schemes: frozenset[str] | None = None
+    samples: int | None = None
+    data: Path | None = None
+    baseline: Path | None = None
+    group: str | None = None
+    inconclusive_passes: bool = False
+    sequential: bool = False
+    holm: bool = True
+    examples: int = 10
+    diagnose: str = "off"
+    required: frozenset[str] = frozenset()
+    threads: int = 1
+
+
+def parse_settings(
+    options: Mapping[str, str | None],
+    ini: Mapping[str, str],
+    environment: Mapping[str, str],
+) -> Settings:
+    """Read the options of `OPTIONS` and `QUANTBENCH_REQUIRE`.
+
+    Raises:
+        UsageError: a value that cannot be meant; the message lists what can.
+    """
+    for name, text in ini.items():
+        if not isinstance(text, str):  # a list: pytest warns of it and goes on
+            raise UsageError(
+                f"quant_{name} in the configuration file", expected="a text", got=repr(text)[:80]
+            )
+    given = {
+        name: options.get(name)
+        or environment.get(f"QUANTBENCH_{name.upper()}")
+        or ini.get(name)
+        or None
+        for name in OPTIONS
+    }
+    data = _path("data", given["data"])
+    if data is not None and not data.is_dir():
+        raise UsageError("--quant-data names no folder", got=data.absolute())
+    required = _words(environment.get("QUANTBENCH_REQUIRE"))
+    if unknown := required - set(REQUIREMENTS):
+        raise UsageError(
+            "unknown word in QUANTBENCH_REQUIRE",
+            expected=", ".join(REQUIREMENTS),
+            got=", ".join(sorted(unknown)),
+            remedy=meant(min(unknown), REQUIREMENTS),
+        )
+    chosen = {name: _word(name, given[name]) for name in _WORDS}
+    baseline = _path("baseline", given["baseline"])
+    if baseline is not None and not baseline.is_file():
+        raise UsageError("--quant-baseline names no file", got=baseline.absolute())
+    if baseline is not None and chosen["sequential"] == "on":
+        raise UsageError(
+            "--quant-baseline and --quant-sequential do not go together",
+            expected="a baseline to be compared on all samples",
+        )
+    return Settings(
+        baseline=baseline,
+        group=given["group"],
+        inconclusive_passes=chosen["inconclusive"] == "pass",
+        sequential=chosen["sequential"] == "on",
+        holm=chosen["familywise"] == "holm",
+        diagnose=chosen["diagnose"],
+        cache=_path("cache", given["cache"]),
+        schemes=_words(given["schemes"]) or None,
+        samples=_samples(given["samples"]),
+        data=data,
+        examples=_examples(given["examples"]),
+        required=required,
+        threads=usable_threads(environment),
+    )
+
+
+def _path(name: str, text: str | None) -> Path | None:
+    try:
+        path = Path(text).expanduser() if text else None
+        if path is not None:
+            path.exists()
+    except (RuntimeError, OSError, ValueError) as error:  # ~somebody, a name that no file can have
+        raise UsageError(f"--quant-{name}", expected="a path", got=f"{text!r}: {error}") from error
+    return path
+
+
+def _words(text: str | None) -> frozenset[str]:
+    return frozenset(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def _word(name: str, text: str | None) -> str:
+    known = _WORDS[name]
+    if text is not None and text not in known:
+        raise UsageError(
+            f"--quant-{name}",
+            expected=" or ".join(known),
+            got=repr(text),
+            remedy=meant(text, known),
+        )
+    return text or known[0]
+
+
+def _samples(text: str | None) -> int | None:
+    if text is None or text == "all":
+        return None if text is None else 0
+    if not _is_number(text) or int(text) == 0:
+        raise UsageError("--quant-samples", expected="a positive number, or 'all'", got=repr(text))
+    return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
+def _examples(text: str | None) -> int:
+    if text is None:
+        return Settings.examples
+    if not _is_number(text):
+        raise UsageError("--quant-examples", expected="a number, 0 for none", got=repr(text))
+    return int(text)
+
+
+def usable_threads(environment: Mapping[str, str]) -> int:
+    """The cores this process may use, shared with the other xdist workers."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1")))

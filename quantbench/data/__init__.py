@@ -1,0 +1,1 @@
+"""Samples: pictures and passages, read, checked and grouped."""

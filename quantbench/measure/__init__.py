@@ -1,0 +1,1 @@
+"""Memory, energy and devices."""

@@ -1,1 +1,0 @@
-"""Pure functions from evidence rows and weights to numbers."""

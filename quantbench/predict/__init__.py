@@ -1,1 +1,0 @@
-"""Opened artifacts that answer, one runtime a file."""

@@ -1,0 +1,31 @@
+"""The seams: what a quantizer, a runner, a task and a data set must be able to do."""
+
+from __future__ import annotations
+
+from quantbench.protocols.backend import Backend, Import, Mending, SchemeFamily
+from quantbench.protocols.dataset import Dataset, Sample
+from quantbench.protocols.importer import Importer
+from quantbench.protocols.influence import Influence
+from quantbench.protocols.interface import PictureInterface
+from quantbench.protocols.quantizer import Quantizer
+from quantbench.protocols.runner import Decoder, Runner
+from quantbench.protocols.task import MendableTask, Numbers, Row, Task
+
+__all__ = [
+    "Backend",
+    "Dataset",
+    "Decoder",
+    "Import",
+    "Importer",
+    "Influence",
+    "MendableTask",
+    "Mending",
+    "Numbers",
+    "PictureInterface",
+    "Quantizer",
+    "Row",
+    "Runner",
+    "Sample",
+    "SchemeFamily",
+    "Task",
+]

@@ -1,0 +1,25 @@
+"""What an importer must be able to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from quantbench.study import Model
+
+
+class Importer(Protocol):
+    """Turns a source's files into what quantizers start from.
+
+    `tools` are the distributions whose versions are part of its identity; `version` is its own,
+    raised whenever it would write something else. Of the model's description the key has the
+    detector's fields that say what goes in and what comes out.
+    """
+
+    tools: tuple[str, ...]
+    version: int
+
+    def build(self, model: Model, source: Path, folder: Path) -> None:
+        """Write the float model of this description into the empty `folder`."""

@@ -1,1 +1,0 @@
-"""From a float model to an artifact, one tool a file."""

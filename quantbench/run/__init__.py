@@ -1,0 +1,1 @@
+"""A case's way through the store: from its source to its verdict."""

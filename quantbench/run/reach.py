@@ -1,0 +1,77 @@
+"""What of the catalog can run on this machine as it stands, and what the rest lacks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quantbench.core.requirements import extras, lacking
+from quantbench.errors import QuantbenchError
+from quantbench.measure.devices import require_cuda
+from quantbench.sources.parsing import File, parse_source
+from quantbench.study.calibration import calibrates
+from quantbench.study.registry import find_quantizer, runner_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from quantbench.store.artifacts import Store
+    from quantbench.study import Case
+
+_ELSEWHERE = {"autogptq": "needs an environment of its own: tox -e autogptq"}
+
+
+def extras_of(case: Case) -> set[str]:
+    """The extras that a case needs: those called like its backend, its quantizer and its task."""
+    named = {case.scheme.backend, case.scheme.quantizer, case.task}
+    return named.intersection(extras()) - (
+        {"autogptq"} if "QUANTBENCH_AUTOGPTQ_PYTHON" in os.environ else set()
+    )
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Whether a case can run.
+
+    Attributes:
+        state: "ready", "fetch" (its files come from outside when it runs), or "missing".
+        why: what is fetched, or missing and how it is had.
+    """
+
+    case: str
+    state: str
+    why: str = ""
+
+
+def reach_of(case: Case, store: Store, data: Path | None = None) -> Reach:
+    """Look without fetching, building or importing anything heavy."""
+    for extra in sorted(extras_of(case)):
+        if lacks := lacking(extra):
+            more = f" and {len(lacks) - 1} more" if len(lacks) > 1 else ""
+            remedy = _ELSEWHERE.get(extra, f'pip install "quantbench[{extra}]"')
+            return Reach(str(case), "missing", f"{lacks[0]}{more}; {remedy}")
+    try:
+        fetched = _fetched(case, store, data)
+    except QuantbenchError as error:
+        said = "; ".join(" ".join(line.split()) for line in str(error).splitlines())
+        return Reach(str(case), "missing", said)
+    return Reach(str(case), "fetch" if fetched else "ready", ", ".join(fetched))
+
+
+def _fetched(case: Case, store: Store, data: Path | None) -> list[str]:
+    """The sources that are neither here nor in the store; raises for what cannot be had."""
+    if case.device == "cuda":
+        runner_for(case)
+        require_cuda()
+    dataset = case.dataset
+    calibrated = calibrates(find_quantizer(case.scheme), case.scheme)
+    calibration = dataset.calibration_source if calibrated else None
+    fetched = []
+    for text in dict.fromkeys(filter(None, (case.model.source, dataset.source, calibration))):
+        source = parse_source(text, data)
+        if isinstance(source, File):
+            source.check()
+        elif not store.has("source", source.ingredients()):
+            fetched.append(text.partition("#")[0])
+    return fetched

@@ -1,0 +1,1 @@
+"""Files from outside: registries, hubs, web servers and this disk."""

@@ -1,0 +1,1 @@
+"""What was built and predicted, kept by the digest of its ingredients."""

@@ -1,0 +1,379 @@
+"""The content-addressed store: build once under a lock, verify, rename into place.
+
+    <root>/<kind>/<key>/manifest.json     what it is, and the sha256 of every file
+    <root>/<kind>/<key>/files/...         the files
+    <root>/locks/<key>.lock               held while building (a kernel lock: dies with its owner)
+    <root>/building/<key>.<random>/       a build in progress; never read, swept by the next build
+
+A key is the digest of the ingredients. An entry appears by one `rename` after its files and its
+manifest are on disk, so a build killed at any moment leaves nothing that is ever served. A process
+holds a kernel lock on the folders of the entries it uses: none is collected under it, whatever the
+clocks say.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+import warnings
+import weakref
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from quantbench.core.digests import digest_of, sha256_of
+from quantbench.errors import CorruptedArtifactWarning, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_SCHEMA = 1
+_HELD = 64  # entries that a process holds, the last used: each costs it a file descriptor
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified entry of the store.
+
+    Attributes:
+        key: digest of its ingredients, 64 hexadecimal digits.
+        path: folder that holds its files.
+        sha256: digest of its files' names and contents.
+        size_bytes: sum of its files' sizes.
+        build_s: seconds that building took, whenever that was.
+        details: JSON facts that the builder returned.
+        cache: "built" when this call built it, else "hit".
+    """
+
+    key: str
+    path: Path
+    sha256: str
+    size_bytes: int
+    build_s: float
+    details: Mapping[str, Any]
+    cache: Literal["hit", "built"] = "hit"
+
+
+REFUSED = {  # what the operating system says when a cache cannot be written
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file grew larger than this process may write (ulimit -f)",
+    errno.EIO: "the disk reports an error",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "no permission to write",
+    errno.ENOTDIR: "it is no folder",
+    errno.EEXIST: "it is no folder",
+}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass
+class Store:
+    """A folder of artifacts shared by any number of processes."""
+
+    root: Path
+    _verified: dict[str, Artifact] = field(default_factory=dict, repr=False)
+    _holds: dict[str, _Hold] = field(default_factory=dict, repr=False)
+
+    def get(
+        self,
+        kind: str,
+        ingredients: Mapping[str, Any],
+        build: Callable[[Path], Mapping[str, Any] | None],
+    ) -> Artifact:
+        """The artifact of these ingredients; `build(folder)` makes it if no verified one exists.
+
+        A file that no longer matches its digest is reported (`CorruptedArtifactWarning`) and the
+        entry is built again. Of several processes asking for one key, one builds and the others
+        wait.
+
+        Raises:
+            StoreError: the folder cannot be written, or the disk is full.
+        """
+        key = _key(kind, ingredients)
+        place = self.root / kind / key
+        with self._explained(place):
+            found = self._taken(key, place)
+            if found is None:
+                with self._locked(key):
+                    # Another process may have built it while this one waited.
+                    found = self._taken(key, place) or self._build(key, place, ingredients, build)
+        self._verified[key] = replace(found, cache="hit")
+        _used_now(place)
+        return found
+
+    def find(self, kind: str, key: str) -> Artifact | None:
+        """The entry of this key if it is there and whole."""
+        place = self.root / kind / key
+        found = self._taken(key, place)
+        if found is not None:
+            _used_now(place)
+        return found
+
+    def is_whole(self, kind: str, key: str) -> bool:
+        """Whether its files are what was built; looking is not using."""
+        return self._open(key, self.root / kind / key) is not None
+
+    def has(self, kind: str, ingredients: Mapping[str, Any]) -> bool:
+        """Whether there is an entry of these ingredients, whole or not."""
+        key = _key(kind, ingredients)
+        return (self.root / kind / key / "manifest.json").exists()
+
+    def remove(self, kind: str, key: str, unused_since_s: float | None = None) -> bool:
+        """Take an entry away, as one step for whoever looks for it.
+
+        Args:
+            kind: of the entry.
+            key: of the entry.
+            unused_since_s: leave it and return False where it was used later, in seconds since
+                the epoch, or is in use by a process that lives. One used in the future, by a
+                clock that was wrong, counts as used now from here on.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        place = self.root / kind / key
+        with self._explained(place), self._locked(key):
+            try:
+                used_s = (place / "manifest.json").stat().st_mtime
+            except FileNotFoundError:
+                return False
+            if unused_since_s is None:
+                self._take_away(key, place)
+                return True
+            if used_s > time.time():
+                _used_now(place)
+            if used_s > unused_since_s:
+                return False
+            try:
+                alone = _Hold.on(place, alone=True)
+            except BlockingIOError:
+                return False
+            self._take_away(key, place)
+            del alone  # held until here
+        return True
+
+    def _take_away(self, key: str, place: Path) -> None:
+        (self.root / "building").mkdir(parents=True, exist_ok=True)
+        gone = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=self.root / "building"))
+        place.rename(gone / "removed")
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what killed builds left; a build that goes on holds its key's lock."""
+        from filelock import FileLock, Timeout
+
+        for leftover in (self.root / "building").glob("*.*"):
+            lock = FileLock(self.root / "locks" / f"{leftover.name.partition('.')[0]}.lock")
+            with suppress(Timeout, OSError):
+                (self.root / "locks").mkdir(exist_ok=True)
+                with lock.acquire(timeout=0):
+                    shutil.rmtree(leftover, ignore_errors=True)
+
+    def _taken(self, key: str, place: Path) -> Artifact | None:
+        """The entry if it is whole, held from here on; what is being removed counts as absent."""
+        hold = self._holds.pop(key, None)
+        if hold is None or not hold.is_of(place):
+            try:
+                hold = _Hold.on(place)  # before it is opened: it cannot be removed in between
+            except BlockingIOError:
+                return None
+        found = self._open(key, place, self._verified.get(key))
+        if found is None or hold is None:
+            return found
+        if not hold.is_of(place):  # removed and built anew meanwhile
+            return None
+        self._holds[key] = hold
+        if len(self._holds) > _HELD:
+            del self._holds[next(iter(self._holds))]
+        return found
+
+    def _open(self, key: str, place: Path, known: Artifact | None = None) -> Artifact | None:
+        """The entry if it is whole; a damaged one is warned about and counts as absent.
+
+        The files of one that is `known`, because this process opened it before, are not read again
+        while its manifest lists the same.
+        """
+        try:
+            manifest = json.loads((place / "manifest.json").read_text())
+            pinned = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
+            got = digest_of(manifest)
+        except FileNotFoundError:
+            return None
+        except (ValueError, RecursionError, IsADirectoryError):
+            _warn_damaged(place / "manifest.json", "readable JSON", "something else")
+            return None
+        if pinned != got:
+            _warn_damaged(place / "manifest.json", pinned, got)
+            return None
+        if known is not None and known.sha256 == digest_of(manifest["files"]):
+            return known
+        files = place / "files"
+        for name, expected in manifest["files"].items():
+            got = sha256_of(files / name) if (files / name).is_file() else "no such file"
+            if got != expected:
+                _warn_damaged(files / name, expected, got)
+                return None
+        return Artifact(
+            key=key,
+            path=files,
+            sha256=digest_of(manifest["files"]),
+            size_bytes=manifest["size_bytes"],
+            build_s=manifest["build_s"],
+            details=manifest["details"],
+        )
+
+    def _build(
+        self,
+        key: str,
+        place: Path,
+        ingredients: Mapping[str, Any],
+        build: Callable[[Path], Mapping[str, Any] | None],
+    ) -> Artifact:
+        building = self.root / "building"
+        building.mkdir(parents=True, exist_ok=True)
+        for leftover in building.glob(f"{key}.*"):  # of a killed build: we hold its lock
+            shutil.rmtree(leftover, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=building))
+        try:
+            (work / "files").mkdir()
+            started = time.perf_counter()
+            details = build(work / "files") or {}
+            build_s = time.perf_counter() - started
+            names = sorted(p for p in (work / "files").rglob("*") if p.is_file())
+            manifest = {
+                "schema": _SCHEMA,
+                "ingredients": dict(ingredients),
+                "files": {p.relative_to(work / "files").as_posix(): sha256_of(p) for p in names},
+                "size_bytes": sum(p.stat().st_size for p in names),
+                "build_s": round(build_s, 3),
+                "details": dict(details),
+            }
+            manifest["sha256"] = digest_of(manifest)
+            (work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
+            for path in [*names, work / "manifest.json"]:
+                _to_disk(path)
+            if place.exists():  # damaged, or _open would have served it
+                shutil.rmtree(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            work.rename(place)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        built = self._taken(key, place)
+        if built is None:
+            raise StoreError("a file changed right after it was written", where=place)
+        return replace(built, cache="built")
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        from filelock import FileLock
+
+        locks = self.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / f"{key}.lock"):
+            yield
+
+    @contextmanager
+    def _explained(self, place: Path) -> Iterator[None]:
+        """Name the cache folder in what the operating system refuses."""
+        try:
+            yield
+        except Exception as error:
+            code, named = _refusal(error)
+            inside = named is not None and self.root in named.parents
+            # A file elsewhere that may not be read is no matter of the cache.
+            known = code in REFUSED and (named is None or code != errno.EACCES)
+            if code is None or not (inside or known):
+                raise
+            raise StoreError(
+                f"cannot write to the cache: {REFUSED.get(code) or os.strerror(code)}",
+                where=named or place,
+                remedy=f"{'free space there' if code in _FULL else 'mend that'}, "
+                "or name another folder with --quant-cache DIR",
+            ) from error
+
+
+class _Hold:
+    """A kernel lock on a folder: shared, it says that the folder is in use.
+
+    It ends with this object, or with the process.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        """Take over an open, locked folder."""
+        self._descriptor = descriptor
+        weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def on(cls, place: Path, *, alone: bool = False) -> _Hold | None:
+        """The lock; None where there is no such folder, or its file system has no such locks.
+
+        Raises:
+            BlockingIOError: another process holds it alone, or `alone` is wanted and one holds it.
+        """
+        try:
+            descriptor = os.open(place, os.O_RDONLY)
+        except OSError:
+            return None
+        hold = cls(descriptor)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return None
+        return hold
+
+    def is_of(self, place: Path) -> bool:
+        """Whether the folder still stands there."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), place.stat())
+        except OSError:
+            return False
+
+
+def default_root() -> Path:
+    """The platform's cache directory for quantbench."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("quantbench")
+
+
+def _key(kind: str, ingredients: Mapping[str, Any]) -> str:
+    return digest_of({"kind": kind, **ingredients})
+
+
+def _refusal(error: Exception) -> tuple[int | None, Path | None]:
+    """What the operating system refused, and where; tools tell of a full disk in their words."""
+    if isinstance(error, OSError):
+        named = isinstance(error.filename, str | os.PathLike)
+        return error.errno, Path(error.filename) if named else None
+    return (errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else None), None
+
+
+def _used_now(place: Path) -> None:
+    """What `quantbench cache gc` goes by."""
+    with suppress(OSError):  # a cache that is read alone
+        os.utime(place / "manifest.json")
+
+
+def _warn_damaged(path: Path, expected: object, got: object) -> None:
+    warnings.warn(
+        f"{path} is damaged (expected {expected}, got {got}); it is built again",
+        CorruptedArtifactWarning,
+        stacklevel=4,
+    )
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

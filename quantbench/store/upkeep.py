@@ -1,0 +1,118 @@
+"""What is in the store, whether it is whole, and how it gets smaller."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from quantbench.store.artifacts import Store
+
+_IN_USE_S = 3600  # what was opened within the last hour may be in use by a run
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the store as its manifest describes it.
+
+    Attributes:
+        used_s: when it was last opened, seconds since the epoch.
+        what: what it was made from, in a few words.
+    """
+
+    kind: str
+    key: str
+    size_bytes: int
+    used_s: float
+    what: str
+
+
+def entries(store: Store) -> list[Entry]:
+    """All of them, least recently used first; one without a readable manifest says so."""
+    found = []
+    for place in sorted(store.root.glob("*/*/manifest.json")):
+        if place.parent.parent.name == "building":  # about to become one
+            continue
+        try:
+            manifest = json.loads(place.read_text())
+            size, what = int(manifest["size_bytes"]), _what(manifest["ingredients"])
+        except (OSError, ValueError, KeyError, TypeError):
+            size, what = 0, "unreadable manifest"
+        try:
+            used_s = place.stat().st_mtime
+        except FileNotFoundError:  # removed while this looked
+            continue
+        found.append(Entry(place.parent.parent.name, place.parent.name, size, used_s, what))
+    return sorted(found, key=lambda entry: (entry.used_s, entry.key))
+
+
+def _what(ingredients: dict[str, Any]) -> str:
+    """The shortest telling part of what it was made from."""
+    scheme = ingredients.get("scheme")
+    if isinstance(scheme, dict):
+        return str(scheme["name"])
+    if "evidence" in ingredients:
+        return "metrics"
+    for name in ("package", "hf", "kaggle", "name", "importer"):
+        if name in ingredients:
+            version = ingredients.get("version") or ingredients.get("revision")
+            return f"{ingredients[name]} {version}" if version else str(ingredients[name])
+    if "samples" in ingredients:
+        return f"{len(ingredients['samples'])} samples"
+    return ", ".join(sorted(ingredients))[:40]
+
+
+def damaged(store: Store) -> Iterator[Entry]:
+    """Those whose files differ from their digests."""
+    import warnings
+
+    for entry in entries(store):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if not store.is_whole(entry.kind, entry.key):
+                yield entry
+
+
+def collect(store: Store, most: int, *, now_s: float | None = None) -> list[Entry]:
+    """Remove what killed builds left, then the least recently used until `most` bytes are left.
+
+    What was used within the last hour stays: a run may hold it. Returns what was removed.
+    """
+    limit = (time.time() if now_s is None else now_s) - _IN_USE_S
+    store.sweep()
+    every = entries(store)
+    size = sum(entry.size_bytes for entry in every)
+    removed = []
+    for entry in every:
+        if size <= most:
+            break
+        if store.remove(entry.kind, entry.key, unused_since_s=limit):
+            size -= entry.size_bytes
+            removed.append(entry)
+    return removed
+
+
+def clear(store: Store) -> list[Entry]:
+    """Remove every entry, and what killed builds left."""
+    store.sweep()
+    return [entry for entry in entries(store) if store.remove(entry.kind, entry.key)]
+
+
+def parse_size(text: str) -> int:
+    """Bytes of "20GB", "500 MB", "1e9": powers of 1,000.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\d{1,2})?)\s*([KMGT]?)B?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise UsageError("not a size", expected="a number of bytes, or e.g. 20GB", got=repr(text))
+    return int(float(match[1]) * _UNITS[match[2].upper()])

@@ -1,0 +1,35 @@
+"""Descriptions that stay as they are."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from quantbench.errors import UsageError
+
+
+def freeze(described: Any) -> None:
+    """Make the lists of a frozen description tuples, and refuse what cannot be hashed.
+
+    Cases are told apart by their hashes. The lists are those of whoever described the model, who
+    writes them while it is being made; `object.__setattr__` is how a frozen class sets its own.
+
+    Raises:
+        UsageError: a field holds something else that cannot be hashed.
+    """
+    for each in fields(described):
+        value = getattr(described, each.name)
+        object.__setattr__(described, each.name, value := _frozen(value))
+        try:
+            hash(value)
+        except TypeError as error:
+            raise UsageError(
+                f"the {each.name} of a {type(described).__name__.lower()} cannot be hashed",
+                expected="texts, numbers, tuples, and frozen dataclasses of these "
+                "(@dataclass(frozen=True))",
+                got=f"{error}: {value!r}"[:200],
+            ) from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -1,0 +1,113 @@
+"""A float model, and the schemes that it is studied under."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from quantbench.errors import UsageError, meant
+from quantbench.study.freezing import freeze
+from quantbench.study.scheme import Scheme
+
+if TYPE_CHECKING:
+    from quantbench.protocols import Dataset
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.]*")
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A score that others measured, on all samples of a data set.
+
+    Attributes:
+        metric: a name that the task's `summarise` returns.
+        value: what they measured.
+        tolerance: how far a right reference may be off.
+        dataset: by name.
+        n: its samples; on fewer the anchor says nothing.
+        source: who measured it, how.
+    """
+
+    metric: str
+    value: float
+    tolerance: float
+    dataset: str
+    n: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A float model and the schemes it is studied under.
+
+    Attributes:
+        name: lower case, digits, `_` and `.`; it starts every case's name.
+        source: where the files come from, e.g. `pypi:...` or `file:...` (`sources/parsing.py`).
+        importer: a backend's importer by its name, or `module:class` of your own, that takes the
+            source's files first; None leaves them as they are.
+        format: the float format of the source's files, or of what the importer makes of them;
+            importers are found from it to what a quantizer starts from. "" where a quantizer takes
+            them as they are.
+        reference: the float scheme that the others are judged against; a pair of another model
+            and a scheme of its own, for a model that came without its float original; None where
+            nothing is to be judged against.
+        schemes: all schemes of the default study: names, or `Scheme`s with a quantizer of yours.
+        datasets: names from `catalog/datasets.py`, or data sets of your own.
+        interface: the task's own description of what goes in and what comes out, e.g. a
+            `Detector`; None where the task needs none.
+        note: something a reader of its numbers must know; printed with them.
+        license: SPDX name of the weights' licence, "" where unknown.
+        paper: where it was published.
+        published: metric, value and data set of its published score, for the record.
+        anchors: known scores that the reference must reproduce.
+    """
+
+    name: str
+    source: str
+    reference: str | tuple[Model, str] | None
+    schemes: tuple[str | Scheme, ...]
+    datasets: tuple[str | Dataset, ...]
+    importer: str | None = None
+    format: str = ""
+    interface: Any = None
+    note: str = ""
+    license: str = ""
+    paper: str = ""
+    published: tuple[str, float, str] | None = None
+    anchors: tuple[Anchor, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a name that could not stand in a case's name, and schemes that do not fit."""
+        freeze(self)
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(
+                "a model's name must be usable in test ids and file names",
+                expected="lower-case letters, digits, '_' and '.'",
+                got=repr(self.name),
+            )
+        for name in ("schemes", "datasets"):
+            if isinstance(getattr(self, name), str):
+                raise UsageError(
+                    f"the {name} of {self.name} are several",
+                    expected=f"a tuple, e.g. ({getattr(self, name)!r},)",
+                    got=repr(getattr(self, name)),
+                )
+        names = [scheme.name for scheme in map(Scheme.parse, self.schemes)]
+        if isinstance(self.reference, tuple):
+            other, scheme = self.reference
+            names = [each.name for each in map(Scheme.parse, other.schemes)]
+            if scheme not in names:
+                raise UsageError(
+                    f"the reference of {self.name} is none of the schemes of {other.name}",
+                    expected=", ".join(names),
+                    got=repr(scheme),
+                    remedy=meant(str(scheme), names),
+                )
+        elif self.reference is not None and self.reference not in names:
+            raise UsageError(
+                f"the reference of {self.name} is none of its schemes",
+                expected=", ".join(names),
+                got=repr(self.reference),
+                remedy=meant(self.reference, names),
+            )

@@ -1,0 +1,132 @@
+"""Backends and tasks by name, through entry points."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from quantbench.core.plugins import load, resolve
+from quantbench.errors import UsageError, meant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from quantbench.protocols import Backend, Import, Quantizer, Runner
+    from quantbench.study.case import Case
+    from quantbench.study.scheme import Scheme
+
+
+@cache
+def backends() -> Mapping[str, Backend]:
+    """All that are installed, quantbench's own first, then in the order of their names.
+
+    Raises:
+        UsageError: one is registered under another name than its own.
+    """
+    from quantbench.protocols import Backend
+
+    found: dict[str, Backend] = {}
+    points = entry_points(group="quantbench.backends")
+    for point in sorted(points, key=lambda p: (not p.value.startswith("quantbench."), p.name)):
+        backend = point.load()
+        if not isinstance(backend, Backend) or backend.name != point.name:
+            raise UsageError(
+                "an entry point of quantbench.backends is no backend",
+                where=f"{point.name} = {point.value}",
+                expected=f"a quantbench.protocols.Backend of the name {point.name!r}",
+                got=repr(backend)[:200],
+            )
+        found[point.name] = backend
+    return found
+
+
+def find_backend(name: str) -> Backend:
+    """The backend of this name.
+
+    Raises:
+        UsageError: none is installed; the message lists what is.
+    """
+    known = backends()
+    if name not in known:
+        raise UsageError(
+            f"unknown backend {name!r}",
+            expected=", ".join(sorted(known)) or "(none registered; is quantbench installed?)",
+            remedy=meant(name, known),
+        )
+    return known[name]
+
+
+def find_quantizer(scheme: Scheme) -> Quantizer:
+    """What builds the scheme: one of its backend's quantizers, or `module:class`.
+
+    Raises:
+        UsageError: there is none of this name.
+        MissingExtraError: its module needs a package that is not installed.
+    """
+    known = find_backend(scheme.backend).quantizers
+    made: Quantizer = resolve(_code(scheme.quantizer, known, f"quantizer of {scheme.backend}"))()
+    return made
+
+
+def runner_for(case: Case) -> type[Runner]:
+    """The case's runner, which can run on the case's device.
+
+    A runner that says nothing about devices runs on the processor alone.
+
+    Raises:
+        UsageError: no such runner, or it cannot run there.
+        MissingExtraError: it needs a package that is not installed.
+    """
+    runner: type[Runner] = resolve(find_backend(case.scheme.backend).runner)
+    devices: tuple[str, ...] | str = getattr(runner, "devices", "cpu")
+    devices = (devices,) if isinstance(devices, str) else devices
+    if case.device not in devices:
+        raise UsageError(
+            f"{case} cannot run on {case.device}: its backend {case.scheme.backend} does not",
+            where=f"{runner.__module__}.{runner.__qualname__}.devices",
+            expected=", ".join(devices),
+            got=case.device,
+            remedy='cases(..., device="cpu"); a runner of your own that can names its devices: '
+            f'devices = ("cpu", "{case.device}")',
+        )
+    return runner
+
+
+def find_importer(name: str) -> Import:
+    """An importer of any backend by its name, or `module:class`.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    from quantbench.protocols import Import
+
+    known = {n: each for backend in backends().values() for n, each in backend.importers.items()}
+    if ":" in name and name not in known:
+        code = resolve(name)
+        return Import("", getattr(code, "writes", ""), name)
+    if name not in known:
+        _code(name, dict.fromkeys(known, ""), "importer")
+    return known[name]
+
+
+def find_task(name: str) -> Any:
+    """The class of the task of this name (entry point group `quantbench.tasks`).
+
+    Raises:
+        UsageError: there is none.
+        MissingExtraError: its module needs a package that is not installed.
+    """
+    return load("tasks", name)
+
+
+def _code(name: str, known: Mapping[str, str], what: str) -> str:
+    if name in known:
+        return known[name]
+    if ":" in name:
+        return name
+    raise UsageError(
+        f"unknown {what} {name!r}",
+        expected=f"{', '.join(sorted(known)) or 'none is registered'}, or module:class",
+        remedy=meant(name, known),
+    )

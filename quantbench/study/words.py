@@ -1,0 +1,8 @@
+"""Words that a study may use."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+Expected = Literal["pass", "fail", "error"]

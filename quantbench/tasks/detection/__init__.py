@@ -1,0 +1,1 @@
+"""Object detection, judged by COCO's numbers."""

@@ -1,0 +1,128 @@
+"""COCO's numbers of detections that are there already: no model, no pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.stats.influence import ratio_influence
+from quantbench.stats.ratio import ratio
+from quantbench.tasks.detection.metrics import agreement, average_precision
+from quantbench.tasks.detection.metrics.coco_influence import of_matches
+from quantbench.tasks.detection.metrics.lost_precision import lost_precision
+from quantbench.tasks.detection.metrics.matching import AREAS, match
+from quantbench.tasks.detection.metrics.second_opinion import check_average_precision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from quantbench.protocols import Influence, Row
+    from quantbench.tasks.detection.metrics.agreement import Counted
+    from quantbench.tasks.detection.metrics.matching import Matches
+
+_BOXES = ("truths", "detections")
+_KEPT = 3  # sets of rows whose matches are kept: a model's and its reference's
+
+
+def categories_of(rows: Sequence[Row]) -> list[int]:
+    """Ids that truths or detections name, sorted."""
+    return sorted({box["category_id"] for row in rows for kind in _BOXES for box in row[kind]})
+
+
+class CocoNumbers:
+    """Rows in, numbers out: the half of detection that needs no model."""
+
+    lower_is_better = frozenset({"lost", "gained"})
+    signed = frozenset({"score_drift"})
+
+    def __init__(
+        self, categories: Sequence[int], operating_points: Sequence[tuple[float, float]] = ()
+    ) -> None:
+        """Say what is counted.
+
+        Args:
+            categories: ids that the detector outputs.
+            operating_points: pairs of IoU and score at which precision and recall are measured.
+        """
+        self._categories = categories
+        self._points = operating_points
+        self._matches: list[tuple[Sequence[Row], Mapping[tuple[int, str], Matches]]] = []
+        self._agreements: list[tuple[Sequence[Row], Sequence[Row], Counted]] = []
+
+    def _matched(self, rows: Sequence[Row]) -> Mapping[tuple[int, str], Matches]:
+        """Matches of all areas; those of the last rows are kept, for many numbers ask for them."""
+        for known, matches in self._matches:
+            if known is rows:
+                return matches
+        found = match(rows, self._categories)
+        self._matches = [*self._matches[1 - _KEPT :], (rows, found)]
+        return found
+
+    def _agreed(self, rows: Sequence[Row], reference: Sequence[Row]) -> Counted:
+        """Matches with the reference's detections, kept likewise."""
+        for mine, theirs, known in self._agreements:
+            if mine is rows and theirs is reference:
+                return known
+        found = agreement.counted(rows, reference, self._categories)
+        self._agreements = [*self._agreements[1 - _KEPT :], (rows, reference, found)]
+        return found
+
+    def summarise(
+        self, rows: Sequence[Row], weights: NDArray[Any]
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """COCO's numbers (`metrics/average_precision.py`), precision and recall where asked for.
+
+        Raises:
+            AnchorError: another implementation computes another AP (`metrics/second_opinion.py`).
+        """
+        numbers = average_precision.summarise(self._matched(rows), weights)
+        for unweighted in np.flatnonzero((weights == 1).all(axis=1))[:1]:
+            check_average_precision(numbers["AP"][unweighted], rows, self._categories)
+        for name, (above, below) in self._operating_points(rows).items():
+            numbers[name] = ratio(above, below, weights)
+        return numbers
+
+    def _operating_points(
+        self, rows: Sequence[Row]
+    ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Precision and recall where asked for, each as what is counted over what, by image."""
+        found: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        for iou, score in self._points:
+            matches = match(rows, self._categories, np.array([iou]), {"all": AREAS["all"]})
+            true, shown, positives = average_precision.operating_counts(matches, len(rows), score)
+            at = f"iou{iou:g}_score{score:g}"
+            found |= {f"precision_{at}": (true, shown), f"recall_{at}": (true, positives)}
+        return found
+
+    def influence(
+        self, metric: str, rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Influence | None:
+        """How much each picture moves a metric of `summarise`, or with a reference of `agree`."""
+        if reference is not None:
+            return self._agreed(rows, reference).influence(metric)
+        found = of_matches(self._matched(rows), metric)
+        if found is not None:
+            return found
+        point = self._operating_points(rows).get(metric)
+        return None if point is None else ratio_influence(*point)
+
+    def agree(
+        self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Judged by the reference's detections, without labels (`metrics/agreement.py`)."""
+        return self._agreed(rows, reference).numbers(weights)
+
+    @staticmethod
+    def per_sample(
+        rows: Sequence[Row], reference: Sequence[Row] | None = None
+    ) -> Mapping[str, NDArray[Any]]:
+        """Nothing: neither AP nor agreement is a mean over pictures."""
+        del rows, reference
+        return {}
+
+    def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
+        """`lost_AP50`: what the missing precision is made of (`metrics/lost_precision.py`)."""
+        return {"lost_AP50": lost_precision(rows, self._categories)}

@@ -1,0 +1,1 @@
+"""COCO's numbers, and how much each picture moves them."""

@@ -1,0 +1,1 @@
+"""The last word of a passage, judged by accuracy and perplexity."""

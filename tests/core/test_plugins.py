@@ -1,0 +1,82 @@
+"""Names become implementations, and a missing package becomes the command that installs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+from quantbench.core.plugins import missing_extra, resolve
+from quantbench.errors import UsageError
+from quantbench.study import Scheme
+from quantbench.study.registry import backends, find_quantizer, find_task
+
+
+def test_an_unknown_name_lists_what_is_registered() -> None:
+    with pytest.raises(UsageError, match="aeq, as_shipped, litert, mended, or module:class"):
+        find_quantizer(Scheme("mine", "litert", "onnx", "int8", "int8"))
+    with pytest.raises(UsageError, match="litert, transformers"):
+        find_quantizer(Scheme("mine", "onnx", "onnx", "int8", "int8"))
+    with pytest.raises(UsageError, match="detection, last_word"):
+        find_task("words")
+
+
+def test_code_is_named_by_module_and_attribute() -> None:
+    assert resolve("quantbench.study:Scheme") is Scheme
+    for wrong in ("quantbench.study", "quantbench.study:Scheme_", "no_such_module_at_all:C"):
+        with pytest.raises(UsageError, match=wrong.partition(":")[0]):
+            resolve(wrong)
+
+
+def parts() -> list[str]:
+    """Code of all backends and tasks that says which tools it uses."""
+    named = [point.value for point in entry_points(group="quantbench.tasks")]
+    for backend in backends().values():
+        imports = [each.code for each in backend.importers.values()]
+        named += [backend.runner, *backend.quantizers.values(), *imports]
+    return named
+
+
+@pytest.mark.parametrize("code", parts())
+def test_every_tool_of_every_part_is_brought_by_an_extra(code: str) -> None:
+    for tool in getattr(resolve(code), "tools", ()):
+        lack = missing_extra(tool)
+        assert lack is not None, tool
+        assert 'pip install "quantbench[' in str(lack)
+
+
+def test_a_package_that_no_extra_brings_is_no_missing_extra() -> None:
+    assert missing_extra("a_private_module") is None
+    assert missing_extra(None) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lacking"),
+    [
+        (
+            (
+                "tasks.last_word.task backends.transformers.runner "
+                "backends.transformers.quantizers.gptq backends.transformers.quantizers.hqq"
+            ),
+            "numba PIL tensorflow keras ai_edge_litert hotcoco sklearn",
+        ),
+        (
+            (
+                "tasks.detection.task backends.litert.runner backends.litert.convert "
+                "backends.litert.aeq catalog.digits.network"
+            ),
+            "gptqmodel bitsandbytes datasets gguf hqq torchao",
+        ),
+    ],
+)
+def test_one_extra_serves_without_the_other(wanted: str, lacking: str) -> None:
+    """In a process of its own, which cannot import what the other extra brings."""
+    code = (
+        "import sys, importlib\n"
+        f"sys.modules.update(dict.fromkeys({lacking.split()!r}))\n"
+        f"for name in {wanted.split()!r}: importlib.import_module('quantbench.' + name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
