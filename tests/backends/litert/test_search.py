@@ -33,6 +33,7 @@ from quantbench.core.settings import Settings
 from quantbench.diagnosis.recipe_files import RECIPE
 from quantbench.errors import BuildError, UsageError
 from quantbench.run.pipeline import Bench
+from quantbench.tasks.detection.task import Detection
 from tests.backends.litert.conftest import op_named, silent
 
 if TYPE_CHECKING:
