@@ -21,7 +21,7 @@ from quantbench.backends.litert.graph import WEIGHTED, Graph
 from quantbench.backends.litert.interpreter import model_file
 from quantbench.backends.litert.mending.judge import TaskJudge
 from quantbench.core.settings import Settings
-from quantbench.run.pipeline import Bench
+from quantbench.run.session import Session
 
 MOST = 256  # train images
 CHANGES = (0.002, 0.006, 0.012)  # standard deviations
@@ -40,7 +40,7 @@ def changed(content: bytes, deviation: float, seed: int) -> bytes:
 
 def main(data: str, draws: str = "6") -> None:
     """Print a table."""
-    bench = Bench(Settings(data=Path(data)))
+    bench = Session(Settings(data=Path(data)))
     (case,) = cases("centernet_mobilenetv3", schemes=["float32"])
     assert isinstance(case.dataset, CocoImages)
     case = replace(case, dataset=replace(case.dataset, calibration_n=MOST))

@@ -22,7 +22,7 @@ import numpy as np
 
 from quantbench import CocoImages, cases
 from quantbench.core.settings import Settings
-from quantbench.run.pipeline import Bench
+from quantbench.run.session import Session
 
 ROUNDS = 5
 
@@ -45,7 +45,7 @@ def photographs(folder: Path, n: int) -> None:
     )
 
 
-def bare_s(bench: Bench, case: Any) -> float:
+def bare_s(bench: Session, case: Any) -> float:
     """Seconds of all calls of `invoke()`, each input being set before its call."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -75,7 +75,7 @@ def main() -> None:
         whole, bare = [], []
         for _ in range(ROUNDS):
             shutil.rmtree(folder / "cache" / "evidence", ignore_errors=True)
-            bench = Bench(settings)
+            bench = Session(settings)
             whole.append(bench.evidence(case).measured["predict_s"])
             bare.append(bare_s(bench, case))
             bench.close()

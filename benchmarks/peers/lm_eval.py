@@ -147,10 +147,10 @@ def embedded(folder: Path, options: argparse.Namespace) -> None:
     """Fill in the embedded checkpoint and text where none are named, and the float type."""
     from quantbench import cases
     from quantbench.core.settings import Settings
-    from quantbench.run.pipeline import Bench
+    from quantbench.run.session import Session
 
     (case,) = cases("smollm2_135m_instruct", schemes=["reference"], datasets=["kjv"])
-    bench = Bench(Settings(samples=options.n))
+    bench = Session(Settings(samples=options.n))
     if options.passages is None:
         samples = bench.samples(case, "evaluation")
         texts = [sample.text for sample in samples]
@@ -159,7 +159,7 @@ def embedded(folder: Path, options: argparse.Namespace) -> None:
         texts = [json.loads(line)["text"] for line in lines]
     options.passages = folder / "passages.jsonl"
     options.passages.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    source = options.checkpoint or bench.float_model(case.model).path
+    source = options.checkpoint or bench.float_model(case).path
     options.checkpoint = folder / "checkpoint"
     options.checkpoint.mkdir()
     for path in source.iterdir():

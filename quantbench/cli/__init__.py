@@ -19,7 +19,7 @@ from quantbench.errors import QuantbenchError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quantbench.run.pipeline import Bench
+    from quantbench.run.session import Session
     from quantbench.store.artifacts import Store
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -197,7 +197,7 @@ def fetch(
     from quantbench.catalog.models import EMBEDDED, MODELS, find_model
     from quantbench.core.settings import Settings
     from quantbench.errors import UsageError
-    from quantbench.run.workshop import Workshop
+    from quantbench.run.session import Session
     from quantbench.sources.parsing import File, parse_source
 
     if not names and not study:
@@ -215,7 +215,7 @@ def fetch(
             ) from error
         texts = (described.source, getattr(described, "calibration_source", None))
         sources |= {text: name for text in texts if text}
-    workshop = Workshop(Settings(cache=quant_cache, data=quant_data), _progress())
+    workshop = Session(Settings(cache=quant_cache, data=quant_data), _progress())
     failed = 0
     for text, name in sources.items():
         try:
@@ -333,9 +333,9 @@ def mend(
     from quantbench.catalog.models import find_case
     from quantbench.diagnosis.recipe_files import RECIPE
     from quantbench.errors import UsageError
+    from quantbench.record.recording import record_of
     from quantbench.report.terminal import recipe_block, verdict_block
     from quantbench.run.judging import non_inferior
-    from quantbench.run.workshop import usual_gate
     from quantbench.study import Gate, Scheme
     from quantbench.study.registry import find_backend
 
@@ -345,7 +345,7 @@ def mend(
     if not backend.mended:
         raise UsageError(f"nothing mends models of the backend {backend.name}")
     asked = replace(asked, scheme=Scheme.parse(backend.mended))
-    usual = usual_gate(asked)
+    usual = backend.mendings[asked.scheme.quantizer].gate
     gate = Gate(
         usual.metric if metric is None else metric, usual.margin if margin is None else margin
     )
@@ -356,20 +356,20 @@ def mend(
     )
     for line in recipe_block(found.read_text(), bench.compared_speed(mended)):
         click.echo(line)
-    click.echo(verdict_block(bench.record(mended)))
+    click.echo(verdict_block(record_of(bench, mended)))
     if output is not None:
         put(found.read_text(), output)
     sys.exit(0 if verdict else 1)
 
 
-def _bench(data: Path | None, cache: Path | None) -> Bench:
+def _bench(data: Path | None, cache: Path | None) -> Session:
     import os
 
     from quantbench.core.settings import Settings, usable_threads
-    from quantbench.run.pipeline import Bench
+    from quantbench.run.session import Session
 
     threads = usable_threads(os.environ)
-    return Bench(Settings(cache=cache, data=data, threads=threads), _progress())
+    return Session(Settings(cache=cache, data=data, threads=threads), _progress())
 
 
 main.add_command(judge)

@@ -18,20 +18,26 @@ if TYPE_CHECKING:
     from quantbench.judge.verdicts import Kind
     from quantbench.protocols import Runner
     from quantbench.run.evaluation import Evaluation
-    from quantbench.run.pipeline import Bench
     from quantbench.run.results import Results
+    from quantbench.run.session import Session
     from quantbench.study import Case
 
 
 @pytest.fixture(scope="session")
-def _bench(pytestconfig: pytest.Config) -> Generator[Bench]:
+def _bench(pytestconfig: pytest.Config) -> Generator[Session]:
     if "PYTEST_XDIST_WORKER" in os.environ:
         # Read when a framework loads. Threads that spin while they wait starve the other
         # workers'; alone they must spin: waking them doubled the latency of a 135M model here.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from quantbench.run.pipeline import Bench
+    from quantbench.run.session import Session
 
-    bench = Bench(pytestconfig.stash[SETTINGS], _progress(pytestconfig))
+    settings = pytestconfig.stash[SETTINGS]
+    baseline = None
+    if settings.baseline is not None:
+        from quantbench.record.baseline import read_baseline
+
+        baseline = read_baseline(settings.baseline)
+    bench = Session(settings, _progress(pytestconfig), baseline=baseline)
     bench.family = pytestconfig.stash[FAMILY]
     pytestconfig.stash[BENCH] = bench
     yield bench
@@ -48,14 +54,14 @@ def case() -> Case:
 
 
 @pytest.fixture
-def sample(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Any:
+def sample(case: Case, _bench: Session, pytestconfig: pytest.Config) -> Any:
     """The case's first evaluation sample, prepared for the model."""
     return within_reach(pytestconfig, lambda: _bench.sample(case))
 
 
 @pytest.fixture
 def quantized(
-    case: Case, sample: Any, _bench: Bench, pytestconfig: pytest.Config
+    case: Case, sample: Any, _bench: Session, pytestconfig: pytest.Config
 ) -> Generator[Runner]:
     """The opened artifact, warmed up on `sample`: the first timed round is like the others."""
     with ExitStack() as held:
@@ -76,14 +82,14 @@ def decoding(case: Case, quantized: Runner, sample: Any) -> Callable[[], None]:
 
 
 @pytest.fixture
-def evaluation(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Evaluation:
+def evaluation(case: Case, _bench: Session, pytestconfig: pytest.Config) -> Evaluation:
     """The case's evidence and estimates."""
     evaluated: Evaluation = within_reach(pytestconfig, lambda: _bench.evaluate(case))
     return evaluated
 
 
 @pytest.fixture
-def reference(case: Case, _bench: Bench, pytestconfig: pytest.Config) -> Evaluation:
+def reference(case: Case, _bench: Session, pytestconfig: pytest.Config) -> Evaluation:
     """The evaluation of the float case that this one is judged against.
 
     Both gain the metrics of agreement, which need no labels.
@@ -116,9 +122,11 @@ def results(
 
 
 @pytest.fixture
-def record(case: Case, _bench: Bench) -> dict[str, Any]:
+def record(case: Case, _bench: Session) -> dict[str, Any]:
     """What is known of the case so far, as it will stand in the JSON file."""
-    return _bench.record(case)
+    from quantbench.record.recording import record_of
+
+    return record_of(_bench, case)
 
 
 def _progress(config: pytest.Config) -> Progress | None:

@@ -20,8 +20,8 @@ from quantbench.plugin.timing import not_recorded, with_timing
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from quantbench.run.pipeline import Bench
     from quantbench.run.results import Results
+    from quantbench.run.session import Session
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
@@ -144,10 +144,11 @@ def with_record(
         return report
     if call.when != "call" and not call.excinfo:
         return report  # a setup or teardown that went well says nothing new
+    from quantbench.record.recording import record_of
     from quantbench.report.terminal import verdict_block
 
     bench, settings = item.config.stash[BENCH], item.config.stash[SETTINGS]
-    record = {**bench.record(case), "error": _error(call, report)}
+    record = {**record_of(bench, case), "error": _error(call, report)}
     funcargs = getattr(item, "funcargs", {})
     record = with_timing(record, bench, case, funcargs)
     if report.failed and record["error"] and case.expected == "error":
@@ -196,7 +197,7 @@ def _not_meant(case: Case) -> str:
     )
 
 
-def _diagnosed(bench: Bench, case: Case, *, alone: bool) -> tuple[Any, str]:
+def _diagnosed(bench: Session, case: Case, *, alone: bool) -> tuple[Any, str]:
     """The diagnosis for the record, and what is printed; what stops it is printed too."""
     from quantbench.report.terminal import diagnosis_block
 

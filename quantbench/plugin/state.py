@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from quantbench.core.settings import Settings
     from quantbench.record.journal import Journal
-    from quantbench.run.pipeline import Bench
     from quantbench.run.results import Results
+    from quantbench.run.session import Session
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
-BENCH: pytest.StashKey[Bench] = pytest.StashKey()
+BENCH: pytest.StashKey[Session] = pytest.StashKey()
 TERMINAL: pytest.StashKey[IO[str]] = pytest.StashKey()
 RESULTS: pytest.StashKey[list[Results]] = pytest.StashKey()  # of a test: out of files
 FAMILY: pytest.StashKey[int] = pytest.StashKey()  # tests that may judge a case

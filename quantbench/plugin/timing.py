@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quantbench.run.pipeline import Bench
+    from quantbench.run.session import Session
     from quantbench.study import Case
 
 _NOT_RECORDED = (
@@ -55,7 +55,7 @@ def _watched() -> type[Any]:
 
 
 def with_timing(
-    record: dict[str, Any], bench: Bench, case: Case, funcargs: dict[str, Any]
+    record: dict[str, Any], bench: Session, case: Case, funcargs: dict[str, Any]
 ) -> dict[str, Any]:
     """The record with what the test timed, if it timed the case's runner."""
     from quantbench.record.schema import with_decoding, with_latency
@@ -70,7 +70,7 @@ def with_timing(
         return with_decoding(record, timing, function.tokens)
     if _is_prediction(function, args, funcargs):
         bench.timed(case, timing.data)
-        return with_latency(record, timing, funcargs["sample"], funcargs["quantized"].facts())
+        return with_latency(record, timing, funcargs["sample"], bench.runners.facts[case])
     return record
 
 

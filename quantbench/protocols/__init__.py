@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quantbench.protocols.backend import Backend, Import, Mending, SchemeFamily
 from quantbench.protocols.dataset import Dataset, Sample
+from quantbench.protocols.facts import Facts
 from quantbench.protocols.importer import Importer
 from quantbench.protocols.influence import Influence
 from quantbench.protocols.interface import PictureInterface
@@ -15,6 +16,7 @@ __all__ = [
     "Backend",
     "Dataset",
     "Decoder",
+    "Facts",
     "Import",
     "Importer",
     "Influence",

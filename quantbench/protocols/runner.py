@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from quantbench.core.settings import Machine
+    from quantbench.protocols.facts import Facts
 
 
 class Runner(Protocol):
@@ -31,8 +32,8 @@ class Runner(Protocol):
     def predict_all(self, prepared: Iterable[Any]) -> Iterator[Any]:
         """Predictions in the order of the input; a runner may batch inside."""
 
-    def facts(self) -> Mapping[str, Any]:
-        """What a reader of its times must know: `threads`, `delegate`, `weights_bytes`, ..."""
+    def facts(self) -> Facts:
+        """What a reader of its times must know."""
 
     def close(self) -> None:
         """Give memory back."""

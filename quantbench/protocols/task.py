@@ -55,7 +55,9 @@ class Task(Numbers, Protocol):
     else: baselines of before are then refused, rows stay. Mended code recounts by itself.
     `prepare` and `evidence` are each called from a thread of their own while a runner predicts.
     A task may have a method `check(samples)`, which refuses evaluated samples that it could not
-    judge: it is called before anything is built or predicted for them.
+    judge: it is called before anything is built or predicted for them. It may have a method
+    `cross_check(rows)`, which refuses rows that it counts wrongly: it is called in every run that
+    uses them, whether or not the store has them.
     """
 
     tools: tuple[str, ...]

@@ -44,11 +44,14 @@ class Evidence:
     @cached_property
     def rows(self) -> list[Row]:
         """All of them, in the order of the samples."""
-        found: list[Row] = []
-        for shard in self.shards:
-            with (shard.path / ROWS).open() as lines:
-                found += [json.loads(line) for line in lines]
-        return found
+        return [row for shard in self.shards for row in _read(shard)]
+
+    def extended(self, shard: Artifact) -> Evidence:
+        """With one block more; rows that were read already are not read again."""
+        more = Evidence((*self.shards, shard))
+        if "rows" in vars(self):
+            vars(more)["rows"] = [*self.rows, *_read(shard)]
+        return more
 
     @cached_property
     def measured(self) -> Mapping[str, Any]:
@@ -61,6 +64,11 @@ class Evidence:
             "peak_device_bytes": _highest(parts, "peak_device_bytes"),
             "runner": parts[0]["runner"],
         }
+
+
+def _read(shard: Artifact) -> list[Row]:
+    with (shard.path / ROWS).open() as lines:
+        return [json.loads(line) for line in lines]
 
 
 def blocks(n: int, *, growing: bool = False) -> list[range]:

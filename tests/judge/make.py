@@ -12,7 +12,7 @@ from pathlib import Path
 
 from quantbench import cases
 from quantbench.core.settings import Settings
-from quantbench.run.pipeline import Bench
+from quantbench.run.session import Session
 
 HERE = Path(__file__).parent / "digits"
 LEAST = 0.2  # score of what is kept: AP of digits needs no more
@@ -20,7 +20,7 @@ LEAST = 0.2  # score of what is kept: AP of digits needs no more
 
 def main() -> None:
     """Evaluate and write."""
-    bench = Bench(Settings(samples=60))
+    bench = Session(Settings(samples=60))
     HERE.mkdir(exist_ok=True)
     for case in cases("digits_centernet", schemes=["float32", "int8_static"]):
         rows = bench.evaluate(case).rows

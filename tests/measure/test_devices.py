@@ -9,7 +9,7 @@ import pytest
 from quantbench import cases
 from quantbench.core.settings import Settings
 from quantbench.errors import UsageError
-from quantbench.run.pipeline import Bench
+from quantbench.run.session import Session
 from quantbench.study.registry import runner_for
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def test_a_litert_case_on_a_gpu_is_refused_before_anything_is_built(tmp_path: Pa
     with pytest.raises(
         UsageError, match=r"(?s)digit_scenes-cuda cannot run on cuda.*expected: +cpu"
     ):
-        Bench(Settings(cache=tmp_path / "cache")).evaluate(case)
+        Session(Settings(cache=tmp_path / "cache")).evaluate(case)
     assert not list(tmp_path.glob("cache/artifact/*"))
 
 

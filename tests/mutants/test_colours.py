@@ -28,10 +28,11 @@ from quantbench.errors import (
     RecordError,
 )
 from quantbench.record.reading import read_document
+from quantbench.record.recording import record_of
 from quantbench.record.schema import document, with_latency
 from quantbench.report.terminal import summary
-from quantbench.run.pipeline import Bench
-from quantbench.run.workshop import Workshop
+from quantbench.run.samples import Samples
+from quantbench.run.session import Session
 from quantbench.store.artifacts import Store
 from quantbench.tasks.detection import task as detection
 from quantbench.tasks.detection.decoders import centernet
@@ -74,10 +75,10 @@ class Colours:
     def judge(self, cache: Path, **more: Any) -> dict[str, Any]:
         """What a test file asserts of int8; returns its record."""
         _, quantized = self.cases(**more)
-        with closing(Bench(Settings(cache=cache))) as bench:
+        with closing(Session(Settings(cache=cache))) as bench:
             evaluation, reference = bench.evaluate(quantized), bench.reference(quantized)
             assert non_inferior(evaluation, reference, metric="AP", margin=0.05)
-            return bench.record(quantized)
+            return record_of(bench, quantized)
 
 
 @pytest.fixture(scope="module")
@@ -239,8 +240,8 @@ MUTANTS = [
     ),
     Mutant(
         "calibration on one image",
-        Workshop,
-        "_calibration",
+        Samples,
+        "_drawn",
         lambda right: lambda self, case: right(self, case)[:1],
         DataError,
         "would be calibrated on too few samples",
@@ -278,7 +279,7 @@ def test_a_wrong_description_of_the_detector_misses_the_anchor(
     """Code that does what a mistaken description says is consistent: only a known score tells."""
     cache = taken_over(colours.built, tmp_path / "cache", "source")
     with pytest.raises(AnchorError, match="does not reproduce its known score"):
-        colours.judge(cache, interface=replace(DETECTOR, **mistaken))
+        colours.judge(cache, detector=replace(DETECTOR, **mistaken))
 
 
 def test_evidence_of_an_earlier_artifact_is_refused(
@@ -294,11 +295,11 @@ def test_evidence_of_an_earlier_artifact_is_refused(
 
     monkeypatch.setattr(Store, "get", forgetful)
     case, _ = study_of(colours.model, colours.photos)
-    Bench(Settings(cache=tmp_path / "cache")).evaluate(case)
+    Session(Settings(cache=tmp_path / "cache")).evaluate(case)
     save_model(tmp_path / "model", brightness=0.5)
     changed, _ = study_of(tmp_path / "model", colours.photos)
     with pytest.raises(IntegrityError, match="is that of another artifact"):
-        Bench(Settings(cache=tmp_path / "cache")).evaluate(changed)
+        Session(Settings(cache=tmp_path / "cache")).evaluate(changed)
 
 
 @pytest.fixture
@@ -313,7 +314,7 @@ def undelegated(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_undelegated_run_is_not_timed(colours: Colours, tmp_path: Path) -> None:
     cache = taken_over(colours.built, tmp_path / "cache", *BUILT)
     case, _ = colours.cases()
-    bench = Bench(Settings(cache=cache))
+    bench = Session(Settings(cache=cache))
     with (
         pytest.raises(PredictionError, match="timed on other kernels than it was built"),
         bench.warmed(case, bench.sample(case)),
@@ -339,11 +340,11 @@ def test_a_latency_that_was_never_delegated_says_so(colours: Colours, tmp_path: 
     """Where the build was without the delegate too there is nothing to compare: it is printed."""
     cache = taken_over(colours.built, tmp_path / "cache", *IMPORTED)
     case, _ = colours.cases()
-    bench = Bench(Settings(cache=cache))
+    bench = Session(Settings(cache=cache))
     sample = bench.sample(case)
-    with bench.warmed(case, sample) as runner:
-        facts = runner.facts()
-    record = with_latency(bench.record(case), Timing(), sample, facts)
+    with bench.warmed(case, sample):
+        facts = bench.runners.facts[case]
+    record = with_latency(record_of(bench, case), Timing(), sample, facts)
     said = list(summary([record]))
     assert "  float32: timed on plain kernels: no delegate took any of 5 ops" in said
 
@@ -354,7 +355,7 @@ STEADY = np.linspace(0.99e-3, 1.01e-3, 40)
 def judged_on_time(colours: Colours, float_s: Any, int8_s: Any) -> tuple[str, float]:
     """The verdict on int8's latency, and its median in seconds."""
     reference, quantized = colours.cases()
-    bench = Bench(Settings(cache=colours.built))
+    bench = Session(Settings(cache=colours.built))
     bench.timed(reference, float_s)
     bench.timed(quantized, int8_s)
     evaluation = bench.evaluate(quantized)
@@ -367,12 +368,12 @@ def test_a_cold_first_call_moves_neither_the_median_nor_the_verdict(
 ) -> None:
     """Warm-up in the timing, which means and totals carry on into a throughput."""
     meant = judged_on_time(colours, STEADY, STEADY)
-    right = Bench.timed
+    right = Session.timed
 
-    def cold(self: Bench, case: Case, seconds: Any) -> None:
+    def cold(self: Session, case: Case, seconds: Any) -> None:
         right(self, case, [500 * seconds[0], *seconds[1:]])
 
-    monkeypatch.setattr(Bench, "timed", cold)
+    monkeypatch.setattr(Session, "timed", cold)
     outcome, median = judged_on_time(colours, STEADY, STEADY)
     assert outcome == meant[0] == "pass"
     assert median == pytest.approx(meant[1], rel=1e-3)

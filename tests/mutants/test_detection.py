@@ -19,8 +19,7 @@ from quantbench.backends.litert import interpreter as runtime
 from quantbench.catalog.digits import scenes
 from quantbench.core.settings import Settings
 from quantbench.errors import AnchorError, BuildError, DataError, PredictionError
-from quantbench.run.pipeline import Bench
-from quantbench.run.workshop import Workshop
+from quantbench.run.session import Session
 from quantbench.store.evidence import Evidence
 from quantbench.tasks.detection import coco_numbers
 from quantbench.tasks.detection import task as detection
@@ -68,7 +67,7 @@ def sigmoid(values: Any) -> Any:
 def swapped(right: Any) -> Any:
     """The int8 case gets the float model's file."""
 
-    def wrong(self: Workshop, case: Any) -> Any:
+    def wrong(self: Session, case: Any) -> Any:
         return right(self, FLOAT if case == INT8 else case)
 
     return wrong
@@ -186,8 +185,8 @@ MUTANTS = [
     ),
     Mutant(
         "the quantized artifact is the float model",
-        Workshop,
-        "_artifact",
+        Session,
+        "_build",
         swapped,
         BuildError,
         "is the float model's own",
@@ -223,7 +222,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def study(folder: Path) -> None:
     """What benchmarks/test_detection.py asserts of int8, on one thread."""
-    bench = Bench(Settings(cache=folder))
+    bench = Session(Settings(cache=folder))
     reference = bench.reference(INT8)
     verdict = non_inferior(bench.evaluate(INT8), reference, metric="AP", margin=0.02)
     assert verdict
@@ -246,4 +245,4 @@ def test_calibration_on_evaluated_scenes_is_refused(tmp_path: Path) -> None:
 
     leaking = Leaking(**vars(INT8.dataset))
     with pytest.raises(DataError, match="calibrated on samples that it is evaluated on"):
-        Bench(Settings(cache=tmp_path, samples=20)).evaluate(replace(INT8, dataset=leaking))
+        Session(Settings(cache=tmp_path, samples=20)).evaluate(replace(INT8, dataset=leaking))

@@ -18,7 +18,7 @@ from quantbench.backends.transformers import scoring
 from quantbench.core.settings import Settings
 from quantbench.data.prompts import Prompt
 from quantbench.errors import AnchorError, DataError, PredictionError
-from quantbench.run.pipeline import Bench
+from quantbench.run.session import Session
 from quantbench.study import Model, Scheme
 from quantbench.tasks.last_word.task import LastWord
 from tests.conftest import sentence
@@ -70,7 +70,7 @@ def case_of(folder: Path, checkpoint: Path, *anchors: Anchor) -> Case:
 
 def study(tmp_path: Path, checkpoint: Path, score: float) -> None:
     anchor = Anchor("logprob", score, 1e-4, "mine", N, "transformers")
-    with closing(Bench(Settings(cache=tmp_path / "cache"))) as bench:
+    with closing(Session(Settings(cache=tmp_path / "cache"))) as bench:
         bench.reference(case_of(tmp_path, checkpoint, anchor))
 
 
@@ -171,7 +171,7 @@ def test_gptq_calibrated_on_evaluated_passages_is_refused(
     monkeypatch.setattr(Passages, "samples", leaking)
     judged = replace(case_of(tmp_path, tiny_checkpoint), scheme=Scheme.parse("gptq_int4_g64"))
     with (
-        closing(Bench(Settings(cache=tmp_path / "cache"))) as bench,
+        closing(Session(Settings(cache=tmp_path / "cache"))) as bench,
         pytest.raises(DataError, match="calibrated on samples that it is evaluated on"),
     ):
         bench.evaluate(judged)
@@ -184,7 +184,7 @@ def test_a_runner_that_is_handed_text_cannot_be_timed(
     monkeypatch.setattr(LastWord, "prepare", lambda self, sample: sample)  # noqa: ARG005
     case = case_of(tmp_path, tiny_checkpoint)
     with (
-        closing(Bench(Settings(cache=tmp_path / "cache"))) as bench,
+        closing(Session(Settings(cache=tmp_path / "cache"))) as bench,
         pytest.raises(PredictionError, match="'Passage' object has no attribute 'tokens'"),
         bench.warmed(case, bench.sample(case)),
     ):
@@ -192,7 +192,7 @@ def test_a_runner_that_is_handed_text_cannot_be_timed(
 
 
 def rows(checkpoint: Path, folder: Path, threads: int) -> list[Any]:
-    with closing(Bench(Settings(cache=folder / f"cache{threads}", threads=threads))) as bench:
+    with closing(Session(Settings(cache=folder / f"cache{threads}", threads=threads))) as bench:
         return list(bench.evidence(case_of(folder, checkpoint)).rows)
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from quantbench import Model, Scheme
 from quantbench.errors import FetchError
-from quantbench.protocols import Backend
+from quantbench.protocols import Backend, Facts
 from quantbench.study.family import ListedSchemes
 from quantbench.tasks.last_word import metrics as language
 
@@ -116,7 +116,7 @@ class Runner:
         return map(self.predict, prepared)
 
     def facts(self):
-        return {"threads": self.threads, "delegate": "none", "kernel": "fake", "weights_bytes": 8}
+        return Facts(threads=self.threads, kernel="fake", weights_bytes=8)
 
     closed = False
 

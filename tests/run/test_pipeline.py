@@ -16,9 +16,9 @@ from quantbench.catalog.models import MODELS
 from quantbench.core.settings import Settings
 from quantbench.data.samples import Picture
 from quantbench.errors import AnchorError, DataError, UsageError
-from quantbench.run import workshop
 from quantbench.run.evaluation import Evaluation
-from quantbench.run.pipeline import Bench
+from quantbench.run.session import Session
+from quantbench.run.steps import build as building
 from quantbench.stats.bootstrap import resampling_weights
 from quantbench.stats.influence import mean_influence
 from quantbench.store.artifacts import Artifact, Store
@@ -192,11 +192,10 @@ class Recorder:
 
 
 def evidence_of(model: Model, tmp_path: Path, artifact: str = "a", **data: Any) -> dict[str, Any]:
-    bench = Bench(Settings(cache=tmp_path / "cache"))
-    recorder = Recorder(tmp_path / "cache", artifact)
-    bench._store = recorder  # type: ignore[assignment]  # noqa: SLF001
+    recorder: Any = Recorder(tmp_path / "cache", artifact)
+    bench = Session(Settings(), store=recorder)
     bench.evidence(cases(replace(model, datasets=(Grey(**data),)))[0])
-    return recorder.asked["evidence"]
+    return dict(recorder.asked["evidence"])
 
 
 def test_evidence_is_of_one_artifact_samples_and_decoding(model: Model, tmp_path: Path) -> None:
@@ -219,12 +218,11 @@ def test_evidence_is_of_one_artifact_samples_and_decoding(model: Model, tmp_path
 
 def ingredients_of(model: Model, tmp_path: Path, scheme: str, **data: Any) -> dict[str, Any]:
     changed = replace(model, datasets=(Grey(**data),))
-    bench = Bench(Settings(cache=tmp_path / "cache"))
-    recorder = Recorder(tmp_path / "cache")
-    bench._store = recorder  # type: ignore[assignment]  # noqa: SLF001
+    recorder: Any = Recorder(tmp_path / "cache")
+    bench = Session(Settings(), store=recorder)
     (case,) = [case for case in cases(changed) if case.scheme.name == scheme]
     bench.artifact(case)
-    return recorder.asked["artifact"]
+    return dict(recorder.asked["artifact"])
 
 
 def test_a_detector_of_other_categories_is_refused_even_where_its_evidence_is_stored(
@@ -258,12 +256,12 @@ def test_a_float_models_key_changes_with_what_its_importer_reads(
 ) -> None:
     def imported(**changes: Any) -> dict[str, Any]:
         assert model.interface is not None
-        bench = Bench(Settings(cache=tmp_path / "cache"))
-        recorder = Recorder(tmp_path / "cache")
-        bench._store = recorder  # type: ignore[assignment]  # noqa: SLF001
+        recorder: Any = Recorder(tmp_path / "cache")
         detector = replace(model.interface, **changes)
-        bench.float_model(replace(model, importer="keras", interface=detector))
-        return recorder.asked["float_model"]
+        described = replace(model, importer="keras", interface=detector)
+        Session(Settings(), store=recorder).float_model(cases(described)[0])
+        asked: dict[str, Any] = recorder.asked["float_model"]
+        return asked
 
     base = imported()
     assert imported() == base
@@ -328,10 +326,9 @@ def build_own(
     """What a quantizer of one's own is shown of the grey pictures, and its artifact's key."""
     declared = {} if calibrated is None else {"calibrated": calibrated}
     kind: Any = type("Own", (Own,), {**declared, "shown": []})
-    monkeypatch.setattr(workshop, "find_quantizer", lambda _: kind())
+    monkeypatch.setattr(building, "find_quantizer", lambda _: kind())
     mine = scheme or Scheme("own", "litert", "own:Own", "int8", "float")
     (case,) = cases(replace(model, datasets=(Grey(**data),)), schemes=[mine])
-    bench = Bench(Settings(cache=tmp_path / "cache"))
     asked: dict[str, dict[str, Any]] = {}
 
     class Watched(Store):
@@ -339,7 +336,7 @@ def build_own(
             asked[kind] = dict(ingredients)
             return super().get(kind, ingredients, build)
 
-    bench._store = Watched(tmp_path / "cache")  # noqa: SLF001
+    bench = Session(Settings(), store=Watched(tmp_path / "cache"))
     bench.artifact(case)
     (shown,) = kind.shown
     return [round(255 * value) for value in shown], asked["artifact"]
@@ -435,8 +432,10 @@ class Rows(Store):
         return super().get(kind, ingredients, counted)
 
 
-def passages(tmp_path: Path, tiny_checkpoint: Path, **known: Any) -> tuple[Bench, Rows, Case]:
-    """600 passages and a bench whose store is watched."""
+def passages(
+    tmp_path: Path, tiny_checkpoint: Path, settings: Settings | None = None, **known: Any
+) -> tuple[Session, Rows, Case]:
+    """600 passages and a session whose store is watched."""
     text = "".join(json.dumps({"text": f"{sentence(i, 20)} home again"}) + "\n" for i in range(700))
     (tmp_path / "passages.jsonl").write_text(text)
     data = Passages("mine", f"file:{tmp_path / 'passages.jsonl'}", default_n=600)
@@ -448,9 +447,8 @@ def passages(tmp_path: Path, tiny_checkpoint: Path, **known: Any) -> tuple[Bench
         datasets=(data,),
         **known,
     )
-    bench = Bench(Settings(cache=tmp_path / "cache"))
-    bench._store = Rows(tmp_path / "cache")  # noqa: SLF001
-    return bench, bench._store, cases(described)[0]  # noqa: SLF001
+    store = Rows(tmp_path / "cache")
+    return Session(settings or Settings(), store=store), store, cases(described)[0]
 
 
 def test_groups_come_in_the_order_of_the_evaluated_samples(
@@ -465,13 +463,13 @@ def test_groups_come_in_the_order_of_the_evaluated_samples(
     grouped = replace(case, dataset=replace(case.dataset, group="book"))  # type: ignore[type-var]
     assert bench.groups(grouped) == [f"book {i // 100}" for i in range(600)]
     assert [s.fingerprint for s in bench.samples(grouped, "evaluation")] == keys
-    bench.settings = replace(bench.settings, sequential=True)
-    bench._samples.clear()  # noqa: SLF001
+    bench = Session(Settings(sequential=True), store=Rows(tmp_path / "cache"))
     samples, groups = bench.samples(grouped, "evaluation"), bench.groups(grouped)
     assert groups == [f"book {int(s.id.removeprefix('mine-')) // 100}" for s in samples]
-    bench._samples[grouped.dataset, "evaluation"] = [*samples[:-1], replace(samples[-1], group="")]  # noqa: SLF001
-    with pytest.raises(DataError, match="1 of 600 samples have no group"):
-        bench.groups(grouped)
+    del lines[300]["book"]
+    (tmp_path / "passages.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match=r"1 of 600|without the field"):
+        Session(Settings(), store=Rows(tmp_path / "cache")).groups(grouped)
 
 
 @pytest.mark.parametrize(("longest", "scheme"), [(0, "reference_float32"), (-1, "gptq_int4_g64")])
@@ -510,19 +508,17 @@ def test_the_same_passage_under_other_ids_is_counted_once(
     tmp_path: Path, tiny_checkpoint: Path, asked: int, rows: int, left_out: int
 ) -> None:
     """Ten of each: 29 to 35 % false passes."""
-    bench, _, case = passages(tmp_path, tiny_checkpoint)
+    bench, _, case = passages(tmp_path, tiny_checkpoint, Settings(samples=asked))
     lines = (json.dumps({"text": f"{sentence(i // 10, 20)} home again"}) + "\n" for i in range(700))
     (tmp_path / "passages.jsonl").write_text("".join(lines))
-    bench.settings = replace(bench.settings, samples=asked)
     evaluation = bench.evaluate(case)
     assert len(evaluation.rows) == rows
     assert evaluation.dataset["n"] == rows
-    assert bench.duplicates(case) == left_out
+    assert evaluation.dataset["duplicates"] == left_out
 
 
 def test_more_samples_use_the_shards_that_are_there(tmp_path: Path, tiny_checkpoint: Path) -> None:
-    bench, _, case = passages(tmp_path, tiny_checkpoint)
-    bench.settings = replace(bench.settings, samples=512)
+    bench, _, case = passages(tmp_path, tiny_checkpoint, Settings(samples=512))
     bench.evaluate(case)
     more, store, case = passages(tmp_path, tiny_checkpoint)
     more.evaluate(case)
@@ -540,8 +536,7 @@ def test_a_reference_that_misses_its_known_score_stops_what_is_judged_by_it(
     met = Anchor("accuracy", value, 0.01, "mine", 600, "this test")
     bench, _, case = passages(tmp_path, tiny_checkpoint, anchors=(met,))
     bench.reference(case)
-    bench, _, case = passages(tmp_path, tiny_checkpoint, anchors=(anchor,))
-    bench.settings = replace(bench.settings, samples=300)
+    bench, _, case = passages(tmp_path, tiny_checkpoint, Settings(samples=300), anchors=(anchor,))
     bench.reference(case)  # on fewer samples an anchor says nothing
 
 
@@ -554,9 +549,7 @@ def test_two_models_are_open_only_while_a_test_holds_one(
     with bench.warmed(case, sample) as held:
         bench.evaluate(other)
         held.predict(sample)  # still open
-        assert bench._open is not None  # noqa: SLF001
-        assert bench._open[1] is held  # noqa: SLF001
+        assert bench.runners.of(case) is held
     bench.close()
     bench.evaluate(case)
-    assert bench._open is not None  # noqa: SLF001
-    assert bench._open[0] == case  # noqa: SLF001
+    assert bench.runners.of(case) is not held

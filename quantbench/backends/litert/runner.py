@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from quantbench.backends.litert.interpreter import LiteRTModel, model_file
+from quantbench.protocols import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -51,15 +52,17 @@ class LiteRTRunner:
         """One by one: batches of one are what an edge device runs."""
         return map(self.predict, prepared)
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> Facts:
         """Threads, delegation, bytes of the model file."""
-        return {
-            "threads": self._threads,
-            "device": "cpu",
-            **self._model.delegation(),
-            "weights_bytes": self._model.path.stat().st_size,
-            "kernel": "LiteRT",
-        }
+        delegation = self._model.delegation()
+        return Facts(
+            threads=self._threads,
+            device="cpu",
+            delegate=delegation.pop("delegate"),
+            weights_bytes=self._model.path.stat().st_size,
+            kernel="LiteRT",
+            more=delegation,
+        )
 
     def close(self) -> None:
         """Drop the interpreter."""

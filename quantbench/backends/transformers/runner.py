@@ -26,9 +26,10 @@ from quantbench.measure.devices import (
     is_out_of_memory,
     require_cuda,
 )
+from quantbench.protocols import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from quantbench.backends.transformers.scoring import Answer, Hidden
@@ -137,20 +138,21 @@ class CausalLMRunner:
         decode.tokens = _DECODED_TOKENS  # type: ignore[attr-defined]
         return decode
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> Facts:
         """Threads, device, kernels, float type, and what the weights weigh."""
-        return {
-            "threads": self._machine.threads,
-            "device": self._machine.device,
-            "device_name": device_name(self._machine.device),
-            "evaluated_as": "unpacked weights" if self._method == "gptq" else "stored",
-            "delegate": "none",
-            "kernel": kernels(self._model),
-            "kernel_bits_per_weight": held_bits(self._model),
-            "dtype": str(self._model.dtype).removeprefix("torch."),
-            "weights_bytes": self._weights_bytes,
-            "memory_footprint_bytes": self._model.get_memory_footprint(),
-        }
+        return Facts(
+            threads=self._machine.threads,
+            weights_bytes=self._weights_bytes,
+            kernel=kernels(self._model),
+            device=self._machine.device,
+            evaluated_as="unpacked weights" if self._method == "gptq" else "stored",
+            more={
+                "device_name": device_name(self._machine.device),
+                "kernel_bits_per_weight": held_bits(self._model),
+                "dtype": str(self._model.dtype).removeprefix("torch."),
+                "memory_footprint_bytes": self._model.get_memory_footprint(),
+            },
+        )
 
     @cached_property
     def _weights_bytes(self) -> int:

@@ -73,17 +73,20 @@ class CocoNumbers:
     def summarise(
         self, rows: Sequence[Row], weights: NDArray[Any]
     ) -> Mapping[str, NDArray[np.float64]]:
-        """COCO's numbers (`metrics/average_precision.py`), precision and recall where asked for.
-
-        Raises:
-            AnchorError: another implementation computes another AP (`metrics/second_opinion.py`).
-        """
+        """COCO's numbers (`metrics/average_precision.py`), precision and recall where asked for."""
         numbers = average_precision.summarise(self._matched(rows), weights)
-        for unweighted in np.flatnonzero((weights == 1).all(axis=1))[:1]:
-            check_average_precision(numbers["AP"][unweighted], rows, self._categories)
         for name, (above, below) in self._operating_points(rows).items():
             numbers[name] = ratio(above, below, weights)
         return numbers
+
+    def cross_check(self, rows: Sequence[Row]) -> None:
+        """Cross-check AP with another implementation (`metrics/second_opinion.py`).
+
+        Raises:
+            AnchorError: it computes another AP.
+        """
+        numbers = average_precision.summarise(self._matched(rows), np.ones((1, len(rows))))
+        check_average_precision(float(numbers["AP"][0]), rows, self._categories)
 
     def _operating_points(
         self, rows: Sequence[Row]

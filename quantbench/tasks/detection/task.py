@@ -101,10 +101,23 @@ class Detection(CocoNumbers):
             DataError: the picture does not fit, or no picture would come back as it went in
                 (`tasks/detection/round_trip.py`; looked at once).
         """
+        self._check_round_trip()
+        return fitted(sample.image, self._detector, sample.id)
+
+    def cross_check(self, rows: Sequence[Row]) -> None:
+        """The same, and another implementation's AP, of rows that may come out of the store.
+
+        Raises:
+            DataError: no picture would come back as it went in.
+            AnchorError: the other implementation computes another AP.
+        """
+        self._check_round_trip()
+        super().cross_check(rows)
+
+    def _check_round_trip(self) -> None:
         if not self._round_trip_checked:
             check_round_trip(fitted, in_picture, self._detector)
             self._round_trip_checked = True
-        return fitted(sample.image, self._detector, sample.id)
 
     def evidence(
         self, sample: Picture | Photo, prediction: Mapping[str, NDArray[np.float32]]

@@ -106,8 +106,8 @@ def test_every_scheme_answers_like_the_framework(
         assert set(said) == {"near", "far"}
         np.testing.assert_allclose(said["near"], meant["near"], atol=near)
         np.testing.assert_allclose(said["far"], meant["far"], atol=far)
-    assert runner.facts()["threads"] == 1
-    assert runner.facts()["weights_bytes"] == (tmp_path / "model.tflite").stat().st_size
+    assert runner.facts().as_json()["threads"] == 1
+    assert runner.facts().as_json()["weights_bytes"] == (tmp_path / "model.tflite").stat().st_size
 
 
 def test_the_static_scheme_takes_integers_inside(

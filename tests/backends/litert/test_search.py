@@ -32,7 +32,8 @@ from quantbench.cli import main
 from quantbench.core.settings import Settings
 from quantbench.diagnosis.recipe_files import RECIPE
 from quantbench.errors import BuildError, UsageError
-from quantbench.run.pipeline import Bench
+from quantbench.record.recording import record_of
+from quantbench.run.session import Session
 from quantbench.tasks.detection.task import Detection
 from tests.backends.litert.conftest import op_named, silent
 
@@ -313,11 +314,11 @@ def test_a_metric_that_is_none_is_refused(float_path: Path, samples: list[NDArra
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Session:
     root = tmp_path_factory.getbasetemp()
     # One search for all workers of a run.
     root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-    return Bench(Settings(cache=root / "mended", samples=150, threads=2))
+    return Session(Settings(cache=root / "mended", samples=150, threads=2))
 
 
 STATIC, MENDED = cases("digits_centernet", schemes=["int8_static", "int8_mended"])
@@ -325,7 +326,7 @@ STATIC, MENDED = cases("digits_centernet", schemes=["int8_static", "int8_mended"
 
 @pytest.mark.slow
 def test_a_mended_case_is_judged_like_any_other_and_rebuilds_to_the_same_bytes(
-    bench: Bench,
+    bench: Session,
 ) -> None:
     evaluation = bench.evaluate(MENDED)
     assert non_inferior(evaluation, bench.reference(MENDED), "AP", margin=0.03)
@@ -338,33 +339,33 @@ def test_a_mended_case_is_judged_like_any_other_and_rebuilds_to_the_same_bytes(
     assert all("Tile" in name for name in left - set(recipe.float_ops))
     assert len(left - set(recipe.float_ops)) == recipe.notes["no_integer_form"]
     scheme = replace(MENDED.scheme, recipe=str(path))
-    again = Bench(replace(bench.settings, cache=bench.settings.cache / "other"))  # type: ignore[operator]
+    again = Session(replace(bench.settings, cache=bench.settings.cache / "other"))  # type: ignore[operator]
     assert again.artifact(replace(MENDED, scheme=scheme)).sha256 == evaluation.artifact.sha256
 
 
 @pytest.mark.slow
-def test_a_recipe_of_another_model_is_refused(bench: Bench, tmp_path: Path) -> None:
+def test_a_recipe_of_another_model_is_refused(bench: Session, tmp_path: Path) -> None:
     recipe = Recipe.parse(bench.artifact(MENDED).path / RECIPE)
     path = tmp_path / "other.json"
     path.write_text(replace(recipe, float_sha256="0" * 64).as_json())
     scheme = replace(MENDED.scheme, recipe=str(path))
     with pytest.raises(BuildError, match="made for another float model"):
-        Bench(bench.settings).artifact(replace(MENDED, scheme=scheme))
+        Session(bench.settings).artifact(replace(MENDED, scheme=scheme))
 
 
 @pytest.mark.slow
-def test_a_case_is_looked_into_once(bench: Bench) -> None:
+def test_a_case_is_looked_into_once(bench: Session) -> None:
     found = bench.diagnose(STATIC, alone=False)
     assert {"scan", "side by side"} == set(found["seconds"])
     assert len(found["profile"]) > 50
-    assert bench.record(STATIC)["diagnosis"] == found
-    assert Bench(bench.settings).diagnose(STATIC, alone=False) == found
+    assert record_of(bench, STATIC)["diagnosis"] == found
+    assert Session(bench.settings).diagnose(STATIC, alone=False) == found
     with pytest.raises(UsageError, match="nothing to explain"):
         bench.diagnose(STATIC.reference)
 
 
 @pytest.mark.slow
-def test_the_commands(bench: Bench, tmp_path: Path) -> None:
+def test_the_commands(bench: Session, tmp_path: Path) -> None:
     name, cache = str(STATIC), ["--quant-cache", str(bench.settings.cache)]
     output = tmp_path / "why.json"
     said = CliRunner().invoke(main, ["diagnose", name, "--quick", "-o", str(output), *cache])
@@ -377,7 +378,7 @@ def test_the_commands(bench: Bench, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_mend_writes_a_recipe_and_says_what_it_bought(bench: Bench, tmp_path: Path) -> None:
+def test_mend_writes_a_recipe_and_says_what_it_bought(bench: Session, tmp_path: Path) -> None:
     output, cache = tmp_path / "recipe.json", ["--quant-cache", str(bench.settings.cache)]
     said = CliRunner().invoke(main, ["mend", str(STATIC), "-o", str(output), *cache])
     assert said.exit_code == 0, said.output

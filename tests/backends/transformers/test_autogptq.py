@@ -213,7 +213,9 @@ def test_the_tool_itself_writes_what_is_read_here(
         for runner in (opened, floats)
     )
     assert said == pytest.approx(meant, abs=0.6)
-    assert opened.facts()["weights_bytes"] < 0.7 * floats.facts()["weights_bytes"]
+    assert (
+        opened.facts().as_json()["weights_bytes"] < 0.7 * floats.facts().as_json()["weights_bytes"]
+    )
 
 
 @pytest.mark.gpu

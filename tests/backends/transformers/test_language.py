@@ -31,7 +31,8 @@ from quantbench.core.settings import Machine, Settings
 from quantbench.data.samples import Passage
 from quantbench.diagnosis.recipe_files import RECIPE
 from quantbench.errors import BuildError, DataError, PredictionError, UsageError
-from quantbench.run.pipeline import Bench
+from quantbench.record.recording import record_of
+from quantbench.run.session import Session
 from quantbench.study import Gate, Model, Scheme
 from quantbench.study.calibration import calibrates
 from quantbench.study.registry import find_quantizer
@@ -345,7 +346,7 @@ class TestBuild:
         """Every packed layer shows first that it computes what its unpacked twin does."""
         runner = CausalLMRunner(built[0], Machine())
         assert len(list(runner.predict_all(prompts[:3]))) == 3
-        assert runner.facts()["evaluated_as"] == "unpacked weights"
+        assert runner.facts().as_json()["evaluated_as"] == "unpacked weights"
         runner.close()
 
     def test_wide_layers_are_nearer_to_the_float_ones(
@@ -488,8 +489,8 @@ class Leaking(Passages):
 
 class TestWorkshop:
     @pytest.fixture
-    def bench(self, tmp_path: Path) -> Bench:
-        return Bench(Settings(cache=tmp_path / "cache", threads=2))
+    def bench(self, tmp_path: Path) -> Session:
+        return Session(Settings(cache=tmp_path / "cache", threads=2))
 
     @pytest.fixture
     def case(self, tmp_path: Path, tiny_checkpoint: Path) -> Case:
@@ -504,7 +505,7 @@ class TestWorkshop:
         )
         return next(c for c in cases(described) if c.scheme.quantizer == "gptq_mixed")
 
-    def test_a_recipe_is_searched_kept_and_built(self, bench: Bench, case: Case) -> None:
+    def test_a_recipe_is_searched_kept_and_built(self, bench: Session, case: Case) -> None:
         found = bench.recipe(case, Gate("accuracy", 0.3))
         assert found.details["passed"] is True
         assert bench.recipe(case, Gate("accuracy", 0.3)).key == found.key
@@ -516,13 +517,13 @@ class TestWorkshop:
         )
         assert bench.evaluate(given).value("accuracy") >= 0
 
-    def test_passages_that_judge_are_never_evaluated(self, bench: Bench, case: Case) -> None:
+    def test_passages_that_judge_are_never_evaluated(self, bench: Session, case: Case) -> None:
         leaking = Leaking("mine", case.dataset.source or "", default_n=40, calibration_n=40)
         with pytest.raises(DataError, match="calibrated on samples that it is evaluated on"):
             bench.recipe(replace(case, dataset=leaking))
 
-    def test_a_case_is_diagnosed(self, bench: Bench, case: Case) -> None:
+    def test_a_case_is_diagnosed(self, bench: Session, case: Case) -> None:
         eight = replace(case, scheme=Scheme.parse("gptq_int8_g64"))
         found = bench.diagnose(eight)
         assert len(found["profile"]) == 14
-        assert bench.record(eight)["diagnosis"] == found
+        assert record_of(bench, eight)["diagnosis"] == found

@@ -15,7 +15,7 @@ from quantbench.backends.transformers.quantizers.reference import ReferenceQuant
 from quantbench.catalog.models import find_model
 from quantbench.core.settings import Settings
 from quantbench.errors import BuildError, FetchError
-from quantbench.run.pipeline import Bench
+from quantbench.run.session import Session
 from quantbench.study import Scheme
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(Settings(cache=tmp_path_factory.mktemp("cache"), threads=2))
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    return Session(Settings(cache=tmp_path_factory.mktemp("cache"), threads=2))
 
 
 @pytest.fixture(scope="module")
-def checkpoint(bench: Bench) -> Artifact:
+def checkpoint(bench: Session) -> Artifact:
     try:
-        return bench.float_model(cases("smollm2_135m_instruct")[0].model)
+        return bench.float_model(cases("smollm2_135m_instruct")[0])
     except FetchError as error:
         if "network" in os.environ.get("QUANTBENCH_REQUIRE", ""):
             raise
@@ -50,7 +50,7 @@ def test_the_checkpoint_is_plain_float(checkpoint: Artifact) -> None:
 
 @pytest.mark.network
 @pytest.mark.slow
-def test_the_weights_are_what_the_gguf_library_reads(checkpoint: Artifact, bench: Bench) -> None:
+def test_the_weights_are_what_the_gguf_library_reads(checkpoint: Artifact, bench: Session) -> None:
     from gguf import GGUFReader
     from gguf.quants import dequantize
     from safetensors.numpy import load_file

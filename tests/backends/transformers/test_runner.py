@@ -102,8 +102,8 @@ def test_order_and_batch_do_not_matter(
 def test_tied_weights_are_counted_once(runner: CausalLMRunner) -> None:
     embedding, attention, mlp, norms = 400 * 128, 128 * 128 * 3, 3 * 128 * 256, 2 * 128
     parameters = embedding + 2 * (attention + mlp + norms) + 128
-    assert runner.facts()["weights_bytes"] == 4 * parameters
-    assert runner.facts()["kernel"] == "15 x Linear"
+    assert runner.facts().as_json()["weights_bytes"] == 4 * parameters
+    assert runner.facts().as_json()["kernel"] == "15 x Linear"
 
 
 def test_a_folder_without_weights_is_explained(tmp_path: Path, tiny_checkpoint: Path) -> None:
@@ -136,8 +136,10 @@ def test_a_gptq_checkpoint_is_packed_and_answers_nearly_the_same(
     opened = CausalLMRunner(packed, Machine())
     floats = CausalLMRunner(tiny_checkpoint, Machine())
     # Four bits and group overhead against sixteen; the tied embedding stays in float.
-    assert opened.facts()["weights_bytes"] < 0.6 * floats.facts()["weights_bytes"]
-    assert "14 x " in opened.facts()["kernel"]
+    assert (
+        opened.facts().as_json()["weights_bytes"] < 0.6 * floats.facts().as_json()["weights_bytes"]
+    )
+    assert "14 x " in opened.facts().as_json()["kernel"]
     answers: list[list[float]] = [
         [answer["logprobs"][0] for answer in runner.predict_all(prompts)]
         for runner in (opened, floats)
@@ -159,10 +161,10 @@ def test_bitsandbytes_packs_and_answers_nearly_the_same(
     BitsAndBytesQuantizer().build(tiny_checkpoint, Scheme.parse(name), [], tmp_path)
     opened = CausalLMRunner(tmp_path, Machine())
     floats = CausalLMRunner(tiny_checkpoint, Machine())
-    assert f"14 x {kind}" in opened.facts()["kernel"]
-    assert opened.facts()["evaluated_as"] == "stored"
+    assert f"14 x {kind}" in opened.facts().as_json()["kernel"]
+    assert opened.facts().as_json()["evaluated_as"] == "stored"
     # Of the 16 bits of the float weights; the embedding keeps them.
-    assert opened.facts()["weights_bytes"] < share * _two_bytes_each(floats)
+    assert opened.facts().as_json()["weights_bytes"] < share * _two_bytes_each(floats)
     answers: list[list[float]] = [
         [answer["logprobs"][0] for answer in runner.predict_all(prompts)]
         for runner in (opened, floats)
@@ -193,10 +195,10 @@ def test_alternatives_pack_and_answer_nearly_the_same(
     opened = CausalLMRunner(tmp_path, Machine())
     floats = CausalLMRunner(tiny_checkpoint, Machine())
     kind, bits = {"torchao": ("Int8Tensor", 8), "hqq": ("HQQLinear", 4)}[scheme.quantizer]
-    assert f"14 x {kind}" in opened.facts()["kernel"]
+    assert f"14 x {kind}" in opened.facts().as_json()["kernel"]
     # A scale, and where there are groups a zero point, for so many weights.
-    assert bits < opened.facts()["kernel_bits_per_weight"][kind] < bits + 1
-    assert opened.facts()["weights_bytes"] < 0.75 * _two_bytes_each(floats)
+    assert bits < opened.facts().as_json()["kernel_bits_per_weight"][kind] < bits + 1
+    assert opened.facts().as_json()["weights_bytes"] < 0.75 * _two_bytes_each(floats)
     answers: list[list[float]] = [
         [answer["logprobs"][0] for answer in runner.predict_all(prompts)]
         for runner in (opened, floats)
@@ -330,7 +332,7 @@ class TestKernelsThatCannotBeHad:
         with pytest.warns(UserWarning, match=ours) as said:
             opened = self.opened(packed, failing, monkeypatch)
         assert sum(bool(re.search(ours, str(warning.message))) for warning in said) == 2
-        assert "14 x " in opened.facts()["kernel"]
+        assert "14 x " in opened.facts().as_json()["kernel"]
 
     def test_the_last_ones_failure_is_the_models(
         self, packed: Path, monkeypatch: pytest.MonkeyPatch

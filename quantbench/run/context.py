@@ -1,0 +1,87 @@
+"""What every step of a case's way is given, and how it tells what went wrong."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from quantbench.core.plugins import missing_extra
+from quantbench.errors import BuildError, QuantbenchError
+from quantbench.measure.devices import MORE_MEMORY, is_out_of_memory
+from quantbench.store.artifacts import REFUSED, Artifact, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from quantbench.core.progress import Progress
+    from quantbench.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where results are kept, what was asked for, and who is told what is being done."""
+
+    store: Store
+    settings: Settings
+    progress: Progress
+
+    def get(
+        self,
+        kind: str,
+        ingredients: Mapping[str, Any],
+        what: str,
+        build: Callable[[Path], Mapping[str, Any] | None],
+    ) -> Artifact:
+        """The store's entry of these ingredients, built while progress is told `what`.
+
+        Raises:
+            BuildError: what a tool raised, in quantbench's words.
+            StoreError: the store cannot be written.
+        """
+
+        def explained_build(folder: Path) -> Mapping[str, Any] | None:
+            with self.progress.working(what), explained(what, BuildError):
+                return build(folder)
+
+        return self.store.get(kind, ingredients, explained_build)
+
+
+@contextmanager
+def explained(what: str, kind: type[QuantbenchError]) -> Iterator[None]:
+    """Put what a dependency raises into quantbench's words.
+
+    What the operating system refuses while something is written is the store's to explain.
+    """
+    try:
+        yield
+    except QuantbenchError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in REFUSED:
+            raise
+        if isinstance(error, ModuleNotFoundError) and (lack := missing_extra(error.name)):
+            raise lack from error
+        raise kind(
+            f"{what} failed",
+            got=f"{type(error).__name__}: {error}",
+            remedy=MORE_MEMORY
+            if is_out_of_memory(error)
+            else "the traceback above this error is the tool's own",
+        ) from error
+
+
+def versions(tools: Sequence[str]) -> dict[str, str]:
+    """Installed versions of distributions.
+
+    Raises:
+        MissingExtraError: one of them is not installed, and an extra brings it.
+    """
+    try:
+        return {tool: version(tool) for tool in tools}
+    except PackageNotFoundError as error:
+        if lack := missing_extra(error.name):
+            raise lack from error
+        raise

@@ -1,0 +1,196 @@
+"""Samples of the cases of a run: read, checked, drawn and remembered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.core.digests import digest_of
+from quantbench.data.distinct import distinct
+from quantbench.data.groups import grouped_by, groups_of, shuffled
+from quantbench.errors import DataError, OutOfReachError, UsageError
+from quantbench.run.context import explained
+from quantbench.run.steps.resolve import at_hand, located
+from quantbench.stats.bootstrap import SEED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quantbench.protocols import Dataset
+    from quantbench.run.context import Context
+    from quantbench.study import Case
+
+_FEWEST = 10  # samples that calibrate, where a data set does not say that it has fewer
+_PROBES = 3  # samples that an artifact is checked with where none calibrate it
+
+
+class Samples:
+    """Reads the samples of data sets; the last data set's are kept in memory."""
+
+    def __init__(self, context: Context) -> None:
+        """Read nothing yet."""
+        self._context = context
+        self._kept: dict[tuple[Dataset, str], Sequence[Any]] = {}
+        self._duplicates: dict[Dataset, int] = {}
+        self._digests: dict[Dataset, str] = {}
+
+    def of(self, case: Case, split: str) -> Sequence[Any]:
+        """The case's samples of a split.
+
+        Evaluated samples are of different content (`data/distinct.py`).
+
+        Raises:
+            DataError: there are none, or two that contradict each other.
+        """
+        dataset, settings = self._grouped(case.dataset), self._context.settings
+        if (dataset, split) in self._kept:
+            return self._kept[dataset, split]
+        if any(known != dataset for known, _ in self._kept):
+            self._kept.clear()
+        if split == "calibration":
+            found = self.read(dataset, split, dataset.calibration_n)
+        else:
+            wanted = settings.samples
+            found = self._distinct(dataset, dataset.default_n if wanted is None else wanted or None)
+            if settings.sequential:
+                # Samples of a data set may come in any order: a stop must not depend on it.
+                groups = self._groups_of(dataset, found)
+                found = shuffled(found, np.random.default_rng(SEED), groups)
+        self._kept[dataset, split] = found
+        return found
+
+    def groups(self, case: Case) -> Sequence[str] | None:
+        """The group of each evaluated sample, in their order; None where they have none.
+
+        Raises:
+            DataError: some have one and some have not.
+        """
+        return self._groups_of(case.dataset, self.of(case, "evaluation"))
+
+    def duplicates(self, case: Case) -> int:
+        """Samples that were left out because one before them has the same content."""
+        self.of(case, "evaluation")
+        return self._duplicates[self._grouped(case.dataset)]
+
+    def digest(self, case: Case) -> str:
+        """Of all evaluated samples, hashed once for all cases of a data set."""
+        if case.dataset not in self._digests:
+            samples = self.of(case, "evaluation")
+            # Sorted: a sequential run sees the same samples in another order.
+            listed = sorted([sample.id, sample.fingerprint] for sample in samples)
+            self._digests[case.dataset] = digest_of(listed)
+        return self._digests[case.dataset]
+
+    def calibrating(self, case: Case) -> Sequence[Any]:
+        """The calibration samples that the scheme's seed draws.
+
+        Raises:
+            UsageError: the data set has no others to draw from.
+            DataError: there are too few, unless the data set says it has no more.
+        """
+        found = self._drawn(case)
+        if len(found) < min(case.dataset.calibration_n, _FEWEST):
+            raise DataError(
+                f"{case} would be calibrated on too few samples",
+                where=case.dataset.name,
+                expected=f"{case.dataset.calibration_n}, at least {_FEWEST}",
+                got=len(found),
+                remedy="add calibration samples, or describe the data set with fewer: "
+                f"calibration_n={len(found)}",
+            )
+        return found
+
+    def _drawn(self, case: Case) -> Sequence[Any]:
+        first = self.of(case, "calibration")
+        if case.scheme.seed == 0:
+            return first
+        every = self.read(case.dataset, "calibration", None)
+        if len(every) <= len(first):
+            raise UsageError(
+                f"{case.scheme.name} asks for another draw of calibration samples",
+                where=case.dataset.name,
+                expected=f"more than {len(first)} samples to draw from",
+                got=len(every),
+            )
+        drawn = np.random.default_rng(case.scheme.seed).permutation(len(every))[: len(first)]
+        return [every[i] for i in drawn]
+
+    def probes(self, case: Case) -> Sequence[Any]:
+        """A few samples to check an artifact with: of the calibration split, none evaluated.
+
+        None at all where there is no such split, or where its files would have to be fetched.
+        """
+        source = case.dataset.calibration_source
+        try:
+            if source is not None and not at_hand(self._context, source):
+                return []
+            found = self.of(case, "calibration")
+        except (DataError, OutOfReachError):
+            return []
+        evaluated = {sample.digest for sample in self.of(case, "evaluation")}
+        return [sample for sample in found if sample.digest not in evaluated][:_PROBES]
+
+    def check_disjoint(self, case: Case, calibration: Sequence[Any]) -> None:
+        """Refuse to calibrate on what is evaluated.
+
+        Raises:
+            DataError: a sample of the same content is in both.
+        """
+        if not calibration:
+            return
+        evaluated = {sample.digest: sample.id for sample in self.of(case, "evaluation")}
+        shared = [sample.id for sample in calibration if sample.digest in evaluated]
+        if shared:
+            raise DataError(
+                f"{case} would be calibrated on samples that it is evaluated on",
+                where=case.dataset.name,
+                expected="no shared content",
+                got=f"{len(shared)} shared, first {shared[0]}",
+                remedy="take calibration samples from another split",
+            )
+
+    def read(self, dataset: Dataset, split: str, n: int | None) -> Sequence[Any]:
+        """The first n samples of a split (None: all), read anew.
+
+        Raises:
+            UsageError: n is negative.
+            DataError: there are none, or they cannot be read.
+        """
+        sources = {"evaluation": dataset.source}
+        if split == "calibration":
+            sources["calibration"] = dataset.calibration_source
+        files = {purpose: located(self._context, text) for purpose, text in sources.items() if text}
+        if n is not None and n < 0:
+            raise UsageError(
+                f"{dataset.name} asks for a negative number of {split} samples",
+                where="default_n" if split == "evaluation" else "calibration_n",
+                got=n,
+            )
+        with explained(f"reading the samples of {dataset.name}", DataError):
+            found = dataset.samples(files, split, n)
+        if not found:
+            raise DataError(f"{dataset.name} has no {split} samples")
+        return found
+
+    def _grouped(self, dataset: Dataset) -> Dataset:
+        """The data set as `--quant-group` wants it."""
+        field = self._context.settings.group
+        return dataset if field in {None, "none"} else grouped_by(dataset, str(field))
+
+    def _groups_of(self, dataset: Dataset, samples: Sequence[Any]) -> Sequence[str] | None:
+        if self._context.settings.group == "none":
+            return None
+        with explained(f"grouping the samples of {dataset.name}", DataError):
+            return groups_of(samples)
+
+    def _distinct(self, dataset: Dataset, n: int | None) -> Sequence[Any]:
+        """As many different samples as were asked for, where the data set has them."""
+        found = self.read(dataset, "evaluation", n)
+        with explained(f"reading the samples of {dataset.name}", DataError):
+            kept = distinct(found, n)
+            if kept.left_out and len(found) == n:  # there may be more
+                every = distinct(self.read(dataset, "evaluation", None), n)
+                kept = max(kept, every, key=lambda each: len(each.samples))
+        self._duplicates[dataset] = kept.left_out
+        return kept.samples

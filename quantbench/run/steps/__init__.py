@@ -1,0 +1,1 @@
+"""The steps of a case's way: plain data in, files in the store out."""

@@ -1,0 +1,162 @@
+"""Building: from the float model to the quantized one, and the search of a recipe for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quantbench.core.digests import sha256_of
+from quantbench.core.plugins import resolve
+from quantbench.diagnosis.recipe_files import RECIPE
+from quantbench.errors import DataError, UsageError
+from quantbench.run.context import explained, versions
+from quantbench.run.steps.resolve import identity, protocol_of
+from quantbench.study.calibration import calibrates
+from quantbench.study.registry import find_backend, find_quantizer, runner_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from quantbench.protocols import Mending, Quantizer, Task
+    from quantbench.run.context import Context
+    from quantbench.run.samples import Samples
+    from quantbench.store.artifacts import Artifact
+    from quantbench.study import Case, Gate
+
+
+def build(
+    context: Context,
+    case: Case,
+    samples: Samples,
+    made: Artifact,
+    task: Callable[[], Task],
+) -> Artifact:
+    """The quantized model, built and verified.
+
+    Args:
+        context: where it is kept.
+        case: whose model it is.
+        samples: of the run.
+        made: the float model.
+        task: makes the case's task, when samples are prepared.
+    """
+    runner_for(case)  # refuses a device before any work is done for it
+    quantizer = find_quantizer(case.scheme)
+    calibrated = _calibrated(case, quantizer)
+    calibration = samples.calibrating(case) if calibrated else []
+    scheme, recipe = case.scheme, {}
+    if mending_of(case) is not None:
+        if not scheme.recipe:
+            found = search_recipe(context, case, samples, made, task)
+            scheme = replace(scheme, recipe=str(found.path / RECIPE))
+        recipe = {"recipe": sha256_of(Path(scheme.recipe))}
+    samples.check_disjoint(case, calibration)
+    seen = samples.probes(case) if calibrated is None else calibration
+    ingredients = {
+        "float_model": identity(made),
+        "scheme": {k: v for k, v in asdict(scheme).items() if k != "recipe"},
+        **recipe,
+        "version": quantizer.version,
+        "calibration": [sample.fingerprint for sample in seen],
+        "tools": versions(quantizer.tools),
+    }
+    if seen:  # what the quantizer sees is the samples as the task prepares them
+        ingredients["protocol"] = protocol_of(case)
+
+    def write(folder: Path) -> Mapping[str, Any]:
+        shown = samples.probes(case) if calibrated is False else seen
+        prepared = _prepared(context, case, task(), shown)
+        facts = dict(quantizer.build(made.path, scheme, prepared, folder))
+        return facts | ({"calibration_samples": len(calibration)} if calibration else {})
+
+    return context.get("artifact", ingredients, f"building {case}", write)
+
+
+def mending_of(case: Case) -> Mending | None:
+    """The search that finds the recipes of a case's scheme; None where it needs none."""
+    return find_backend(case.scheme.backend).mendings.get(case.scheme.quantizer)
+
+
+def search_recipe(
+    context: Context,
+    case: Case,
+    samples: Samples,
+    made: Artifact,
+    task: Callable[[], Task],
+    gate: Gate | None = None,
+) -> Artifact:
+    """A recipe that passes the gate on the calibration split, searched; `recipe.json`.
+
+    The first samples calibrate, all others judge.
+
+    Args:
+        context: where it is kept.
+        case: of a scheme that has a recipe.
+        samples: of the run.
+        made: the float model.
+        task: makes the case's task.
+        gate: the search's own where none is said.
+
+    Raises:
+        UsageError: there are too few samples to judge by, or the scheme has no recipe.
+    """
+    mending = mending_of(case)
+    if mending is None:
+        raise UsageError(f"{case.scheme.name} is not built from a recipe")
+    gate = gate or mending.gate
+    used = samples.read(case.dataset, "calibration", None)[: mending.most]
+    samples.check_disjoint(case, used)
+    check_samples(case, task(), used)
+    quantizer = find_quantizer(case.scheme)
+    ingredients = {
+        "float_model": identity(made),
+        "samples": [sample.fingerprint for sample in used],
+        "protocol": protocol_of(case),
+        "gate": asdict(gate),
+        "version": [quantizer.version, mending.version],
+        "tools": versions(quantizer.tools),
+    }
+    what = f"mending {case}"
+
+    def write(folder: Path) -> Mapping[str, Any]:
+        search = resolve(mending.search)
+        found = search(made.path, task(), used, gate, context.progress, what)
+        (folder / RECIPE).write_text(found.as_json())
+        return dict(found.notes)
+
+    return context.get("recipe", ingredients, what, write)
+
+
+def check_samples(case: Case, task: Task, samples: Sequence[Any]) -> None:
+    """Let the task refuse samples that it could not judge."""
+    if (check := getattr(task, "check", None)) is not None:
+        with explained(f"checking the samples of {case.dataset.name}", DataError):
+            check(samples)
+
+
+def _calibrated(case: Case, quantizer: Quantizer) -> bool | None:
+    """What the quantizer says.
+
+    Raises:
+        UsageError: it does not calibrate, and the scheme asks for a draw of samples.
+    """
+    scheme = case.scheme
+    with explained(f"asking whether {scheme.quantizer} calibrates {scheme.name}", UsageError):
+        calibrated = calibrates(quantizer, scheme)
+    if scheme.seed and not calibrated:
+        raise UsageError(
+            f"{scheme.name} is not calibrated: a seed changes nothing",
+            where=f"quantizer {scheme.quantizer}",
+            got=f"seed {scheme.seed}",
+        )
+    return calibrated
+
+
+def _prepared(context: Context, case: Case, task: Task, samples: Sequence[Any]) -> list[Any]:
+    prepared = []
+    with context.progress.working(f"preparing samples for {case}", len(samples)) as advance:
+        for sample in samples:
+            prepared.append(task.prepare(sample))
+            advance(1)
+    return prepared

@@ -1,0 +1,47 @@
+"""What must be true of a reference before anything is judged against it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quantbench.errors import AnchorError, BuildError
+
+if TYPE_CHECKING:
+    from quantbench.run.evaluation import Evaluation
+    from quantbench.store.artifacts import Artifact
+    from quantbench.study import Case
+
+
+def check_other(case: Case, artifact: Artifact, reference: Evaluation) -> None:
+    """A quantized model that is the float one, byte for byte, would pass every gate.
+
+    Raises:
+        BuildError: it is.
+    """
+    if case != reference.case and artifact.sha256 == reference.artifact.sha256:
+        raise BuildError(
+            f"the artifact of {case} is the float model's own",
+            expected="other bytes than those of " + str(reference.case),
+            got=f"sha256 {reference.artifact.sha256[:12]} for both",
+            remedy="look at what the quantizer wrote: nothing was quantized, or two were mixed",
+        )
+
+
+def check_anchor(reference: Evaluation) -> None:
+    """The reference reproduces its known scores, where it saw what they were measured on.
+
+    Raises:
+        AnchorError: it does not.
+    """
+    seen = reference.case.dataset.name, len(reference.rows)
+    for anchor in reference.case.model.anchors:
+        value = reference.value(anchor.metric) if seen == (anchor.dataset, anchor.n) else None
+        if value is None or abs(value - anchor.value) <= anchor.tolerance:
+            continue
+        raise AnchorError(
+            f"{reference.case} does not reproduce its known score",
+            expected=f"{anchor.metric} {anchor.value:g} +- {anchor.tolerance:g}, {anchor.source}",
+            got=f"{value:.4g} on {anchor.n} samples",
+            remedy="the model is fed or decoded wrongly, or is another: mend that first; "
+            "quantized cases mean nothing until then",
+        )

@@ -1,0 +1,119 @@
+"""Why a case is worse than its reference, and how fast both are side by side."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.core.plugins import resolve
+from quantbench.core.progress import Steps
+from quantbench.errors import UsageError
+from quantbench.run.steps.resolve import protocol_of
+from quantbench.study.registry import backends, find_backend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from quantbench.protocols import Runner, Task
+    from quantbench.run.context import Context
+    from quantbench.store.artifacts import Artifact
+    from quantbench.study import Case
+
+_DIAGNOSIS = "diagnosis.json"
+_SAMPLES = 16
+_WARM_UP = 3  # rounds
+
+
+def check_diagnosable(case: Case) -> None:
+    """Refuse a case that nothing can be said of.
+
+    Raises:
+        UsageError: it is a float model, its reference runs elsewhere, or its backend has no
+            diagnosis.
+    """
+    backend = find_backend(case.scheme.backend)
+    if not backend.diagnosis:
+        raise UsageError(
+            f"the backend {backend.name} says nothing about why its models are worse",
+            expected="one that does: "
+            + ", ".join(each.name for each in backends().values() if each.diagnosis),
+        )
+    if case.is_reference:
+        raise UsageError(f"{case} is the float model: there is nothing to explain")
+    if case.reference.scheme.backend != backend.name:
+        raise UsageError(
+            f"{case} and its reference run under two backends, which no diagnosis lays side by "
+            "side",
+            got=f"{backend.name}, and {case.reference.scheme.backend} for {case.reference}",
+        )
+
+
+def diagnose(
+    context: Context,
+    case: Case,
+    artifacts: tuple[Artifact, Artifact],
+    samples: Sequence[Any],
+    task: Callable[[], Task],
+    *,
+    alone: bool,
+) -> dict[str, Any]:
+    """The diagnosis of a case's backend, as JSON. Made once: the store keeps it.
+
+    Args:
+        context: where it is kept.
+        case: a quantized one.
+        artifacts: the reference's and the case's own.
+        samples: of the calibration split; the first 16 are looked at.
+        task: makes the case's task.
+        alone: whether to quantize each op alone, which takes minutes.
+    """
+    backend = find_backend(case.scheme.backend)
+    before, built = artifacts
+    samples = samples[:_SAMPLES]
+    ingredients = {
+        "artifacts": [before.sha256, built.sha256],
+        "samples": [sample.fingerprint for sample in samples],
+        "protocol": protocol_of(case),
+        "alone": alone,
+        "version": backend.diagnosed,
+    }
+
+    def write(folder: Path) -> None:
+        made = task()
+        with context.progress.working(f"preparing samples for {case}"):
+            prepared = [made.prepare(sample) for sample in samples]
+        with Steps(context.progress, f"diagnosing {case}") as step:
+            look = resolve(backend.diagnosis)
+            found = look(before.path, built.path, prepared, step, alone=alone)
+        (folder / _DIAGNOSIS).write_text(json.dumps(found.as_json(), allow_nan=False))
+
+    kept = context.get("diagnosis", ingredients, f"diagnosing {case}", write)
+    diagnosis: dict[str, Any] = json.loads((kept.path / _DIAGNOSIS).read_text())
+    return diagnosis
+
+
+def compare_speed(
+    runners: Sequence[Callable[[], Runner]], prepared: Sequence[Any], rounds: int = 30
+) -> list[float]:
+    """Median seconds of one inference of each runner, timed in turn.
+
+    Args:
+        runners: each opens one.
+        prepared: the sample that each predicts, prepared for it.
+        rounds: that are timed, after three that are not.
+    """
+    with ExitStack() as opened:
+        held = [opened.enter_context(closing(each())) for each in runners]
+        seconds = np.empty((len(held), rounds))
+        for taken in (np.empty((len(held), _WARM_UP)), seconds):
+            for i in range(taken.shape[1]):
+                for which, runner in enumerate(held):
+                    started = time.perf_counter()
+                    runner.predict(prepared[which])
+                    taken[which, i] = time.perf_counter() - started
+    return [float(median) for median in np.median(seconds, axis=1)]

@@ -1,0 +1,144 @@
+"""The first steps: from a source to the float model that quantizers start from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from quantbench.core.plugins import resolve
+from quantbench.errors import UsageError
+from quantbench.run.context import versions
+from quantbench.sources.parsing import File, parse_source
+from quantbench.study.registry import backends, find_backend, find_importer, find_task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from quantbench.protocols import Backend, Import
+    from quantbench.run.context import Context
+    from quantbench.store.artifacts import Artifact
+    from quantbench.study import Case, Model
+
+_IMPORTED = ("size", "layout", "value_range", "mean", "std", "outputs")
+
+
+def source_of(context: Context, text: str) -> Artifact:
+    """The files of a source, fetched and verified."""
+    source = parse_source(text, context.settings.data)
+    what = f"fetching {text.partition('#')[0]}"
+    return context.get("source", source.ingredients(), what, source.fetch)
+
+
+def located(context: Context, text: str) -> Path:
+    """A data set's file or folder; what is on this disk already is read where it is."""
+    source = parse_source(text, context.settings.data)
+    if isinstance(source, File):
+        source.check()
+        return source.path
+    return source_of(context, text).path
+
+
+def at_hand(context: Context, text: str) -> bool:
+    """Whether a source need not be fetched."""
+    source = parse_source(text, context.settings.data)
+    return isinstance(source, File) or context.store.has("source", source.ingredients())
+
+
+def importers_of(model: Model, backend: Backend) -> list[tuple[str, Import]]:
+    """The importers that take a model's source to what a backend's quantizers start from.
+
+    The model's own first, if it names one, then the shortest chain from its float format.
+
+    Raises:
+        UsageError: no chain of importers leads there.
+    """
+    chain: list[tuple[str, Import]] = []
+    if model.importer is not None:
+        chain.append((model.importer, find_importer(model.importer)))
+    given = model.format or (chain[-1][1].writes if chain else "")
+    if given and given not in backend.starts_from:
+        chain += _shortest(given, backend)
+    return chain
+
+
+def _shortest(given: str, backend: Backend) -> list[tuple[str, Import]]:
+    """By breadth; of chains of one length the one whose importers are the backend's own."""
+    order = [backend, *(other for other in backends().values() if other is not backend)]
+    known = [pair for each in order for pair in each.importers.items() if pair[1].reads]
+    ahead: list[tuple[str, list[tuple[str, Import]]]] = [(given, [])]
+    seen = {given}
+    while ahead:
+        reached, chain = ahead.pop(0)
+        for name, each in known:
+            if each.reads != reached or each.writes in seen:
+                continue
+            if each.writes in backend.starts_from:
+                return [*chain, (name, each)]
+            seen.add(each.writes)
+            ahead.append((each.writes, [*chain, (name, each)]))
+    raise UsageError(
+        f"nothing makes a float model for {backend.name} of the format {given!r}",
+        expected=f"{', '.join(backend.starts_from)}, or a format that importers read: "
+        + ", ".join(sorted({each.reads for _, each in known})),
+        got=repr(given),
+    )
+
+
+def float_model(context: Context, model: Model, backend: str) -> Artifact:
+    """What the backend's quantizers start from: the source's files, imported where need be.
+
+    Its details say by `imported_by` which importers made it.
+    """
+    found = source_of(context, model.source)
+    names: list[str] = []
+    for name, each in importers_of(model, find_backend(backend)):
+        importer, before = resolve(each.code)(), found
+        names.append(name)
+        ingredients = {
+            "source": before.sha256,
+            "importer": name,
+            "version": importer.version,
+            "interface": _as_imported(model.interface),
+            "tools": versions(importer.tools),
+        }
+
+        def build(folder: Path, importer: Any = importer, before: Artifact = before) -> Any:
+            importer.build(model, before.path, folder)
+            return {"imported_by": names}
+
+        found = context.get("float_model", ingredients, f"importing {model.name}", build)
+    return found
+
+
+def identity(made: Artifact) -> str:
+    """Of files as they came the content, of imported ones what they were made from.
+
+    A second import may differ in its last bits.
+    """
+    return made.key if "imported_by" in made.details else made.sha256
+
+
+def _as_imported(interface: Any) -> dict[str, Any] | None:
+    """What importers read of a model's interface."""
+    if interface is None:
+        return None
+    return {name: value for name, value in asdict(interface).items() if name in _IMPORTED}
+
+
+def protocol_of(case: Case) -> dict[str, Any]:
+    """How samples become inputs, and predictions rows: part of every key they touch."""
+    task = find_task(case.task)
+    return {
+        "task": case.task,
+        "version": task.version,
+        "tools": versions(task.tools),
+        "model": task.identity(case.model),
+    }
+
+
+def sources_of(case: Case, *, calibrated: bool) -> Iterable[str]:
+    """All sources that a case needs, each once."""
+    dataset = case.dataset
+    texts = (case.model.source, dataset.source, dataset.calibration_source if calibrated else None)
+    return dict.fromkeys(text for text in texts if text)
