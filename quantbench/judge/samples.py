@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy as np
 from quantbench.core.digests import digest_of
 from quantbench.errors import DataError
 from quantbench.run.results import Results
-from quantbench.stats.influence import mean_influence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +149,6 @@ def results_of(
         is_reference=is_reference,
         identity=identity,
         per_sample={metric: samples.values},
-        moved_by=cache(lambda _: mean_influence(samples.values)),
         groups=samples.groups,
         signed=frozenset({metric}) if (samples.values < 0).any() else frozenset(),
     )
