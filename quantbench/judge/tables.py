@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from quantbench.judge.verdicts import AGREEMENT
 from quantbench.report.tables import as_csv, as_json, escaped
 from quantbench.report.terminal import aligned
 from quantbench.run.judging import difference
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _NUMBERS = (
     *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
     *("AR1", "AR10", "AR", "AR_small", "AR_medium", "AR_large"),
-    *AGREEMENT,
 )
 _VERDICTS = ("file", "verdict", "metric", "reference", "value", "difference", "margin", "flips")
 _OTHERS = ("file", "metric", "reference", "value", "difference")
@@ -65,7 +63,9 @@ def _of_verdict(results: Results, verdict: Verdict) -> dict[str, Any]:
 
 
 def _of_numbers(results: Results, reference: Results) -> Iterator[dict[str, Any]]:
-    for metric in _NUMBERS:
+    from quantbench.tasks.detection.metrics import agreement
+
+    for metric in (*_NUMBERS, *agreement.NAMES):
         values = reference.value(metric), results.value(metric)
         if all(map(math.isfinite, values)):
             yield {

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Source = str | Path | Sequence[Mapping[str, Any]]
 
 Kind = Literal["coco", "lm-eval", "rows"]
-AGREEMENT = ("agreement_AP", "agreement_IoU", "score_drift", "lost", "gained")
 _LEAST = 2
 
 
@@ -56,8 +55,10 @@ def coco(
         DataError: a file is not what it should be, or does not fit the annotations.
         UsageError: fewer than two files, or a gate that cannot be asked.
     """
-    agreement = metric in AGREEMENT
-    sets = [results("coco", annotations, *files, group=group, agreement=agreement)]
+    from quantbench.tasks.detection.metrics import agreement
+
+    asked = metric in agreement.NAMES
+    sets = [results("coco", annotations, *files, group=group, agreement=asked)]
     return judged(sets, metric=metric, margin=margin, confidence=confidence)
 
 

@@ -30,6 +30,7 @@ _LIMITS = {  # least and most
     "lost": (0.0, 1.0),
     "gained": (0.0, 1.0),  # one for each object of the float model: more is possible, and rare
 }
+NAMES = ("agreement_AP", *_LIMITS)
 
 
 @dataclass(frozen=True)
