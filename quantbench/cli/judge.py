@@ -150,9 +150,14 @@ def _judge(
     verdicts = judged(
         sets, metric=metric, margin=_margin(gate["margin"]), confidence=gate["confidence"]
     )
-    click.echo(FORMATS[gate["form"]](judged_rows(sets, numbers=numbers)), nl=False)
+    lost = None
+    if numbers:
+        from quantbench.judge.coco_files import lost_precision_of
+
+        lost = [lost_precision_of(each) for each in sets[0]]
+    click.echo(FORMATS[gate["form"]](judged_rows(sets, lost)), nl=False)
     if gate["output"] is not None:
-        document = document_of(sets, numbers=numbers)
+        document = document_of(sets, lost)
         put(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n", gate["output"])
     outcomes = {verdict.outcome for verdict in verdicts}
     sys.exit(next(status for word, status in _EXIT.items() if word in outcomes))

@@ -19,7 +19,8 @@ from quantbench.data.photos import photos_of
 from quantbench.errors import DataError
 from quantbench.run.results import Results
 from quantbench.stats.influence import influence_of
-from quantbench.tasks.detection.coco_numbers import CocoNumbers
+from quantbench.tasks.detection.coco_numbers import CocoNumbers, categories_of
+from quantbench.tasks.detection.metrics.lost_precision import lost_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from quantbench.data.samples import Photo
     from quantbench.protocols import Row
 
+    Lost = dict[str, dict[str, float]] | None
 
 _CORNERS = 4
 
@@ -56,6 +58,11 @@ def coco_results(
     """
     with _without_collection():
         return _coco_results(annotations, files, group, agreement=agreement)
+
+
+def lost_precision_of(results: Results) -> Lost:
+    """What AP at IoU .5 lacks is made of (`tasks/detection/metrics/lost_precision.py`)."""
+    return lost_precision(results.rows, categories_of(results.rows))
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from quantbench.run.judging import difference
 from quantbench.stats.gates import outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from quantbench.judge.coco_files import Lost
     from quantbench.run.results import Results
     from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Verdict
@@ -27,21 +28,25 @@ _VERDICTS = ("file", "verdict", "metric", "reference", "value", "difference", "m
 _OTHERS = ("file", "metric", "reference", "value", "difference")
 
 
-def judged_rows(sets: Sequence[Sequence[Results]], *, numbers: bool = False) -> Rows:
-    """A row a verdict, then, of COCO's numbers, a row a number and file.
+def judged_rows(sets: Sequence[Sequence[Results]], lost: Sequence[Lost] | None = None) -> Rows:
+    """A row a verdict, then, of COCO's results, a row a number and file.
 
     Args:
         sets: judged results, each set with its reference first.
-        numbers: show COCO's numbers, those of agreement with the reference, and what the lost AP
-            is made of.
+        lost: of COCO's results, which are one set, what each one's AP50 lacks: show this, their
+            numbers, and those of agreement with the reference.
     """
-    found: Rows = []
-    for reference, *others in sets:
-        for other in others:
-            found += [_of_verdict(other, verdict) for verdict in other.verdicts]
-        if numbers:
-            found += [row for other in others for row in _of_numbers(other, reference)]
-            found += [row for each in (reference, *others) for row in _of_errors(each)]
+    found = [
+        _of_verdict(other, verdict)
+        for _, *others in sets
+        for other in others
+        for verdict in other.verdicts
+    ]
+    if lost is not None:
+        ((reference, *others),) = sets
+        found += [row for other in others for row in _of_numbers(other, reference)]
+        for results, errors in zip(sets[0], lost, strict=True):
+            found += _of_errors(results, errors or {})
     return found
 
 
@@ -76,11 +81,11 @@ def _of_numbers(results: Results, reference: Results) -> Iterator[dict[str, Any]
             }
 
 
-def _of_errors(results: Results) -> Iterator[dict[str, Any]]:
+def _of_errors(
+    results: Results, errors: Mapping[str, Mapping[str, float]]
+) -> Iterator[dict[str, Any]]:
     """What AP50 lacks, by the kind of error that would have to be mended."""
-    from quantbench.judge.documents import lost_precision_of
-
-    for kind, lost in (lost_precision_of(results.rows) or {}).items():
+    for kind, lost in errors.items():
         yield {
             **_named(results, "error", kind),
             "value": lost["gain"],
