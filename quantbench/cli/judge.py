@@ -99,7 +99,7 @@ def coco(
 @_gate
 def lm_eval(paths: tuple[Path, ...], metric: str | None, **gate: Any) -> None:
     """Judge lm-evaluation-harness' sample logs (--log_samples): files, or folders of them."""
-    from quantbench.judge.verdicts import lm_eval_sets
+    from quantbench.judge.lm_eval_tasks import lm_eval_sets
 
     sets, left_out = lm_eval_sets(paths, metric)
     for task, why in left_out.items():

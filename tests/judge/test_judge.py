@@ -348,6 +348,25 @@ def test_a_metric_of_lm_eval_by_name() -> None:
         judge.lm_eval(LOGS / "float", LOGS / "rounded", margin=0.3, metric="perplexity")
 
 
+def test_results_of_lm_eval_are_of_one_task_and_its_metric() -> None:
+    logs = [next((LOGS / model).glob("samples_last_word_*")) for model in ("float", "rounded")]
+    reference, other = judge.results("lm-eval", *logs, metric="log_likelihood_nats")
+    assert list(other.replicates) == ["last_word/log_likelihood_nats"]
+    assert reference.is_reference
+    with pytest.raises(UsageError, match="several tasks"):
+        judge.results("lm-eval", LOGS / "float", LOGS / "rounded")
+
+
+@pytest.mark.parametrize("kind", ["coco", "rows", "lm-eval"])
+def test_a_field_that_a_kind_of_results_does_not_have_is_refused(kind: Any, tmp_path: Path) -> None:
+    rows = written(tmp_path / "rows.jsonl", answers(1))
+    log = next((LOGS / "float").glob("samples_last_word_*"))
+    sources = {"coco": (TRUTHS, FLOAT, INT8), "rows": (rows, rows), "lm-eval": (log, log)}
+    fields = {"value": "correct"} if kind == "rows" else {}
+    with pytest.raises(TypeError, match="metrik"):
+        judge.results(kind, *sources[kind], **fields, metrik="acc")
+
+
 def test_tasks_that_one_side_lacks_are_named(tmp_path: Path) -> None:
     for path in sorted(LOGS.glob("rounded/**/*.jsonl"))[1:]:
         (tmp_path / path.name).write_bytes(path.read_bytes())
