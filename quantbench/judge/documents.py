@@ -55,12 +55,13 @@ def records_of(everything: Iterable[Results]) -> list[dict[str, Any]]:
         case = f"{_MODEL}-{results.name}-{dataset}"
         reference = case if results.is_reference else reference
         rows = digest_of(results.rows)
+        # Files of equal answers may be two models': `compare` must not take them for one.
         records.append(
             {
                 **blank_record(case, _MODEL, results.name, "judge"),
                 "reference": reference,
                 "dataset": dict(results.dataset),
-                "artifact": {"sha256": rows, "size_bytes": None},
+                "artifact": {"sha256": digest_of([results.identity, rows]), "size_bytes": None},
                 "evidence": {"keys": [], "sha256": rows, "protocol": digest_of(_PROTOCOL)},
                 "metrics": {
                     name: as_json(results.estimate(name))

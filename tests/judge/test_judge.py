@@ -386,6 +386,28 @@ def test_a_file_that_changed_is_not_the_same_to_compare(tmp_path: Path) -> None:
     assert by_case["results-int8-rows"] == "fail"
 
 
+@pytest.mark.parametrize("kind", ["rows", "coco"])
+def test_two_files_of_equal_answers_are_not_the_same_to_compare(kind: str, tmp_path: Path) -> None:
+    """Two models may well give the same answers: that leaves room for what they do not show."""
+    rows = written(tmp_path / "float.jsonl", answers(100))
+    given: dict[str, tuple[Path, tuple[Any, ...]]] = {
+        "coco": (INT8, ("coco", TRUTHS, FLOAT)),
+        "rows": (rows, ("rows", "--value", "correct", rows)),
+    }
+    content, command = given[kind]
+    made = []
+    for side in ("one", "two"):
+        path = tmp_path / side / "int8.jsonl"
+        path.parent.mkdir()
+        path.write_bytes(content.read_bytes())
+        made.append(tmp_path / f"{side}.json")
+        run(*command, path, "--margin", "0.05", "-o", made[-1])
+    before, after = (("name", read_document(path)) for path in made)
+    (row,) = [row for row in compared(before, after) if row["case"].startswith("results-int8")]
+    assert row["difference"] == 0
+    assert row["low"] < 0 < row["high"]
+
+
 @pytest.mark.parametrize("name", ["latency", "weights_bytes"])
 def test_a_column_may_be_named_as_a_cost(name: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
