@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quantbench.cli.output import put
+from quantbench.report.tables import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,7 @@ def _gate(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--format",
             "form",
-            type=click.Choice(["table", "markdown", "csv", "json"]),
+            type=click.Choice(list(FORMATS)),
             default="table",
             show_default=True,
         ),
@@ -141,8 +142,8 @@ def _judge(
     numbers: bool = False,
 ) -> None:
     """Print, write and exit as the options of `_gate` say."""
+    from quantbench.judge import tables
     from quantbench.judge.documents import document_of
-    from quantbench.judge.tables import FORMATS, judged_rows
     from quantbench.judge.verdicts import judged
 
     if gate["output"] is not None and not gate["output"].absolute().parent.is_dir():
@@ -155,7 +156,7 @@ def _judge(
         from quantbench.judge.coco_files import lost_precision_of
 
         lost = [lost_precision_of(each) for each in sets[0]]
-    click.echo(FORMATS[gate["form"]](judged_rows(sets, lost)), nl=False)
+    click.echo(tables.FORMATS[gate["form"]](tables.judged_rows(sets, lost)), nl=False)
     if gate["output"] is not None:
         document = document_of(sets, lost)
         put(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n", gate["output"])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from quantbench.report.tables import as_csv, as_json, escaped
+from quantbench.report.tables import FORMATS as SHARED
+from quantbench.report.tables import escaped
 from quantbench.report.terminal import aligned
 from quantbench.run.judging import difference
 from quantbench.stats.gates import outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from quantbench.judge.coco_files import Lost
     from quantbench.run.results import Results
@@ -140,12 +141,7 @@ def as_markdown(rows: Rows) -> str:
     return "\n".join([*lines[1:], "", *map(escaped, _remarks(rows))]) + "\n"
 
 
-FORMATS: dict[str, Callable[[Rows], str]] = {
-    "table": as_table,
-    "markdown": as_markdown,
-    "csv": as_csv,
-    "json": as_json,
-}
+FORMATS = {**SHARED, "table": as_table, "markdown": as_markdown}
 
 
 def _texts(header: Sequence[str]) -> int:
