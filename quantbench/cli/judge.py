@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quantbench.cli.output import put
+from quantbench.report.tables import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,7 @@ def _gate(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--format",
             "form",
-            type=click.Choice(["table", "markdown", "csv", "json"]),
+            type=click.Choice(list(FORMATS)),
             default="table",
             show_default=True,
         ),
@@ -99,7 +100,7 @@ def coco(
 @_gate
 def lm_eval(paths: tuple[Path, ...], metric: str | None, **gate: Any) -> None:
     """Judge lm-evaluation-harness' sample logs (--log_samples): files, or folders of them."""
-    from quantbench.judge.verdicts import lm_eval_sets
+    from quantbench.judge.lm_eval_tasks import lm_eval_sets
 
     sets, left_out = lm_eval_sets(paths, metric)
     for task, why in left_out.items():
@@ -141,8 +142,8 @@ def _judge(
     numbers: bool = False,
 ) -> None:
     """Print, write and exit as the options of `_gate` say."""
+    from quantbench.judge import tables
     from quantbench.judge.documents import document_of
-    from quantbench.judge.tables import FORMATS, judged_rows
     from quantbench.judge.verdicts import judged
 
     if gate["output"] is not None and not gate["output"].absolute().parent.is_dir():
@@ -150,9 +151,14 @@ def _judge(
     verdicts = judged(
         sets, metric=metric, margin=_margin(gate["margin"]), confidence=gate["confidence"]
     )
-    click.echo(FORMATS[gate["form"]](judged_rows(sets, numbers=numbers)), nl=False)
+    lost = None
+    if numbers:
+        from quantbench.judge.coco_files import lost_precision_of
+
+        lost = [lost_precision_of(each) for each in sets[0]]
+    click.echo(tables.FORMATS[gate["form"]](tables.judged_rows(sets, lost)), nl=False)
     if gate["output"] is not None:
-        document = document_of(sets, numbers=numbers)
+        document = document_of(sets, lost)
         put(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n", gate["output"])
     outcomes = {verdict.outcome for verdict in verdicts}
     sys.exit(next(status for word, status in _EXIT.items() if word in outcomes))

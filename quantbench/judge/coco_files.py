@@ -14,11 +14,13 @@ import numpy as np
 
 from quantbench.core.digests import digest_of
 from quantbench.core.jsons import MALFORMED, loads
+from quantbench.data.groups import check_grouped, groups_of
 from quantbench.data.photos import photos_of
 from quantbench.errors import DataError
 from quantbench.run.results import Results
 from quantbench.stats.influence import influence_of
-from quantbench.tasks.detection.coco_numbers import CocoNumbers
+from quantbench.tasks.detection.coco_numbers import CocoNumbers, categories_of
+from quantbench.tasks.detection.metrics.lost_precision import lost_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from quantbench.data.samples import Photo
     from quantbench.protocols import Row
 
+    Lost = dict[str, dict[str, float]] | None
 
 _CORNERS = 4
 
@@ -57,6 +60,11 @@ def coco_results(
         return _coco_results(annotations, files, group, agreement=agreement)
 
 
+def lost_precision_of(results: Results) -> Lost:
+    """What AP at IoU .5 lacks is made of (`tasks/detection/metrics/lost_precision.py`)."""
+    return lost_precision(results.rows, categories_of(results.rows))
+
+
 @contextmanager
 def _without_collection() -> Iterator[None]:
     """Pause the garbage collector, which would walk a million boxes that all stay again and again.
@@ -79,24 +87,26 @@ def _coco_results(
     *,
     agreement: bool,
 ) -> list[Results]:
-    described = _loaded(annotations, "annotations")
+    described, where = _loaded(annotations, "annotations"), _name(annotations, "annotations")
     try:
         photos = photos_of(described, Path(), group=group)
         known = {category["id"] for category in described.get("categories") or []}
     except MALFORMED as error:
         raise DataError(
             "not COCO annotations",
-            where=_name(annotations, "annotations"),
+            where=where,
             expected="images and annotations with ids, bbox, area, category_id, iscrowd",
             got=f"{type(error).__name__}: {error}",
         ) from error
     if not photos:
-        raise DataError("annotations without an image", where=_name(annotations, "annotations"))
-    groups = _groups(photos, group, _name(annotations, "annotations"))
+        raise DataError("annotations without an image", where=where)
+    if group is not None:
+        check_grouped(photos, f"{where}, images without the field {group!r}")
+    groups = groups_of(photos)
     known = known or {truth["category_id"] for photo in photos for truth in photo.truths}
     task = CocoNumbers(sorted(known))
     dataset = {
-        "name": Path(_name(annotations, "annotations")).stem,
+        "name": Path(where).stem,
         "n": len(photos),
         "sha256": digest_of([[photo.id, photo.truths] for photo in photos]),
         **({"groups": len(set(groups))} if groups else {}),
@@ -144,20 +154,14 @@ def _results(
 def _rows(photos: Sequence[Photo], categories: set[int], said: Any, name: str) -> list[Row]:
     """Truths and detections of each image."""
     by_image: dict[int, list[dict[str, Any]]] = {int(photo.id): [] for photo in photos}
-    if not isinstance(said, list):
-        raise DataError(
-            "not COCO results",
-            where=name,
-            expected="a list of detections with image_id, category_id, bbox and score",
-            got=type(said).__name__,
-        )
     try:
         detections = _detections(said)
     except MALFORMED as error:
         raise DataError(
             "not COCO results",
             where=name,
-            expected="detections with image_id, category_id, bbox [x, y, width, height] and score",
+            expected="a list of detections with image_id, category_id, "
+            "bbox [x, y, width, height] and score",
             got=f"{type(error).__name__}: {error}",
         ) from error
     _check_known("images", [d["image_id"] for d in detections], by_image.keys(), name)
@@ -176,8 +180,10 @@ def _rows(photos: Sequence[Photo], categories: set[int], said: Any, name: str) -
     ]
 
 
-def _detections(said: Sequence[Any]) -> list[dict[str, Any]]:
+def _detections(said: Any) -> list[dict[str, Any]]:
     """What is read of each; raises what `_rows` explains."""
+    if not isinstance(said, list):
+        raise TypeError(f"{type(said).__name__} where a list should be")
     boxes, scores = [each["bbox"] for each in said], [each["score"] for each in said]
     ids = {name: [each[name] for each in said] for name in ("image_id", "category_id")}
     for name, values in ids.items():
@@ -219,18 +225,6 @@ def _check_known(what: str, ids: Sequence[int], known: Any, name: str) -> None:
             if what == "categories"
             else "judge results against the annotations that they were made on",
         )
-
-
-def _groups(photos: Sequence[Photo], group: str | None, where: str) -> list[str] | None:
-    found = [photo.group for photo in photos if photo.group is not None]
-    if group is not None and len(found) < len(photos):
-        raise DataError(
-            f"images without the field {group!r}",
-            where=where,
-            expected="the group of every image",
-            got=f"{len(photos) - len(found)} of {len(photos)} without",
-        )
-    return found or None
 
 
 def _loaded(source: Any, name: str) -> Any:

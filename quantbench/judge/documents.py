@@ -18,34 +18,28 @@ from quantbench.record.schema import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from quantbench.protocols import Row
+    from quantbench.judge.coco_files import Lost
     from quantbench.run.results import Results
 
 _PROTOCOL = "quantbench judge 1"
 _MODEL = "results"
 
 
-def document_of(sets: Sequence[Sequence[Results]], *, numbers: bool = False) -> dict[str, Any]:
+def document_of(
+    sets: Sequence[Sequence[Results]], lost: Sequence[Lost] | None = None
+) -> dict[str, Any]:
     """A record file's content.
 
     Args:
         sets: judged results, each set with its reference first.
-        numbers: they are COCO's, with what the loss is made of.
+        lost: of COCO's results, which are one set, what each one's AP50 lacks.
     """
     records = records_of([each for one in sets for each in one])
     judged_together(records)
-    if numbers:
-        for record, results in zip(records, sets[0], strict=True):
-            record["explanation"] = {"lost_AP50": lost_precision_of(results.rows)}
+    if lost is not None:
+        for record, errors in zip(records, lost, strict=True):
+            record["explanation"] = {"lost_AP50": errors}
     return {"quantbench": document(records, {}, environment())}
-
-
-def lost_precision_of(rows: Sequence[Row]) -> Any:
-    """What AP at IoU .5 lacks is made of (`tasks/detection/metrics/lost_precision.py`)."""
-    from quantbench.tasks.detection.coco_numbers import categories_of
-    from quantbench.tasks.detection.metrics.lost_precision import lost_precision
-
-    return lost_precision(rows, categories_of(rows))
 
 
 def records_of(everything: Iterable[Results]) -> list[dict[str, Any]]:
@@ -61,12 +55,13 @@ def records_of(everything: Iterable[Results]) -> list[dict[str, Any]]:
         case = f"{_MODEL}-{results.name}-{dataset}"
         reference = case if results.is_reference else reference
         rows = digest_of(results.rows)
+        # Files of equal answers may be two models': `compare` must not take them for one.
         records.append(
             {
                 **blank_record(case, _MODEL, results.name, "judge"),
                 "reference": reference,
                 "dataset": dict(results.dataset),
-                "artifact": {"sha256": rows, "size_bytes": None},
+                "artifact": {"sha256": digest_of([results.identity, rows]), "size_bytes": None},
                 "evidence": {"keys": [], "sha256": rows, "protocol": digest_of(_PROTOCOL)},
                 "metrics": {
                     name: as_json(results.estimate(name))

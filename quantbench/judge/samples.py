@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantbench.core.digests import digest_of
-from quantbench.errors import DataError
+from quantbench.errors import DataError, UsageError
 from quantbench.run.results import Results
-from quantbench.stats.influence import mean_influence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
+
+_LEAST = 2
 
 
 @dataclass(frozen=True)
@@ -113,25 +114,45 @@ def distinct(samples: Samples) -> Samples:
     return samples.in_order([sample for sample in samples.ids if sample in kept])
 
 
+def check_enough(files: Sequence[Any]) -> None:
+    """Refuse fewer than two.
+
+    Raises:
+        UsageError: they are.
+    """
+    if len(files) < _LEAST:
+        raise UsageError(
+            "one file cannot be compared", expected="the reference, and one file or more to judge"
+        )
+
+
 def results_of(
-    samples: Samples,
-    name: str,
+    sides: Sequence[Samples],
+    names: Sequence[str],
+    paths: Sequence[Path],
     dataset: str,
-    *,
-    identity: str,
-    is_reference: bool,
     left_out: int = 0,
-) -> Results:
-    """What `non_inferior` takes.
+) -> list[Results]:
+    """What `non_inferior` takes, the reference first; where one file has numbers, all have.
 
     Args:
-        samples: of one metric.
-        name: of the file they come from.
+        sides: of one metric, in one order.
+        names: of the files they come from.
+        paths: the files themselves: two models may well have the same answers.
         dataset: of what they are samples of.
-        identity: of the file itself: two models may well have the same answers.
-        is_reference: the others are judged against it.
         left_out: samples of equal content that are counted once.
     """
+    if any(side.values.dtype != bool for side in sides):
+        sides = [replace(side, values=side.values.astype(np.float64)) for side in sides]
+    return [
+        _results(side, name, dataset, left_out, identity=str(path.resolve()), is_reference=i == 0)
+        for i, (side, name, path) in enumerate(zip(sides, names, paths, strict=True))
+    ]
+
+
+def _results(
+    samples: Samples, name: str, dataset: str, left_out: int, *, identity: str, is_reference: bool
+) -> Results:
     metric = samples.name
     return Results(
         name=name,
@@ -151,7 +172,6 @@ def results_of(
         is_reference=is_reference,
         identity=identity,
         per_sample={metric: samples.values},
-        moved_by=cache(lambda _: mean_influence(samples.values)),
         groups=samples.groups,
         signed=frozenset({metric}) if (samples.values < 0).any() else frozenset(),
     )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from quantbench.judge.verdicts import AGREEMENT
-from quantbench.report.tables import as_csv, as_json, escaped
+from quantbench.report.tables import FORMATS as SHARED
+from quantbench.report.tables import escaped
 from quantbench.report.terminal import aligned
 from quantbench.run.judging import difference
 from quantbench.stats.gates import outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from quantbench.judge.coco_files import Lost
     from quantbench.run.results import Results
     from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Verdict
@@ -23,27 +24,30 @@ if TYPE_CHECKING:
 _NUMBERS = (
     *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
     *("AR1", "AR10", "AR", "AR_small", "AR_medium", "AR_large"),
-    *AGREEMENT,
 )
 _VERDICTS = ("file", "verdict", "metric", "reference", "value", "difference", "margin", "flips")
 _OTHERS = ("file", "metric", "reference", "value", "difference")
 
 
-def judged_rows(sets: Sequence[Sequence[Results]], *, numbers: bool = False) -> Rows:
-    """A row a verdict, then, of COCO's numbers, a row a number and file.
+def judged_rows(sets: Sequence[Sequence[Results]], lost: Sequence[Lost] | None = None) -> Rows:
+    """A row a verdict, then, of COCO's results, a row a number and file.
 
     Args:
         sets: judged results, each set with its reference first.
-        numbers: show COCO's numbers, those of agreement with the reference, and what the lost AP
-            is made of.
+        lost: of COCO's results, which are one set, what each one's AP50 lacks: show this, their
+            numbers, and those of agreement with the reference.
     """
-    found: Rows = []
-    for reference, *others in sets:
-        for other in others:
-            found += [_of_verdict(other, verdict) for verdict in other.verdicts]
-        if numbers:
-            found += [row for other in others for row in _of_numbers(other, reference)]
-            found += [row for each in (reference, *others) for row in _of_errors(each)]
+    found = [
+        _of_verdict(other, verdict)
+        for _, *others in sets
+        for other in others
+        for verdict in other.verdicts
+    ]
+    if lost is not None:
+        ((reference, *others),) = sets
+        found += [row for other in others for row in _of_numbers(other, reference)]
+        for results, errors in zip(sets[0], lost, strict=True):
+            found += _of_errors(results, errors or {})
     return found
 
 
@@ -65,7 +69,9 @@ def _of_verdict(results: Results, verdict: Verdict) -> dict[str, Any]:
 
 
 def _of_numbers(results: Results, reference: Results) -> Iterator[dict[str, Any]]:
-    for metric in _NUMBERS:
+    from quantbench.tasks.detection.metrics import agreement
+
+    for metric in (*_NUMBERS, *agreement.NAMES):
         values = reference.value(metric), results.value(metric)
         if all(map(math.isfinite, values)):
             yield {
@@ -76,11 +82,11 @@ def _of_numbers(results: Results, reference: Results) -> Iterator[dict[str, Any]
             }
 
 
-def _of_errors(results: Results) -> Iterator[dict[str, Any]]:
+def _of_errors(
+    results: Results, errors: Mapping[str, Mapping[str, float]]
+) -> Iterator[dict[str, Any]]:
     """What AP50 lacks, by the kind of error that would have to be mended."""
-    from quantbench.judge.documents import lost_precision_of
-
-    for kind, lost in (lost_precision_of(results.rows) or {}).items():
+    for kind, lost in errors.items():
         yield {
             **_named(results, "error", kind),
             "value": lost["gain"],
@@ -135,12 +141,7 @@ def as_markdown(rows: Rows) -> str:
     return "\n".join([*lines[1:], "", *map(escaped, _remarks(rows))]) + "\n"
 
 
-FORMATS: dict[str, Callable[[Rows], str]] = {
-    "table": as_table,
-    "markdown": as_markdown,
-    "csv": as_csv,
-    "json": as_json,
-}
+FORMATS = {**SHARED, "table": as_table, "markdown": as_markdown}
 
 
 def _texts(header: Sequence[str]) -> int:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from quantbench.errors import DataError, UsageError, meant
-from quantbench.judge.samples import distinct, paired, results_of
+from quantbench.errors import UsageError, meant
+from quantbench.judge.lm_eval_tasks import lm_eval_sets
+from quantbench.judge.samples import check_enough, paired, results_of
 from quantbench.record.schema import judged_together, verdict_as_json
 from quantbench.report.reports import names_of
 from quantbench.run.judging import non_inferior
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from quantbench.judge.lm_eval_logs import Metrics
-    from quantbench.judge.samples import Samples
     from quantbench.run.results import Results
     from quantbench.stats.gates import Verdict
 
     Source = str | Path | Sequence[Mapping[str, Any]]
 
 Kind = Literal["coco", "lm-eval", "rows"]
-AGREEMENT = ("agreement_AP", "agreement_IoU", "score_drift", "lost", "gained")
-_LEAST = 2
 
 
 def coco(
@@ -56,8 +50,10 @@ def coco(
         DataError: a file is not what it should be, or does not fit the annotations.
         UsageError: fewer than two files, or a gate that cannot be asked.
     """
-    agreement = metric in AGREEMENT
-    sets = [results("coco", annotations, *files, group=group, agreement=agreement)]
+    from quantbench.tasks.detection.metrics import agreement
+
+    asked = metric in agreement.NAMES
+    sets = [results("coco", annotations, *files, group=group, agreement=asked)]
     return judged(sets, metric=metric, margin=margin, confidence=confidence)
 
 
@@ -127,13 +123,14 @@ def results(kind: Kind, *sources: Any, **fields: Any) -> list[Results]:
     Raises:
         DataError: a file is not what it should be, or samples do not pair.
         UsageError: an unknown kind, too few files, or several tasks to choose from.
+        TypeError: a field that this kind does not have.
     """
     if kind == "coco":
         return _coco(*sources, **fields)
     if kind == "rows":
         return _rows([Path(source) for source in sources], **fields)
     if kind == "lm-eval":
-        sets, _ = lm_eval_sets(sources, fields.get("metric"))
+        sets, _ = lm_eval_sets(sources, **fields)
         if len(sets) > 1:
             raise UsageError(
                 "several tasks: results are of one",
@@ -181,96 +178,12 @@ def judged(
     return [verdict for each in everything for verdict in each.verdicts]
 
 
-def lm_eval_sets(
-    paths: Sequence[str | Path], metric: str | None = None
-) -> tuple[list[list[Results]], dict[str, str]]:
-    """The results of each task, the reference's first; and what is left out, with the reason.
-
-    Raises:
-        DataError: a log is not what it should be, a path has a task that another has not, or
-            samples do not pair.
-        UsageError: no task has the metric.
-    """
-    from quantbench.judge.lm_eval_logs import read_lm_eval
-
-    found = [Path(path) for path in paths]
-    _check_enough(found)
-    names = names_of(found)
-    logs = [read_lm_eval(path) for path in found]
-    _check_same_tasks(dict(zip(names, logs, strict=True)))
-    chosen, left_out = _chosen(logs[0], metric)
-    sets = []
-    for task, samples in chosen.items():
-        others = [
-            paired(samples, log[samples.name], (names[0], name))
-            for name, log in zip(names[1:], logs[1:], strict=True)
-        ]
-        sides = [distinct(side) for side in (samples, *others)]
-        sets.append(_results(sides, names, found, task, len(samples.ids) - len(sides[0].ids)))
-    return sets, left_out
-
-
-def _check_same_tasks(logs: Mapping[str, Metrics]) -> None:
-    (first, reference), *others = logs.items()
-    for name, log in others:
-        for (one, here), (two, there) in permutations([(first, reference), (name, log)]):
-            lacking = sorted(_tasks(here) - _tasks(there))
-            if lacking:
-                raise DataError(
-                    "tasks do not pair",
-                    where=two,
-                    expected=f"the tasks of {one}",
-                    got=f"{len(lacking)} of them missing, first {lacking[0]}",
-                    remedy="name the samples files of the tasks that both have",
-                )
-
-
-def _tasks(log: Metrics) -> set[str]:
-    return {name.partition("/")[0] for name in (*log, *log.refused)}
-
-
-def _chosen(log: Metrics, metric: str | None) -> tuple[dict[str, Samples], dict[str, str]]:
-    """One metric of each task: the one asked for, or the first of right and wrong answers.
-
-    And the tasks that have none, with the reason.
-    """
-    chosen, left_out = {}, {}
-    for task in sorted(_tasks(log)):
-        offered = [each for each in log.values() if each.name.partition("/")[0] == task]
-        right = [each for each in offered if each.values.dtype == bool]
-        if metric is not None:
-            offered = [each for each in offered if each.name == f"{task}/{metric}"]
-            right = []
-        if offered:
-            chosen[task] = (right or offered)[0]
-        else:
-            left_out[task] = _why_not(log, task, metric)
-    if not chosen:
-        every = sorted({name.partition("/")[2] for name in log})
-        raise UsageError(
-            f"no task has the metric {metric!r}",
-            expected=", ".join(every),
-            got="; ".join(f"{task}: {why}" for task, why in left_out.items()),
-            remedy=meant(str(metric), every),
-        )
-    return chosen, left_out
-
-
-def _why_not(log: Metrics, task: str, metric: str | None) -> str:
-    reasons = [
-        f"{name.partition('/')[2]}: {why}"
-        for name, why in log.refused.items()
-        if name.partition("/")[0] == task and metric in {None, name.partition("/")[2]}
-    ]
-    return "; ".join(reasons) or f"it has no {metric}"
-
-
 def _coco(
     annotations: Any, *files: Source, group: str | None = None, agreement: bool = True
 ) -> list[Results]:
     from quantbench.judge.coco_files import coco_results
 
-    _check_enough(files)
+    check_enough(files)
     paths = [Path(each) if isinstance(each, str) else each for each in files]
     on_disk = [each for each in paths if isinstance(each, Path)]
     named = iter(names_of(on_disk))
@@ -285,41 +198,11 @@ def _coco(
 def _rows(paths: Sequence[Path], *, value: str, **fields: Any) -> list[Results]:
     from quantbench.judge.row_files import read_rows
 
-    _check_enough(paths)
+    check_enough(paths)
     names = names_of(paths)
     reference, *others = (read_rows(path, value, **fields) for path in paths)
     pairs = [
         paired(reference, other, (names[0], name))
         for other, name in zip(others, names[1:], strict=True)
     ]
-    return _results([reference, *pairs], names, paths, "rows")
-
-
-def _results(
-    sides: Sequence[Samples],
-    names: Sequence[str],
-    paths: Sequence[Path],
-    dataset: str,
-    left_out: int = 0,
-) -> list[Results]:
-    """Of samples in one order; where one file has numbers, all have."""
-    if any(side.values.dtype != bool for side in sides):
-        sides = [replace(side, values=side.values.astype(np.float64)) for side in sides]
-    return [
-        results_of(
-            side,
-            name,
-            dataset,
-            identity=str(path.resolve()),
-            is_reference=place == 0,
-            left_out=left_out,
-        )
-        for place, (side, name, path) in enumerate(zip(sides, names, paths, strict=True))
-    ]
-
-
-def _check_enough(files: Iterable[Any]) -> None:
-    if len(list(files)) < _LEAST:
-        raise UsageError(
-            "one file cannot be compared", expected="the reference, and one file or more to judge"
-        )
+    return results_of([reference, *pairs], names, paths, "rows")

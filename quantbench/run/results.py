@@ -9,6 +9,7 @@ import numpy as np
 
 from quantbench.errors import DataError, UsageError, meant
 from quantbench.stats.bootstrap import percentile_estimate
+from quantbench.stats.influence import mean_influence
 from quantbench.stats.influences import PairedInfluence
 from quantbench.stats.proportions import wilson
 
@@ -43,7 +44,7 @@ class Results:
         is_reference: it is what others are judged against.
         identity: digest of the model, where it is known: one model's equal rows leave no chance.
         per_sample: of those metrics that are means over samples, each sample's part, [rows].
-        moved_by: how much each sample moves a metric, by its name.
+        moved_by: how much each sample moves any other metric, by its name.
         groups: name of each sample's group, in their order, where samples come in groups; of a
             sequential evaluation those of samples to come too.
         signed: metrics of which 0 is not the least.
@@ -152,6 +153,8 @@ class Results:
         Raises:
             UsageError: the metric is none of samples.
         """
+        if metric in self.per_sample:
+            return mean_influence(self.per_sample[metric])
         if self.moved_by is None:
             raise UsageError(f"{metric} of {self.name} is no metric of its samples")
         return self.moved_by(metric)

@@ -94,7 +94,7 @@ class PairedInfluence(Comparison):
                 then take a sample's place (Liang and Zeger, Biometrika 73, 1986).
         """
         (value, was), (mine, its) = values, influences
-        centre = _difference(values, influences, relative=relative)
+        centre = _centre(values, influences, relative=relative)
         change, difference, unit = mine.change - its.change, value - was, 1.0
         if relative:
             change, difference = (mine.change - value / was * its.change) / was, value / was - 1
@@ -166,9 +166,9 @@ class PairedInfluence(Comparison):
 
         unseen = float(1 - alpha ** (1 / self.seen)) if self.seen else 1.0
         found = self._moments
-        if found.variance == 0 and self._nowhere_repeated:
-            return -np.inf, np.inf
         if found.variance == 0:
+            if self._nowhere_repeated:
+                return -np.inf, np.inf
             return self.value - unseen * self.down, self.value + unseen * self.up
         # Of a bound that is to miss more often than not (alpha over .5) nothing is asked.
         t = max(float(stdtrit(max(found.freedom, 1.0), 1 - alpha)), 0.0)
@@ -181,7 +181,7 @@ class PairedInfluence(Comparison):
         return min(low, self.value), max(high, self.value)
 
 
-def _difference(
+def _centre(
     values: tuple[float, float], influences: tuple[Influence, Influence], *, relative: bool
 ) -> float | None:
     """Of the smooth values, where the metric has such; as a share of the reference's."""

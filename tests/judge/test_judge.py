@@ -348,6 +348,25 @@ def test_a_metric_of_lm_eval_by_name() -> None:
         judge.lm_eval(LOGS / "float", LOGS / "rounded", margin=0.3, metric="perplexity")
 
 
+def test_results_of_lm_eval_are_of_one_task_and_its_metric() -> None:
+    logs = [next((LOGS / model).glob("samples_last_word_*")) for model in ("float", "rounded")]
+    reference, other = judge.results("lm-eval", *logs, metric="log_likelihood_nats")
+    assert list(other.replicates) == ["last_word/log_likelihood_nats"]
+    assert reference.is_reference
+    with pytest.raises(UsageError, match="several tasks"):
+        judge.results("lm-eval", LOGS / "float", LOGS / "rounded")
+
+
+@pytest.mark.parametrize("kind", ["coco", "rows", "lm-eval"])
+def test_a_field_that_a_kind_of_results_does_not_have_is_refused(kind: Any, tmp_path: Path) -> None:
+    rows = written(tmp_path / "rows.jsonl", answers(1))
+    log = next((LOGS / "float").glob("samples_last_word_*"))
+    sources = {"coco": (TRUTHS, FLOAT, INT8), "rows": (rows, rows), "lm-eval": (log, log)}
+    fields = {"value": "correct"} if kind == "rows" else {}
+    with pytest.raises(TypeError, match="metrik"):
+        judge.results(kind, *sources[kind], **fields, metrik="acc")
+
+
 def test_tasks_that_one_side_lacks_are_named(tmp_path: Path) -> None:
     for path in sorted(LOGS.glob("rounded/**/*.jsonl"))[1:]:
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -365,6 +384,28 @@ def test_a_file_that_changed_is_not_the_same_to_compare(tmp_path: Path) -> None:
     before, after = (("name", read_document(path)) for path in made)
     by_case = {row["case"]: row["verdict"] for row in compared(before, after)}
     assert by_case["results-int8-rows"] == "fail"
+
+
+@pytest.mark.parametrize("kind", ["rows", "coco"])
+def test_two_files_of_equal_answers_are_not_the_same_to_compare(kind: str, tmp_path: Path) -> None:
+    """Two models may well give the same answers: that leaves room for what they do not show."""
+    rows = written(tmp_path / "float.jsonl", answers(100))
+    given: dict[str, tuple[Path, tuple[Any, ...]]] = {
+        "coco": (INT8, ("coco", TRUTHS, FLOAT)),
+        "rows": (rows, ("rows", "--value", "correct", rows)),
+    }
+    content, command = given[kind]
+    made = []
+    for side in ("one", "two"):
+        path = tmp_path / side / "int8.jsonl"
+        path.parent.mkdir()
+        path.write_bytes(content.read_bytes())
+        made.append(tmp_path / f"{side}.json")
+        run(*command, path, "--margin", "0.05", "-o", made[-1])
+    before, after = (("name", read_document(path)) for path in made)
+    (row,) = [row for row in compared(before, after) if row["case"].startswith("results-int8")]
+    assert row["difference"] == 0
+    assert row["low"] < 0 < row["high"]
 
 
 @pytest.mark.parametrize("name", ["latency", "weights_bytes"])

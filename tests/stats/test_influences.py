@@ -241,20 +241,20 @@ def test_influences_of_language_metrics_are_those_of_leaving_a_passage_out(metri
 @pytest.mark.parametrize("metric", ["agreement_IoU", "score_drift", "lost", "gained"])
 def test_influences_of_agreement_are_those_of_leaving_an_image_out(metric: str) -> None:
     reference, rows = simulated_rows(150, 0.1, seed=5)
-    found = agreement.counted(rows, reference, [1]).influence(metric)
+    counted = agreement.counted(rows, reference, [1])
+    found = counted.influence(metric)
     assert found is not None
-    numeric = numeric_influence(
-        lambda weights: agreement.summarise(rows, reference, [1], weights)[metric], len(rows)
-    )
+    numeric = numeric_influence(lambda weights: counted.numbers(weights)[metric], len(rows))
     assert_alike(found, numeric)
 
 
 def test_influences_of_agreement_ap_have_the_bootstraps_standard_error() -> None:
     """One image left out hardly moves it: 101 recall levels jump by a hundredth, or not at all."""
     reference, rows = simulated_rows(150, 0.1, seed=5)
-    found = agreement.counted(rows, reference, [1]).influence("agreement_AP")
+    counted = agreement.counted(rows, reference, [1])
+    found = counted.influence("agreement_AP")
     assert found is not None
-    replicates = agreement.summarise(rows, reference, [1], resampling_weights(150))
+    replicates = counted.numbers(resampling_weights(150))
     expected = replicates["agreement_AP"][1:].std()
     assert np.linalg.norm(found.change) == pytest.approx(expected, rel=0.15)
 

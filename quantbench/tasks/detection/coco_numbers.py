@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from quantbench.tasks.detection.metrics.matching import AREAS, match
 from quantbench.tasks.detection.metrics.second_opinion import check_average_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from quantbench.tasks.detection.metrics.agreement import Counted
     from quantbench.tasks.detection.metrics.matching import Matches
 
+_Made = TypeVar("_Made")
 _BOXES = ("truths", "detections")
 _KEPT = 3  # sets of rows whose matches are kept: a model's and its reference's
 
@@ -30,6 +31,22 @@ _KEPT = 3  # sets of rows whose matches are kept: a model's and its reference's
 def categories_of(rows: Sequence[Row]) -> list[int]:
     """Ids that truths or detections name, sorted."""
     return sorted({box["category_id"] for row in rows for kind in _BOXES for box in row[kind]})
+
+
+class _Kept(Generic[_Made]):
+    """What was made of the last sets of rows, for many numbers ask for it."""
+
+    def __init__(self) -> None:
+        self._last: list[tuple[tuple[Sequence[Row], ...], _Made]] = []
+
+    def of(self, *rows: Sequence[Row], make: Callable[[], _Made]) -> _Made:
+        """The same as before for the very same rows, else made anew."""
+        for known, made in self._last:
+            if all(one is other for one, other in zip(known, rows, strict=True)):
+                return made
+        made = make()
+        self._last = [*self._last[1 - _KEPT :], (rows, made)]
+        return made
 
 
 class CocoNumbers:
@@ -49,26 +66,18 @@ class CocoNumbers:
         """
         self._categories = categories
         self._points = operating_points
-        self._matches: list[tuple[Sequence[Row], Mapping[tuple[int, str], Matches]]] = []
-        self._agreements: list[tuple[Sequence[Row], Sequence[Row], Counted]] = []
+        self._matches: _Kept[Mapping[tuple[int, str], Matches]] = _Kept()
+        self._agreements: _Kept[Counted] = _Kept()
 
     def _matched(self, rows: Sequence[Row]) -> Mapping[tuple[int, str], Matches]:
-        """Matches of all areas; those of the last rows are kept, for many numbers ask for them."""
-        for known, matches in self._matches:
-            if known is rows:
-                return matches
-        found = match(rows, self._categories)
-        self._matches = [*self._matches[1 - _KEPT :], (rows, found)]
-        return found
+        """Matches of all areas."""
+        return self._matches.of(rows, make=lambda: match(rows, self._categories))
 
     def _agreed(self, rows: Sequence[Row], reference: Sequence[Row]) -> Counted:
-        """Matches with the reference's detections, kept likewise."""
-        for mine, theirs, known in self._agreements:
-            if mine is rows and theirs is reference:
-                return known
-        found = agreement.counted(rows, reference, self._categories)
-        self._agreements = [*self._agreements[1 - _KEPT :], (rows, reference, found)]
-        return found
+        """Matches with the reference's detections."""
+        return self._agreements.of(
+            rows, reference, make=lambda: agreement.counted(rows, reference, self._categories)
+        )
 
     def summarise(
         self, rows: Sequence[Row], weights: NDArray[Any]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantbench.tasks.detection.metrics.agreement import changed, moved, summarise
+from quantbench.tasks.detection.metrics.agreement import changed, counted, moved
 
 ONE = np.ones((1, 1))
 numbers = st.integers(0, 80).map(float)
@@ -24,7 +24,7 @@ def row(*detections: dict[str, Any]) -> dict[str, Any]:
 
 
 def agreement(quantized: dict[str, Any], reference: dict[str, Any]) -> dict[str, float]:
-    found = summarise([quantized], [reference], (1, 2), ONE)
+    found = counted([quantized], [reference], (1, 2)).numbers(ONE)
     return {name: float(values[0]) for name, values in found.items()}
 
 
@@ -100,10 +100,10 @@ def test_a_box_without_area_is_no_object(extent: list[float]) -> None:
 def test_a_weight_is_a_repetition() -> None:
     rows = [row(box(0.9)), row(box(0.2, 14)), row(box(0.8, 11), box(0.5, 90))]
     reference = [row(box(0.8)), row(box(0.9, 14)), row(box(0.6, 12))]
-    weighted = summarise(rows, reference, (1,), np.array([[2.0, 0.0, 3.0]]))
+    weighted = counted(rows, reference, (1,)).numbers(np.array([[2.0, 0.0, 3.0]]))
     order = [0, 0, 2, 2, 2]
-    repeated = summarise(
-        [rows[i] for i in order], [reference[i] for i in order], (1,), np.ones((1, 5))
+    repeated = counted([rows[i] for i in order], [reference[i] for i in order], (1,)).numbers(
+        np.ones((1, 5))
     )
     for name, values in weighted.items():
         assert values[0] == pytest.approx(repeated[name][0], abs=1e-12)

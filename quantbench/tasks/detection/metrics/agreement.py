@@ -30,33 +30,7 @@ _LIMITS = {  # least and most
     "lost": (0.0, 1.0),
     "gained": (0.0, 1.0),  # one for each object of the float model: more is possible, and rare
 }
-
-
-def summarise(
-    rows: Sequence[Row],
-    reference: Sequence[Row],
-    categories: Sequence[int],
-    weights: NDArray[np.float64],
-) -> dict[str, NDArray[np.float64]]:
-    """Detections judged by the float model's confident ones (score >= .3), as if those were true.
-
-    Args:
-        rows: `detections` of the quantized model.
-        reference: the same of the float model, the same images in the same order.
-        categories: ids that both can say.
-        weights: [replicates, images], >= 0.
-
-    Returns:
-        Each float64 [replicates], NaN where the float model is confident of nothing:
-
-        - `agreement_AP`: COCO's AP, in [0, 1]; 1 for the float model itself.
-        - `agreement_IoU`: mean IoU of the pairs (same category, IoU >= .5, one-to-one), in
-          [.5, 1].
-        - `score_drift`: mean score of the pairs less the float model's, in [-1, 1].
-        - `lost`: share of the float model's objects without a confident partner, in [0, 1].
-        - `gained`: confident detections without a partner, per object of the float model, >= 0.
-    """
-    return counted(rows, reference, categories).numbers(weights)
+NAMES = ("agreement_AP", *_LIMITS)
 
 
 @dataclass(frozen=True)
@@ -72,7 +46,22 @@ class Counted:
     ratios: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
     def numbers(self, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """The numbers of `summarise`."""
+        """Detections judged by the float model's confident ones, as if those were true.
+
+        Args:
+            weights: [replicates, images], >= 0.
+
+        Returns:
+            Each float64 [replicates], NaN where the float model is confident of nothing:
+
+            - `agreement_AP`: COCO's AP, in [0, 1]; 1 for the float model itself.
+            - `agreement_IoU`: mean IoU of the pairs (same category, IoU >= .5, one-to-one), in
+              [.5, 1].
+            - `score_drift`: mean score of the pairs less the float model's, in [-1, 1].
+            - `lost`: share of the float model's objects without a confident partner, in [0, 1].
+            - `gained`: confident detections without a partner, per object of the float model,
+              >= 0.
+        """
         shares = {name: ratio(*parts, weights) for name, parts in self.ratios.items()}
         return {"agreement_AP": average_precision.summarise(self.matches, weights)["AP"], **shares}
 
@@ -85,7 +74,13 @@ class Counted:
 
 
 def counted(rows: Sequence[Row], reference: Sequence[Row], categories: Sequence[int]) -> Counted:
-    """Match the detections; arguments as of `summarise`."""
+    """Match the detections with the float model's confident ones (score >= .3).
+
+    Args:
+        rows: `detections` of the quantized model.
+        reference: the same of the float model, the same images in the same order.
+        categories: ids that both can say.
+    """
     paired = _as_truths(rows, reference)
     matches = match(paired, categories, areas=_EVERYTHING)
     return Counted(matches, _ratios(paired, matches))
