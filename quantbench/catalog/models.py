@@ -87,21 +87,3 @@ def _tasks_of(model: Model) -> set[str]:
     """What its interface is for, and what its own data sets are for."""
     own = getattr(model.interface, "task", None)
     return {own} if own else {find_dataset(each).task for each in model.datasets}
-
-
-def find_case(name: str) -> Case:
-    """The catalog's case of this name, `model-scheme-dataset`, of any scheme that parses.
-
-    Raises:
-        UsageError: it is no such name, or a part of it is unknown.
-    """
-    parts = name.split("-")
-    if len(parts) != 3:  # noqa: PLR2004 - model, scheme, data set
-        raise UsageError(
-            "no name of a case",
-            expected="MODEL-SCHEME-DATASET, as `quantbench cases` lists them",
-            got=repr(name[:80]),
-        )
-    model, scheme, dataset = parts
-    (case,) = cases(model, schemes=[scheme], datasets=[dataset])
-    return case

@@ -1,4 +1,4 @@
-"""Progress on a terminal: a line for each piece of long work, with rate and time left."""
+"""Progress: on a terminal a line that moves, elsewhere a line for each stage of long work."""
 
 from __future__ import annotations
 
@@ -68,6 +68,36 @@ class TerminalProgress:
             )  # fmt: skip
             self._shown.start()
         return self._shown
+
+
+class StageLines:
+    """A line for each stage that takes longer than half a second, and one when it is done.
+
+    For where nothing can move: a log, a pipe.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """Take what writes a line."""
+        self._say = say
+
+    @contextmanager
+    def working(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """Say what begins, of how many parts, and how long it took."""
+        began, said = time.monotonic(), threading.Event()
+
+        def begin() -> None:
+            said.set()
+            self._say(f"{what}{'' if total is None else f', {total} parts'} ...")
+
+        timer = threading.Timer(_SHORT_S, begin)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield lambda _: None
+        finally:
+            timer.cancel()
+            if said.is_set():
+                self._say(f"{what}: {_clock(time.monotonic() - began)}")
 
 
 def _line() -> Any:

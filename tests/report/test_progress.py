@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from quantbench.core.progress import Silent
+from quantbench.core.progress import Silent, Steps
 from quantbench.report import progress
-from quantbench.report.progress import TerminalProgress
+from quantbench.report.progress import StageLines, TerminalProgress
 
 
 def console() -> tuple[Any, io.StringIO]:
@@ -66,3 +66,20 @@ def test_an_error_ends_the_lines(monkeypatch: Any) -> None:
 def test_where_nobody_watches_nothing_happens() -> None:
     with Silent().working("building", 3) as advance:
         advance(3)
+
+
+def test_off_a_terminal_each_long_stage_has_a_line_and_one_when_it_is_done() -> None:
+    said: list[str] = []
+    lines = StageLines(said.append)
+    with Steps(lines, "mending x") as step:
+        step("rule by rule", 3)(1)
+        time.sleep(0.7)
+        step("at once", 2)(2)
+    with lines.working("fetching"):
+        time.sleep(0.7)
+    assert said == [
+        "mending x: rule by rule, 3 parts ...",
+        "mending x: rule by rule: 0:00",
+        "fetching ...",
+        "fetching: 0:00",
+    ]

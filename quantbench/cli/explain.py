@@ -1,0 +1,100 @@
+"""Commands on what a case lost: diagnose, mend."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from quantbench.cli.options import CACHE, DATA, FILE, session_of
+from quantbench.cli.output import put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(epilog="Example: quantbench diagnose nanodet_416_as_shipped-int8_static-coco")
+@click.argument("case")
+@click.option("--quick", is_flag=True, help="Leave the minutes of one op alone out.")
+@click.option("-o", "--output", type=FILE, help="Write the diagnosis as JSON, too.")
+@DATA
+@CACHE
+def diagnose(
+    case: str,
+    output: Path | None,
+    quant_data: Path | None,
+    quant_cache: Path | None,
+    *,
+    quick: bool,
+) -> None:
+    """Explain why CASE is worse than its float model: causes, ops and numbers, worst first.
+
+    CASE is a name of the catalog, module:MODEL-SCHEME-DATASET, or test_file.py::CASE.
+    """
+    import json
+
+    from quantbench.catalog.lookup import find_case
+    from quantbench.report.terminal import diagnosis_block
+
+    found = session_of(quant_data, quant_cache).diagnose(find_case(case), alone=not quick)
+    for line in diagnosis_block(found):
+        click.echo(line)
+    if output is not None:
+        put(json.dumps(found, indent=1, sort_keys=True) + "\n", output)
+
+
+@click.command(epilog="Example: quantbench mend centernet_mobilenetv3-int8_static-coco")
+@click.argument("case")
+@click.option("--margin", type=float, help="Loss that may be left; default: .015 AP, .02 accuracy.")
+@click.option("--metric", help="To be judged by, e.g. agreement_AP, which needs no labels.")
+@click.option("-o", "--output", type=FILE, help="Write the recipe, to be committed.")
+@DATA
+@CACHE
+def mend(
+    case: str,
+    margin: float | None,
+    metric: str | None,
+    output: Path | None,
+    quant_data: Path | None,
+    quant_cache: Path | None,
+) -> None:
+    """Search a mixed-precision recipe with which CASE's model passes its gate.
+
+    CASE is a name of the catalog, module:MODEL-SCHEME-DATASET, or test_file.py::CASE.
+    Of a detector the fewest ops that int8 leaves in float; of a language model the bits of each
+    layer, 4.6 on average. Searched on the calibration split, judged on the evaluated one.
+    Exit status 1 if it does not pass there.
+    """
+    from dataclasses import replace
+
+    from quantbench.catalog.lookup import find_case
+    from quantbench.diagnosis.recipe_files import RECIPE
+    from quantbench.errors import UsageError
+    from quantbench.record.recording import record_of
+    from quantbench.report.terminal import recipe_block, verdict_block
+    from quantbench.run.judging import non_inferior
+    from quantbench.study import Gate, Scheme
+    from quantbench.study.registry import find_backend
+
+    session = session_of(quant_data, quant_cache)
+    asked = find_case(case)
+    backend = find_backend(asked.scheme.backend)
+    if not backend.mended:
+        raise UsageError(f"nothing mends models of the backend {backend.name}")
+    asked = replace(asked, scheme=Scheme.parse(backend.mended))
+    usual = backend.mendings[asked.scheme.quantizer].gate
+    gate = Gate(
+        usual.metric if metric is None else metric, usual.margin if margin is None else margin
+    )
+    found = session.recipe(asked, gate).path / RECIPE
+    mended = replace(asked, scheme=replace(asked.scheme, recipe=str(found)))
+    verdict = non_inferior(
+        session.evaluate(mended), session.reference(mended), metric=gate.metric, margin=gate.margin
+    )
+    for line in recipe_block(found.read_text(), session.compared_speed(mended)):
+        click.echo(line)
+    click.echo(verdict_block(record_of(session, mended)))
+    if output is not None:
+        put(found.read_text(), output)
+    sys.exit(0 if verdict else 1)
