@@ -18,6 +18,11 @@ class Quantizer(Protocol):
     False promises that the artifact does not depend on any sample. Where it says nothing, schemes
     with integer activations are calibrated, and of others the samples that it is shown are part
     of the artifact's key.
+
+    One that converts a float model may report `float_difference` among the facts of a build (how
+    far the answers are from the framework's, in shares of its largest) and have a method
+    `answers(float_model, samples)` that gives the framework's predictions: beyond the model's
+    tolerance, what the task decodes of both is compared.
     """
 
     tools: tuple[str, ...]

@@ -56,6 +56,8 @@ class Model:
         datasets: names from `catalog/datasets.py`, or data sets of your own.
         interface: the task's own description of what goes in and what comes out, e.g. a
             `Detector`; None where the task needs none.
+        tolerance: how far a converted float model's answers may be from its framework's, in
+            shares of the largest answer, before what is decoded of them is compared.
         note: something a reader of its numbers must know; printed with them.
         license: SPDX name of the weights' licence, "" where unknown.
         paper: where it was published.
@@ -71,6 +73,7 @@ class Model:
     importer: str | None = None
     format: str = ""
     interface: Any = None
+    tolerance: float = 1e-4
     note: str = ""
     license: str = ""
     paper: str = ""
@@ -85,6 +88,10 @@ class Model:
                 "a model's name must be usable in test ids and file names",
                 expected="lower-case letters, digits, '_' and '.'",
                 got=repr(self.name),
+            )
+        if not self.tolerance >= 0:
+            raise UsageError(
+                f"the tolerance of {self.name} must be a number from 0", got=self.tolerance
             )
         for name in ("schemes", "datasets"):
             if isinstance(getattr(self, name), str):

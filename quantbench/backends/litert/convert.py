@@ -45,7 +45,7 @@ class LiteRTQuantizer:
 
     def calibrated(self, scheme: Scheme) -> bool:
         """Where activations are stored as integers: their ranges are taken from samples."""
-        return scheme.activations.startswith("int")
+        return scheme.static
 
     def build(
         self,
@@ -78,6 +78,10 @@ class LiteRTQuantizer:
             framework_outputs(float_model, samples[:CHECKED]) if scheme.name == "float32" else None
         )
         return {**facts, **check_build(path, samples, scheme.weights, meant)}
+
+    def answers(self, float_model: Path, samples: Sequence[NDArray[Any]]) -> list[dict[str, Any]]:
+        """What the SavedModel itself answers, by TensorFlow."""
+        return framework_outputs(float_model, samples)
 
 
 def float_file(float_model: Path, samples: Sequence[NDArray[Any]], temporary: Path) -> Path:

@@ -87,11 +87,16 @@ class LiteRTModel:
             self._interpreter.set_tensor(self.input["index"], quantize(values, self.input))
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise self._explained(
-                "the LiteRT interpreter failed",
-                f"{error} (input was {list(np.shape(values))})",
-                expected=f"input {self.input['shape'].tolist()}",
-            ) from error
+            taken, fed = self.input["shape"].tolist(), list(np.shape(values))
+            if taken != fed:
+                raise PredictionError(
+                    "the model's input has another shape",
+                    where=self.path,
+                    expected=taken,
+                    got=fed,
+                    remedy=_other_shape(taken, fed),
+                ) from error
+            raise self._explained("the LiteRT interpreter failed", error) from error
         return {
             name: dequantize(self._interpreter.get_tensor(detail["index"]), detail)
             for name, detail in self._outputs.items()
@@ -130,11 +135,11 @@ class LiteRTModel:
         """Drop the interpreter."""
         del self._interpreter
 
-    def _explained(self, what: str, error: object, expected: str | None = None) -> PredictionError:
+    def _explained(self, what: str, error: object) -> PredictionError:
         said = str(error)
         likely = (remedy for sign, remedy in _LIKELY.items() if sign.lower() in said.lower())
-        remedy = next(likely, "an op that this runtime lacks, or a file that is no flatbuffer")
-        return PredictionError(what, where=self.path, expected=expected, got=said, remedy=remedy)
+        remedy = next(likely, "see the message: it is the runtime's own")
+        return PredictionError(what, where=self.path, got=said, remedy=remedy)
 
 
 @contextmanager
@@ -168,18 +173,30 @@ def model_file(folder: Path) -> Path:
 def finished_model(folder: Path) -> Path | None:
     """The `.tflite` file of a folder that holds one, None where the model is in another format.
 
+    A folder with a `saved_model.pb` is a SavedModel, whatever a converter left beside it.
+
     Anybody may have made it: its tables are checked, and a process of its own runs it first.
 
     Raises:
         PredictionError: there are several, or it is broken.
     """
-    if not any(folder.glob("*.tflite")):
+    if not any(folder.glob("*.tflite")) or (folder / "saved_model.pb").exists():
         return None
     path = model_file(folder)
     check_tflite(path)
     room = _ROOM_BYTES + _ROOM_FOLD * path.stat().st_size
     run_apart("quantbench.backends.litert.interpreter:run_on_noise", path, room, _MOST_SECONDS)
     return path
+
+
+def _other_shape(taken: list[int], fed: list[int]) -> str:
+    """What is likely behind an input that does not fit."""
+    pictures = len(taken) == len(fed) == 4  # noqa: PLR2004 - batch, height, width, channels
+    if pictures and taken == [fed[0], fed[3], fed[1], fed[2]]:
+        return 'the model takes channels first: Detector(layout="nchw")'
+    if pictures and taken == [fed[0], fed[2], fed[3], fed[1]]:
+        return 'the model takes channels last: Detector(layout="nhwc")'
+    return "describe the input as the model has it: Detector(size=(height, width), layout=...)"
 
 
 def run_on_noise(path: Path) -> None:

@@ -11,6 +11,8 @@ from quantbench.core.plugins import resolve
 from quantbench.diagnosis.recipe_files import RECIPE
 from quantbench.errors import DataError, UsageError
 from quantbench.run.context import explained, versions
+from quantbench.run.runners import machine_of
+from quantbench.run.steps.conversion import check_conversion
 from quantbench.run.steps.resolve import identity, protocol_of
 from quantbench.study.calibration import calibrates
 from quantbench.study.registry import find_backend, find_quantizer, runner_for
@@ -68,6 +70,14 @@ def build(
         shown = samples.probes(case) if calibrated is False else seen
         prepared = _prepared(context, case, task(), shown)
         facts = dict(quantizer.build(made.path, scheme, prepared, folder))
+        if (answers := getattr(quantizer, "answers", None)) is not None:
+            opener: Any = runner_for(case)
+            both = (
+                lambda: answers(made.path, prepared),
+                lambda: opener(folder, machine_of(context, case)),
+            )
+            pairs = list(zip(shown, prepared, strict=True))
+            facts |= check_conversion(case, facts, task(), pairs, both)
         return facts | ({"calibration_samples": len(calibration)} if calibration else {})
 
     return context.get("artifact", ingredients, f"building {case}", write)

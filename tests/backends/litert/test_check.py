@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from quantbench.backends.litert.aeq import AEQQuantizer
 from quantbench.backends.litert.check import check_build
 from quantbench.backends.litert.convert import LiteRTQuantizer
-from quantbench.backends.litert.interpreter import LiteRTModel
+from quantbench.backends.litert.interpreter import LiteRTModel, finished_model
 from quantbench.errors import BuildError, PredictionError
 from quantbench.study import Scheme
 
@@ -86,16 +87,47 @@ def test_delegation_is_counted_in_ops(
     assert facts["delegate_partitions"] == 2
 
 
-def test_an_artifact_that_is_not_the_frameworks_is_refused(
+def test_how_far_an_artifact_is_from_its_framework_is_a_share_of_the_largest_answer(
     saved_model: Path, samples: list[Any], tmp_path: Path
 ) -> None:
     LiteRTQuantizer().build(saved_model, Scheme.parse("float32"), samples, tmp_path)
     model = LiteRTModel(tmp_path / "model.tflite", threads=1)
     meant = [model(sample) for sample in samples]
-    check_build(tmp_path / "model.tflite", samples, "float32", meant)
+    facts = check_build(tmp_path / "model.tflite", samples, "float32", meant)
+    assert facts["float_difference"] == 0
     meant[1]["size"] = meant[1]["size"] + np.float32(2e-3)
-    with pytest.raises(BuildError, match="'size' is not what the source framework answers"):
+    facts = check_build(tmp_path / "model.tflite", samples, "float32", meant)
+    largest = max(1.0, np.abs(meant[1]["size"]).max())
+    assert facts["float_difference"] == pytest.approx(2e-3 / largest, rel=1e-3)
+    meant[1]["size"] = meant[1]["size"][:, :-1]
+    with pytest.raises(BuildError, match="'size' changed its shape on the way"):
         check_build(tmp_path / "model.tflite", samples, "float32", meant)
+
+
+def test_channels_in_the_other_order_are_told(
+    saved_model: Path, samples: list[Any], tmp_path: Path
+) -> None:
+    """A PyTorch model's file takes channels first; no op is missing."""
+    LiteRTQuantizer().build(saved_model, Scheme.parse("float32"), samples, tmp_path)
+    model = LiteRTModel(tmp_path / "model.tflite", threads=1)
+    with pytest.raises(PredictionError, match=r'takes channels last: Detector\(layout="nhwc"\)'):
+        model(np.moveaxis(samples[0], -1, 1))
+    with pytest.raises(PredictionError, match=r"another shape[^$]*size=\(height, width\)"):
+        model(samples[0][:, :-1])
+
+
+def test_a_folder_with_a_saved_model_is_one_whatever_lies_beside_it(
+    saved_model: Path, samples: list[Any], tmp_path: Path
+) -> None:
+    """Converters leave `.tflite` files there."""
+    folder = tmp_path / "both"
+    shutil.copytree(saved_model, folder)
+    (folder / "model_float16.tflite").write_bytes(b"x")
+    (folder / "model_float32.tflite").write_bytes(b"x")
+    assert finished_model(folder) is None
+    (built := tmp_path / "built").mkdir()
+    facts = LiteRTQuantizer().build(folder, Scheme.parse("float32"), samples, built)
+    assert facts["float_difference"] < 1e-4
 
 
 def test_a_model_calibrated_on_black_images_is_refused(

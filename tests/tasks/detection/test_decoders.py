@@ -291,3 +291,20 @@ def test_a_decoder_of_ones_own_is_named_by_module_and_function() -> None:
 def test_every_decoder_of_the_table_is_there() -> None:
     for name in DECODERS:
         assert callable(find_decoder(name))
+
+
+@pytest.mark.parametrize("decoder", ["centernet", "centernet_sides"])
+def test_maps_with_channels_first_decode_alike(decoder: str) -> None:
+    rng = np.random.default_rng(0)
+    maps = {
+        name: rng.random((1, 9, 7, channels), dtype=np.float32)
+        for name, channels in (("heatmap", CLASSES), ("size", 2), ("offset", 2), ("sides", 4))
+    }
+    first = {name: np.moveaxis(values, -1, 1) for name, values in maps.items()}
+    described = detector(decoder, strides=(4,))
+    meant, said = decoded(described, maps), decoded(described, first)
+    for one, other in zip(meant, said, strict=True):
+        np.testing.assert_array_equal(one, other)
+    first["heatmap"] = first["heatmap"][:, :-1]
+    with pytest.raises(PredictionError, match=r"'heatmap' is no map of \d+ channels"):
+        decoded(described, first)

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.tasks.detection.decoders.found import MAX_DETECTIONS, Found, by_name_only, output
+from quantbench.tasks.detection.decoders.found import (
+    MAX_DETECTIONS,
+    Found,
+    by_name_only,
+    channels_last,
+    output,
+)
 from quantbench.tasks.detection.metrics.kernels import peaks
 
 if TYPE_CHECKING:
@@ -24,12 +30,13 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], detector: Detector) -> Fo
 
     Args:
         outputs: `heatmap` [1, rows, columns, classes] in [0, 1], `size` and `offset`
-            [1, rows, columns, 2] as (x, y) in output cells.
+            [1, rows, columns, 2] as (x, y) in output cells; channels may come first.
         detector: its one stride turns cells into pixels.
     """
     row, column, label, scores = _peaks(_heatmap(outputs, detector))
     size, offset = (
-        output(outputs, name, by_name_only)[0][row, column] for name in ("size", "offset")
+        channels_last(output(outputs, name, by_name_only), 2, name)[0][row, column]
+        for name in ("size", "offset")
     )
     (stride,) = detector.strides
     extent = np.maximum(size, 0.0) * stride
@@ -46,7 +53,8 @@ def decode_sides(outputs: Mapping[str, NDArray[np.float32]], detector: Detector)
         detector: its one stride turns cells into pixels.
     """
     row, column, label, scores = _peaks(_heatmap(outputs, detector))
-    sides = output(outputs, "sides", lambda shape: shape[-1] == 4)[0][row, column]  # noqa: PLR2004
+    sides = output(outputs, "sides", lambda shape: 4 in {shape[-1], shape[1]})  # noqa: PLR2004
+    sides = channels_last(sides, 4, "sides")[0][row, column]
     (stride,) = detector.strides
     corner = np.stack([column, row], axis=1) * stride - sides[:, :2]
     extent = np.maximum(sides[:, :2] + sides[:, 2:], 0.0)
@@ -55,8 +63,9 @@ def decode_sides(outputs: Mapping[str, NDArray[np.float32]], detector: Detector)
 
 def _heatmap(outputs: Mapping[str, NDArray[Any]], detector: Detector) -> NDArray[Any]:
     classes = len(detector.category_ids)
-    heatmap: NDArray[Any] = output(outputs, "heatmap", lambda shape: shape[-1] == classes)[0]
-    return heatmap
+    heatmap = output(outputs, "heatmap", lambda shape: classes in {shape[-1], shape[1]})
+    found: NDArray[Any] = channels_last(heatmap, classes, "heatmap")[0]
+    return found
 
 
 def _peaks(heatmap: NDArray[np.float32]) -> tuple[NDArray[Any], ...]:

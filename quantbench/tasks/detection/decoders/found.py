@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_DETECTIONS = 100  # COCO looks at no more of a category in an image
 _CANDIDATES = 1000  # before suppression
+_MAP = 4  # axes: batch, rows, columns, channels
 
 
 class Found(NamedTuple):
@@ -53,6 +54,26 @@ def output(
             "Detector(outputs=...)",
         )
     return fitting[0]
+
+
+def channels_last(values: NDArray[Any], channels: int, role: str) -> NDArray[Any]:
+    """A map with its channels last, [1, rows, columns, channels], whichever order it came in.
+
+    Raises:
+        PredictionError: it has not that many channels first or last.
+    """
+    shape = values.shape
+    if len(shape) == _MAP and shape[-1] == channels:
+        return values
+    if len(shape) == _MAP and shape[1] == channels:
+        return np.moveaxis(values, 1, -1)
+    raise PredictionError(
+        f"the output {role!r} is no map of {channels} channels",
+        expected=f"[1, rows, columns, {channels}], or [1, {channels}, rows, columns]",
+        got=list(shape),
+        remedy="say which output is which: Detector(outputs=((role, name), ...)); or how many "
+        "categories there are: Detector(category_ids=...)",
+    )
 
 
 def by_name_only(shape: tuple[int, ...]) -> bool:

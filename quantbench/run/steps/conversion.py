@@ -1,0 +1,70 @@
+"""A conversion judged by what matters: what is decoded from its answers."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from quantbench.protocols import Runner, Task
+    from quantbench.study import Case
+
+_ENOUGH = 0.99  # of agreement
+
+
+def check_conversion(
+    case: Case,
+    facts: Mapping[str, Any],
+    task: Task,
+    samples: Sequence[tuple[Any, Any]],
+    answers: tuple[Callable[[], Iterable[Any]], Callable[[], Runner]],
+) -> dict[str, Any]:
+    """Refuse a float model that does not answer as the framework that it comes from.
+
+    Answers within the model's tolerance are right. Beyond it the rows are compared that the task
+    makes of both: raw outputs may differ (logs of box sizes, scores next to zero) where what is
+    decoded does not.
+
+    Args:
+        case: of the float model.
+        facts: of its build; `float_difference` is in shares of the framework's largest answer.
+        task: of the case.
+        samples: with what was prepared of each.
+        answers: gives the framework's, and opens the built model.
+
+    Returns:
+        Facts to add: the agreement, where it was asked for.
+
+    Raises:
+        BuildError: they differ.
+    """
+    difference = facts.get("float_difference")
+    if difference is None or difference <= case.model.tolerance:
+        return {}
+    agreement = float("nan")
+    if (metric := getattr(task, "agreement", None)) is not None and samples:
+        framework, opened = answers
+        meant = [
+            task.evidence(sample, answer)
+            for (sample, _), answer in zip(samples, framework(), strict=True)
+        ]
+        with closing(opened()) as runner:
+            said = [task.evidence(sample, runner.predict(each)) for sample, each in samples]
+        agreement = float(task.agree(said, meant, np.ones((1, len(said))))[metric][0])
+        if agreement >= _ENOUGH:
+            return {"float_agreement": agreement}
+    shown = "unknown" if np.isnan(agreement) else f"{agreement:.4f}"
+    raise BuildError(
+        f"{case} does not answer as the framework that it comes from",
+        expected=f"answers within {case.model.tolerance:g} of the largest, or decoded answers that "
+        f"agree to {_ENOUGH:g}",
+        got=f"a difference of {difference:.3g}, agreement {shown} on {len(samples)} samples",
+        remedy="compare both on pictures of your own; where the difference does no harm, say so: "
+        "Model(tolerance=...)",
+    )
