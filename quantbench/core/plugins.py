@@ -8,11 +8,14 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quantbench.core.digests import digest_of, sha256_of
 from quantbench.core.requirements import canonical, extras, requirements
-from quantbench.errors import MissingExtraError, UsageError, meant
+from quantbench.errors import MissingExtraError, QuantbenchError, UsageError, meant
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 # Modules that come with a distribution of another name.
 _FROM = {
@@ -28,7 +31,7 @@ def load(group: str, name: str) -> Any:
     """The object registered as `name` under entry point group `quantbench.<group>`.
 
     Raises:
-        UsageError: nothing is registered under the name.
+        UsageError: nothing is registered under the name, or it cannot be imported.
         MissingExtraError: its module needs a package that is not installed.
     """
     known = {point.name: point for point in entry_points(group=f"quantbench.{group}")}
@@ -38,12 +41,30 @@ def load(group: str, name: str) -> Any:
             expected=", ".join(sorted(known)) or "(none registered; is quantbench installed?)",
             remedy=meant(name, known),
         )
+    return loaded(known[name])
+
+
+def loaded(point: EntryPoint) -> Any:
+    """The object of an entry point.
+
+    Raises:
+        UsageError: importing it fails; the message names its distribution.
+        MissingExtraError: its module needs a package that is not installed.
+    """
     try:
-        return known[name].load()
-    except ModuleNotFoundError as error:
-        if lack := missing_extra(error.name):
-            raise lack from error
+        return point.load()
+    except QuantbenchError:
         raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (lack := missing_extra(error.name)):
+            raise lack from error
+        owner = point.dist.name if point.dist else "an unknown distribution"
+        raise UsageError(
+            f"an entry point of {point.group} cannot be imported",
+            where=f"{point.name} = {point.value}, of {owner}",
+            got=f"{type(error).__name__}: {error}",
+            remedy=f"mend {owner}, or uninstall it",
+        ) from error
 
 
 def resolve(code: str) -> Any:

@@ -89,7 +89,9 @@ class Task(Numbers, Protocol):
     ) -> list[dict[str, Any]]:
         """At most `most` samples that changed most against the float model's rows, as JSON.
 
-        `samples` by id; each change has `id`, `change`, and what both models said.
+        `samples` by id; each change has `id`, `change`, and what both models said. Reports draw
+        those that have a `picture` or a `context`, which are read as detection's and last_word's
+        (`examples.py` of their folders).
         """
 
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:

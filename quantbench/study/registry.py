@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from quantbench.core.plugins import load, resolve
+from quantbench.core.plugins import load, loaded, resolve
 from quantbench.errors import UsageError, meant
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ def backends() -> Mapping[str, Backend]:
     """All that are installed, quantbench's own first, then in the order of their names.
 
     Raises:
-        UsageError: one is registered under another name than its own.
+        UsageError: one cannot be imported, or is registered under another name than its own.
     """
     from quantbench.protocols import Backend
 
     found: dict[str, Backend] = {}
     points = entry_points(group="quantbench.backends")
     for point in sorted(points, key=lambda p: (not p.value.startswith("quantbench."), p.name)):
-        backend = point.load()
+        backend = loaded(point)
         if not isinstance(backend, Backend) or backend.name != point.name:
             raise UsageError(
                 "an entry point of quantbench.backends is no backend",

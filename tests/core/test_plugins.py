@@ -5,13 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 import pytest
 
-from quantbench.core.plugins import missing_extra, resolve
+from quantbench.core.plugins import load, missing_extra, resolve
 from quantbench.errors import UsageError
 from quantbench.study import Scheme
 from quantbench.study.registry import backends, find_quantizer, find_task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def test_an_unknown_name_lists_what_is_registered() -> None:
@@ -21,6 +26,40 @@ def test_an_unknown_name_lists_what_is_registered() -> None:
         find_quantizer(Scheme("mine", "onnx", "onnx", "int8", "int8"))
     with pytest.raises(UsageError, match="detection, last_word"):
         find_task("words")
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The module of a package that is installed, with a backend and a task in it."""
+    info = tmp_path / "from_outside-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: from-outside\nVersion: 1.0\n")
+    points = [f"[quantbench.{group}]\nbroken = broken_part:IT\n" for group in ("backends", "tasks")]
+    (info / "entry_points.txt").write_text("".join(points))
+    monkeypatch.syspath_prepend(tmp_path)
+    backends.cache_clear()
+    yield tmp_path / "broken_part.py"
+    backends.cache_clear()
+    sys.modules.pop("broken_part", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import a_module_that_is_not_there", "ModuleNotFoundError: No module named"),
+        ("it = None", "AttributeError: .* no attribute 'IT'"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("from quantbench import Scheme\nScheme.parse('x')", "circular import"),
+    ],
+)
+@pytest.mark.parametrize("group", ["backends", "tasks"])
+def test_a_package_from_outside_that_cannot_be_loaded_is_named(
+    broken: Path, group: str, text: str, said: str
+) -> None:
+    broken.write_text(text)
+    with pytest.raises(UsageError, match=said) as caught:
+        backends() if group == "backends" else load("tasks", "broken")
+    assert "broken = broken_part:IT, of from-outside" in str(caught.value)
 
 
 def test_code_is_named_by_module_and_attribute() -> None:

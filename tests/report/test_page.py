@@ -115,6 +115,15 @@ def test_examples_show_both_models_side_by_side(written: Callable[..., Path]) ->
     assert boxes.count("float") == 1  # shown by the float model alone
 
 
+def test_examples_of_a_task_from_outside_are_drawn_by_what_they_hold(
+    written: Callable[..., Path],
+) -> None:
+    records = [record | {"task": "from_outside"} for record in both_studies()]
+    page = _Page(page_of(written(records)))
+    pairs = [a for tag, a in page.tags if tag == "figure" and a.get("data-example")]
+    assert {pair["data-example"] for pair in pairs} == {"scene-1", "verse-1"}
+
+
 def test_every_gate_of_a_case_is_named_in_its_row(written: Callable[..., Path]) -> None:
     record = detection("int8_static", 0.69)
     record["verdicts"] += [verdict(f"AR_{i}", 0.1) for i in range(6)]
