@@ -18,7 +18,6 @@ from tests.thirdparty.oracle import SAMPLES, Expected
 BITS = {"linear_float64": 64, "linear_int8": 8, "linear_int4": 4}
 CASES = {scheme: f"gaussian_lda-{scheme}-clusters" for scheme in BITS}
 MARGIN = 0.02
-MERGED_LATER = "commands take module:MODEL and test_file.py::CASE once the lead has merged it"
 
 
 @pytest.fixture(scope="module")
@@ -190,14 +189,14 @@ def test_weights_that_cannot_be_read_are_a_build_error(place: Place) -> None:
 
 REPLACE = "from dataclasses import replace\n\nimport pytest"
 WRONG_RUNNER = """
+from dataclasses import replace
+
 import numpy as np
 from quantbench_linear.runner import LinearRunner
 
 class WrongRunner(LinearRunner):
     def facts(self):
-        facts = dict(super().facts())
-        {wrong}
-        return facts
+        return {wrong}
 """
 # Only names of code: this module is imported while quantbench looks for backends.
 WRONG_BACKEND = """
@@ -208,25 +207,28 @@ BACKEND = Backend(
     name="numpy_wrong",
     schemes=ListedSchemes("numpy_wrong", {"linear": {"wrong_int8": ("int8", "float64")}}),
     runner="wrong_runner:WrongRunner",
+    starts_from=("linear_npz",),
     quantizers={"linear": "quantbench_linear.quantizer:LinearQuantizer"},
 )
 """
 
 
-@pytest.mark.xfail(strict=True, reason="facts of a runner are not checked where they enter")
 @pytest.mark.parametrize(
     "wrong",
     [
-        'del facts["weights_bytes"]',
-        'del facts["threads"]',
-        'facts["weights_bytes"] = np.int64(facts["weights_bytes"])',
+        '{"threads": 1, "weights_bytes": 8}',
+        "replace(super().facts(), weights_bytes=None)",
+        "replace(super().facts(), threads=0)",
+        "replace(super().facts(), kernel=7)",
+        'replace(super().facts(), more={"scale": np.float32(1)})',
+        'replace(super().facts(), more={"snr_db": float("nan")})',
     ],
 )
 def test_wrong_facts_of_a_runner_are_an_error_of_quantbench(place: Place, wrong: str) -> None:
     point = {"quantbench.backends": {"numpy_wrong": "wrong_backend:BACKEND"}}
     register(place.path, "numpy-wrong", "1.0", point)
     place.write(
-        wrong_runner=WRONG_RUNNER.format(wrong=wrong),
+        wrong_runner=WRONG_RUNNER.replace("{wrong}", wrong),
         wrong_backend=WRONG_BACKEND,
         test_linear_study=STUDY.read_text().replace(
             "cases(MODEL)", 'cases(MODEL, schemes=["linear_float64", "wrong_int8"])'
@@ -237,9 +239,9 @@ def test_wrong_facts_of_a_runner_are_an_error_of_quantbench(place: Place, wrong:
     assert told.returncode == 1
     error = records(place.path / "out.json")["wrong_int8"]["error"]
     assert issubclass(getattr(errors, error["type"]), errors.QuantbenchError)
+    assert "wrong_runner.WrongRunner.facts" in error["message"]
 
 
-@pytest.mark.xfail(strict=True, reason=MERGED_LATER)
 def test_cases_lists_those_of_a_model_from_outside(place: Place) -> None:
     told = place.command("cases", "quantbench_linear:MODEL")
     assert told.returncode == 0, told.stderr
@@ -248,7 +250,6 @@ def test_cases_lists_those_of_a_model_from_outside(place: Place) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason=MERGED_LATER)
 @pytest.mark.parametrize(
     "name",
     [

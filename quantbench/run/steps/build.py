@@ -78,6 +78,8 @@ def build(
             )
             pairs = list(zip(shown, prepared, strict=True))
             facts |= check_conversion(case, facts, task(), pairs, both)
+        if imported_by := made.details.get("imported_by"):
+            facts["imported_by"] = imported_by
         return facts | ({"calibration_samples": len(calibration)} if calibration else {})
 
     return context.get("artifact", ingredients, f"building {case}", write)

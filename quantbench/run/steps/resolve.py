@@ -48,7 +48,8 @@ def at_hand(context: Context, text: str) -> bool:
 def importers_of(model: Model, backend: Backend) -> list[tuple[str, Import]]:
     """The importers that take a model's source to what a backend's quantizers start from.
 
-    The model's own first, if it names one, then the shortest chain from its float format.
+    The model's own first, if it names one, then the shortest chain from its float format. None
+    where the backend does not say what it starts from.
 
     Raises:
         UsageError: no chain of importers leads there.
@@ -57,7 +58,7 @@ def importers_of(model: Model, backend: Backend) -> list[tuple[str, Import]]:
     if model.importer is not None:
         chain.append((model.importer, find_importer(model.importer)))
     given = model.format or (chain[-1][1].writes if chain else "")
-    if given and given not in backend.starts_from:
+    if given and backend.starts_from and given not in backend.starts_from:
         chain += _shortest(given, backend)
     return chain
 

@@ -27,7 +27,7 @@ class Vectors:
 MODEL = Model(
     name="gaussian_lda",
     source=f"file:{Path(__file__).with_name('weights.csv')}",
-    importer="linear_csv",
+    format="linear_csv",
     reference="linear_float64",
     schemes=("linear_float64", "linear_int8", "linear_int4"),
     datasets=(GaussianClusters(),),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from quantbench.protocols import Facts
 from quantbench_linear.storage import read_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -42,14 +43,9 @@ class LinearRunner:
         """One after the other."""
         return map(self.predict, prepared)
 
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> Facts:
         """What stands beside a time."""
-        return {
-            "threads": self._threads,
-            "delegate": "none",
-            "kernel": "numpy",
-            "weights_bytes": self._weights_bytes,
-        }
+        return Facts(threads=self._threads, weights_bytes=self._weights_bytes, kernel="numpy")
 
     def close(self) -> None:
         """Give the weights back."""
