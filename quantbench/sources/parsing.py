@@ -5,7 +5,7 @@
     hf:facebook/detr-resnet-50==1d5f47bd...#file=config.json&file=model.safetensors
     kaggle:tensorflow/efficientdet/tensorFlow2/d0==1
     https://example.org/archive.zip#sha256=4f7e...&file=member.json
-    file:exported/my_model
+    file:exported/my_model               (relative to the working directory when it is parsed)
     data:lambada/lambada_test.jsonl      (below the folder given by --quant-data)
 
 A source says what it is (`ingredients`, part of the store's key) and puts its files into a
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
-from quantbench.core.digests import sha256_of, verify
+from quantbench.core.digests import sha256_once, verify
 from quantbench.errors import MissingDataError, UsageError, meant
 from quantbench.sources.downloads import Download
 from quantbench.sources.hubs import HuggingFace, Kaggle
@@ -52,7 +52,8 @@ class File:
     """A local file or folder; its identity is its content.
 
     Attributes:
-        path: where it is.
+        path: where it is; a source that is parsed has an absolute one, which stays the same
+            when the working directory changes.
         sha256: expected digest of the file, or None to take it as it is.
     """
 
@@ -80,7 +81,7 @@ class File:
     def ingredients(self) -> Mapping[str, Any]:
         """Digests of every file, so that an edited file is another source; raises as `check`."""
         self.check()
-        return {"files": {name: sha256_of(path) for name, path in self._files().items()}}
+        return {"files": {name: sha256_once(path) for name, path in self._files().items()}}
 
     def fetch(self, folder: Path) -> None:
         """Copy the files into `folder`: a link would let the store rot with the original."""
@@ -165,7 +166,7 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
                 raise UsageError(f"not a pinned download: {text!r}", expected="URL#sha256=...")
             return Download(web_address(f"{scheme}:{locator}"), digest, files)
         case "file":
-            return File(Path(locator), digest)
+            return File(Path(locator).absolute(), digest)
         case "data":
             return File(_below(data, locator), digest)
     raise UsageError(
@@ -208,7 +209,7 @@ def _below(data: Path | None, locator: str) -> Path:
             where=data.absolute(),
             remedy="name the folder that holds it with --quant-data DIR",
         )
-    return data / locator
+    return (data / locator).absolute()
 
 
 def _is_there(path: Path) -> bool:
