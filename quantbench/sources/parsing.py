@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,7 +31,7 @@ from quantbench.sources.names import inner_file, named, web_address
 from quantbench.sources.registries import NPM, PyPI
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 _PINS = {"hf": {"file"}, "kaggle": {"file"}, "file": {"sha256"}, "data": {"sha256"}}
@@ -109,10 +110,12 @@ class Several:
 
     def fetch(self, folder: Path) -> None:
         """All are there before the first is unpacked, so that none is downloaded twice."""
-        for source in self.sources:
-            source.download(folder)
-        for source in self.sources:
-            source.unpack(folder)
+        with ExitStack() as held:
+            # In one order everywhere: else two processes could wait for each other.
+            for source in sorted(self.sources, key=lambda source: source.sha256):
+                held.enter_context(source.at_hand(folder))
+            for source in self.sources:
+                source.unpack(folder)
 
 
 def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, PLR0911 - a table
@@ -124,8 +127,7 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
     """
     remote = ("http:", "https:")
     if len(parts := text.split()) > 1 and all(part.startswith(remote) for part in parts):
-        found = (parse_source(part, data) for part in parts)
-        return Several(tuple(one for one in found if isinstance(one, Download)))
+        return _several(text, [parse_source(part) for part in parts])
     scheme, colon, rest = text.partition(":")
     locator, _, fragment = rest.partition("#")
     try:
@@ -175,6 +177,17 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
         got=text,
         remedy=meant(scheme, _SCHEMES),
     )
+
+
+def _several(text: str, sources: Iterable[Source]) -> Several:
+    found = tuple(source for source in sources if isinstance(source, Download))
+    if len({source.sha256 for source in found}) < len(found):
+        raise UsageError(
+            "one download stands twice in a source",
+            expected="each once, with all its file= behind it",
+            got=text,
+        )
+    return Several(found)
 
 
 def _versioned(text: str, locator: str, shape: str) -> tuple[str, str]:

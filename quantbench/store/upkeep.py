@@ -101,12 +101,13 @@ def damaged(store: Store) -> Iterator[Entry]:
 
 
 def collect(store: Store, most: int, *, now_s: float | None = None) -> list[Entry]:
-    """Remove what killed builds left, then the least recently used until `most` bytes are left.
+    """Remove what killed builds and downloads left, then the least recently used entries.
 
-    What was used within the last hour stays: a run may hold it. Returns what was removed.
+    Those go until `most` bytes are left. What was used within the last hour stays: a run may hold
+    it. Returns what was removed.
     """
     limit = (time.time() if now_s is None else now_s) - _IN_USE_S
-    store.sweep()
+    store.sweep(downloads=True)
     every = entries(store)
     size = sum(entry.size_bytes for entry in every)
     removed = []
@@ -120,8 +121,8 @@ def collect(store: Store, most: int, *, now_s: float | None = None) -> list[Entr
 
 
 def clear(store: Store) -> list[Entry]:
-    """Remove every entry, and what killed builds left."""
-    store.sweep()
+    """Remove every entry, and what killed builds and downloads left."""
+    store.sweep(downloads=True)
     return [entry for entry in entries(store) if store.remove(entry.kind, entry.key)]
 
 

@@ -53,7 +53,7 @@ DESCRIBED = {
     "kaggle:tensorflow/efficientdet/tensorFlow2/d0==1":
         "kaggle:tensorflow/efficientdet/tensorFlow2/d0==1",
     f"{URL}/val2017.zip#{PIN}": "val2017.zip",
-    f"{URL}/val2017.zip#{PIN} {URL}/boxes.zip#{PIN}": "val2017.zip and 1 more",
+    f"{URL}/val2017.zip#{PIN} {URL}/boxes.zip#sha256={'1' * 64}": "val2017.zip and 1 more",
 }  # fmt: skip
 
 
