@@ -36,7 +36,10 @@ def meant(name: str, known: Iterable[str]) -> str | None:
 
 
 class QuantbenchError(Exception):
-    """A failure that says what, where, expected, got, and what to do next."""
+    """A failure that says what, where, expected, got, and what to do next.
+
+    Each part is an attribute too, as the text that is printed; None where it was left out.
+    """
 
     def __init__(
         self,
@@ -48,9 +51,36 @@ class QuantbenchError(Exception):
         remedy: str | None = None,
     ) -> None:
         """Compose the message; a part left out is not printed."""
-        parts = {"where": where, "expected": expected, "got": got, "next": remedy}
-        lines = [f"  {name + ':':<10}{part}" for name, part in parts.items() if part is not None]
+        given = {"where": where, "expected": expected, "got": got, "next": remedy}
+        parts = {name: str(part) for name, part in given.items() if part is not None}
+        lines = [f"  {name + ':':<10}{part}" for name, part in parts.items()]
         super().__init__("\n".join([what, *lines]))
+        self._what, self._parts = what, parts
+
+    @property
+    def what(self) -> str:
+        """What failed."""
+        return self._what
+
+    @property
+    def where(self) -> str | None:
+        """The file, option or place."""
+        return self._parts.get("where")
+
+    @property
+    def expected(self) -> str | None:
+        """What would have been right."""
+        return self._parts.get("expected")
+
+    @property
+    def got(self) -> str | None:
+        """What was there instead."""
+        return self._parts.get("got")
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do next."""
+        return self._parts.get("next")
 
 
 class UsageError(QuantbenchError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import pickle
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,22 @@ def test_a_message_names_its_parts_and_leaves_out_what_is_not_known() -> None:
         "  got:      0",
         "  next:     try again",
     ]
+
+
+def test_its_parts_can_be_asked_for_and_not_changed() -> None:
+    error = errors.BuildError("it failed", where=Path("here"), got=0, remedy="try again")
+    parts = (error.what, error.where, error.expected, error.got, error.remedy)
+    assert parts == ("it failed", "here", None, "0", "try again")
+    for part in ("what", "where", "expected", "got", "remedy"):
+        with pytest.raises(AttributeError):
+            setattr(error, part, "else")
+
+
+def test_its_parts_travel_to_another_process() -> None:
+    error = errors.BuildError("it failed", where="here", expected="a model", remedy="try again")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - what was pickled a moment ago
+    assert str(again) == str(error)
+    assert (again.what, again.where, again.expected) == ("it failed", "here", "a model")
 
 
 def test_every_lack_has_its_word() -> None:

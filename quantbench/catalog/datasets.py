@@ -118,9 +118,13 @@ def find_dataset(dataset: str | Dataset) -> Dataset:
     """The data set of this name; a data set of your own passes through.
 
     Raises:
-        UsageError: there is none; the message lists what exists.
+        UsageError: there is none; the message lists what exists. Or it is no data set.
     """
     if not isinstance(dataset, str):
+        if not hasattr(dataset, "task"):
+            raise UsageError(
+                "no data set", expected="a name, or a data set", got=repr(dataset)[:80]
+            )
         return dataset
     if dataset not in DATASETS:
         raise UsageError(

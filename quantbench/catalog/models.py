@@ -10,6 +10,7 @@ from quantbench.catalog.detectors import DETECTORS
 from quantbench.catalog.language_models import LANGUAGE_MODELS
 from quantbench.errors import UsageError, meant
 from quantbench.study import Case, Device, Model, Scheme
+from quantbench.study.freezing import several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,8 @@ def cases(
     declared = Declarations(known_failures or {}, known_errors or {})
     tasks = _tasks_of(described)
     found = []
-    for dataset in map(find_dataset, datasets or described.datasets):
+    wanted = several("schemes", schemes or described.schemes)
+    for dataset in map(find_dataset, several("datasets", datasets or described.datasets)):
         if dataset.task not in tasks:
             raise UsageError(
                 f"{described.name} cannot be studied on {dataset.name}",
@@ -77,7 +79,7 @@ def cases(
             )
         found += [
             declared.of(Case(described, scheme, dataset, device=device))
-            for scheme in map(Scheme.parse, schemes or described.schemes)
+            for scheme in map(Scheme.parse, wanted)
         ]
     declared.check_used(described, found)
     return found

@@ -153,7 +153,7 @@ def _path(name: str, text: str | None) -> Path | None:
             path.exists()
     except (RuntimeError, OSError, ValueError) as error:  # ~somebody, a name that no file can have
         raise UsageError(f"--quant-{name}", expected="a path", got=f"{text!r}: {error}") from error
-    return path
+    return path and path.absolute()  # a test may change the working directory
 
 
 def _words(text: str | None) -> frozenset[str]:

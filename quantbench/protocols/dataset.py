@@ -30,7 +30,12 @@ class Sample(Protocol):
 
 
 class Dataset(Protocol):
-    """Samples in a fixed order, split by purpose."""
+    """Samples in a fixed order, split by purpose.
+
+    It can be hashed, and equal ones have equal hashes: cases are told apart by it, and samples are
+    kept under it. A `@dataclass(frozen=True)` whose fields are texts, numbers, functions and tuples
+    of these can; one that holds a list, or is not frozen, cannot, and is refused with its model.
+    """
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.words import plural
 from quantbench.report.checking import judgement_of, metric_of, views_of
 from quantbench.report.numbers import difference, estimate, joules, margin, milliseconds, quality
 from quantbench.report.numbers import flips as flips_of
@@ -140,7 +141,7 @@ def _remarks(
     records: Sequence[Mapping[str, Any]], skipped: Mapping[str, str], *, alone: bool
 ) -> Iterator[str]:
     for reason, number in Counter(skipped.values()).items():
-        yield f"skipped {number} case{'s' * (number > 1)}: {' '.join(reason.split())}"
+        yield f"skipped {plural(number, 'case')}: {' '.join(reason.split())}"
     if records and all(record["latency"] is None for record in records):
         yield _UNTIMED + (_NO_TIMING_TEST if alone else _NOT_ALONE)
 
@@ -250,7 +251,7 @@ def diagnosis_block(diagnosis: Mapping[str, Any]) -> Iterator[str]:
         yield "nothing stands out: its loss is that of 8 bits everywhere"
     for rank, found in enumerate(diagnosis["findings"], 1):
         ops = found["ops"]
-        counted = f"{len(ops)} op{'s' * (len(ops) > 1)}"
+        counted = plural(len(ops), "op")
         yield f"{rank}. {found['cause']}, {counted}, first op {found['place']}"
         yield f"   {found['text']}"
         shown = [_end_of(op) for op in ops[:_OPS]]
@@ -287,7 +288,7 @@ def _float_ops_of(told: Mapping[str, Any]) -> Iterator[str]:
     if lacking := told["notes"].get("no_integer_form"):
         yield f"{lacking} more ops in float, of which ai-edge-quantizer has no integer form"
     for kind, number in Counter(repair["kind"] for repair in told["repairs"]).items():
-        yield f"repaired: {kind}, {number} op{'s' * (number > 1)}"
+        yield f"repaired: {kind}, {plural(number, 'op')}"
 
 
 def _bits_of(told: Mapping[str, Any]) -> Iterator[str]:

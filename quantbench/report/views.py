@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.words import plural
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -271,7 +273,7 @@ def outcome(views: Sequence[View]) -> str:
     parts = [
         f"{counts[word]} {said[counts[word] > 1]}" for word, said in words.items() if counts[word]
     ]
-    return f"Of {len(views)} case{'s' * (len(views) > 1)}, {_listed(parts)}." + (
+    return f"Of {plural(len(views), 'case')}, {_listed(parts)}." + (
         f" To look at: {shown}." if named else ""
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from quantbench.sources.archives import unzip
 from quantbench.sources.transfers import Patience, transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -48,19 +49,27 @@ class Download:
             FetchError: the server did not answer, or stopped before the end.
             IntegrityError: the file has another digest, lacks a member, or is no safe archive.
         """
-        self.download(folder)
-        self.unpack(folder)
+        with self.at_hand(folder):
+            self.unpack(folder)
 
-    def download(self, folder: Path) -> None:
-        """Have the whole, verified file beside `folder`; raises as `fetch`."""
+    @contextmanager
+    def at_hand(self, folder: Path) -> Iterator[None]:
+        """Have the whole, verified file beside `folder`, and for oneself until it is unpacked.
+
+        Others may want it for other members, which is another key, and `cache gc` takes what
+        nobody has. Raises as `fetch`.
+        """
         partial = self._partial(folder)
-        with FileLock(f"{partial}.lock"):  # other members of one archive are another key
+        locks = folder.parents[2] / "locks"
+        locks.mkdir(exist_ok=True)
+        with FileLock(locks / f"{self.sha256}.lock"):
             transfer(self.url, partial, self.patience)
             try:
                 verify(partial, self.sha256, self.url)
             except IntegrityError:
                 partial.unlink()
                 raise
+            yield
 
     def unpack(self, folder: Path) -> None:
         """Put the file, or the archive's members, into `folder`; raises as `fetch`."""

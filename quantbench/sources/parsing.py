@@ -5,7 +5,7 @@
     hf:facebook/detr-resnet-50==1d5f47bd...#file=config.json&file=model.safetensors
     kaggle:tensorflow/efficientdet/tensorFlow2/d0==1
     https://example.org/archive.zip#sha256=4f7e...&file=member.json
-    file:exported/my_model
+    file:exported/my_model               (relative to the working directory when it is parsed)
     data:lambada/lambada_test.jsonl      (below the folder given by --quant-data)
 
 A source says what it is (`ingredients`, part of the store's key) and puts its files into a
@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
-from quantbench.core.digests import sha256_of, verify
+from quantbench.core.digests import sha256_once, verify
 from quantbench.errors import MissingDataError, UsageError, meant
 from quantbench.sources.downloads import Download
 from quantbench.sources.hubs import HuggingFace, Kaggle
@@ -30,7 +31,7 @@ from quantbench.sources.names import inner_file, named, web_address
 from quantbench.sources.registries import NPM, PyPI
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 _PINS = {"hf": {"file"}, "kaggle": {"file"}, "file": {"sha256"}, "data": {"sha256"}}
@@ -52,7 +53,8 @@ class File:
     """A local file or folder; its identity is its content.
 
     Attributes:
-        path: where it is.
+        path: where it is; a source that is parsed has an absolute one, which stays the same
+            when the working directory changes.
         sha256: expected digest of the file, or None to take it as it is.
     """
 
@@ -80,7 +82,7 @@ class File:
     def ingredients(self) -> Mapping[str, Any]:
         """Digests of every file, so that an edited file is another source; raises as `check`."""
         self.check()
-        return {"files": {name: sha256_of(path) for name, path in self._files().items()}}
+        return {"files": {name: sha256_once(path) for name, path in self._files().items()}}
 
     def fetch(self, folder: Path) -> None:
         """Copy the files into `folder`: a link would let the store rot with the original."""
@@ -108,10 +110,12 @@ class Several:
 
     def fetch(self, folder: Path) -> None:
         """All are there before the first is unpacked, so that none is downloaded twice."""
-        for source in self.sources:
-            source.download(folder)
-        for source in self.sources:
-            source.unpack(folder)
+        with ExitStack() as held:
+            # In one order everywhere: else two processes could wait for each other.
+            for source in sorted(self.sources, key=lambda source: source.sha256):
+                held.enter_context(source.at_hand(folder))
+            for source in self.sources:
+                source.unpack(folder)
 
 
 def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, PLR0911 - a table
@@ -123,8 +127,7 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
     """
     remote = ("http:", "https:")
     if len(parts := text.split()) > 1 and all(part.startswith(remote) for part in parts):
-        found = (parse_source(part, data) for part in parts)
-        return Several(tuple(one for one in found if isinstance(one, Download)))
+        return _several(text, [parse_source(part) for part in parts])
     scheme, colon, rest = text.partition(":")
     locator, _, fragment = rest.partition("#")
     try:
@@ -165,7 +168,7 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
                 raise UsageError(f"not a pinned download: {text!r}", expected="URL#sha256=...")
             return Download(web_address(f"{scheme}:{locator}"), digest, files)
         case "file":
-            return File(Path(locator), digest)
+            return File(Path(locator).absolute(), digest)
         case "data":
             return File(_below(data, locator), digest)
     raise UsageError(
@@ -174,6 +177,17 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
         got=text,
         remedy=meant(scheme, _SCHEMES),
     )
+
+
+def _several(text: str, sources: Iterable[Source]) -> Several:
+    found = tuple(source for source in sources if isinstance(source, Download))
+    if len({source.sha256 for source in found}) < len(found):
+        raise UsageError(
+            "one download stands twice in a source",
+            expected="each once, with all its file= behind it",
+            got=text,
+        )
+    return Several(found)
 
 
 def _versioned(text: str, locator: str, shape: str) -> tuple[str, str]:
@@ -208,7 +222,7 @@ def _below(data: Path | None, locator: str) -> Path:
             where=data.absolute(),
             remedy="name the folder that holds it with --quant-data DIR",
         )
-    return data / locator
+    return (data / locator).absolute()
 
 
 def _is_there(path: Path) -> bool:

@@ -4,6 +4,7 @@
     <root>/<kind>/<key>/files/...         the files
     <root>/locks/<key>.lock               held while building (a kernel lock: dies with its owner)
     <root>/building/<key>.<random>/       a build in progress; never read, swept by the next build
+    <root>/building/<sha256>.part         a download in progress; the next one goes on from there
 
 A key is the digest of the ingredients. An entry appears by one `rename` after its files and its
 manifest are on disk, so a build killed at any moment leaves nothing that is ever served. A process
@@ -14,14 +15,12 @@ clocks say.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 import tempfile
 import time
 import warnings
-import weakref
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from quantbench.core.digests import digest_of, sha256_of
 from quantbench.errors import CorruptedArtifactWarning, StoreError
+from quantbench.store.locks import Hold, locked, require_locks, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -79,7 +79,11 @@ class Store:
 
     root: Path
     _verified: dict[str, Artifact] = field(default_factory=dict, repr=False)
-    _holds: dict[str, _Hold] = field(default_factory=dict, repr=False)
+    _holds: dict[str, Hold] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a platform that cannot share it."""
+        require_locks()
 
     def get(
         self,
@@ -101,7 +105,7 @@ class Store:
         with self._explained(place):
             found = self._taken(key, place)
             if found is None:
-                with self._locked(key):
+                with locked(self.root, key):
                     # Another process may have built it while this one waited.
                     found = self._taken(key, place) or self._build(key, place, ingredients, build)
         self._verified[key] = replace(found, cache="hit")
@@ -139,7 +143,7 @@ class Store:
             StoreError: the folder cannot be written.
         """
         place = self.root / kind / key
-        with self._explained(place), self._locked(key):
+        with self._explained(place), locked(self.root, key):
             try:
                 used_s = (place / "manifest.json").stat().st_mtime
             except FileNotFoundError:
@@ -152,7 +156,7 @@ class Store:
             if used_s > unused_since_s:
                 return False
             try:
-                alone = _Hold.on(place, alone=True)
+                alone = Hold.on(place, alone=True)
             except BlockingIOError:
                 return False
             self._take_away(key, place)
@@ -165,23 +169,16 @@ class Store:
         place.rename(gone / "removed")
         shutil.rmtree(gone, ignore_errors=True)
 
-    def sweep(self) -> None:
-        """Remove what killed builds left; a build that goes on holds its key's lock."""
-        from filelock import FileLock, Timeout
-
-        for leftover in (self.root / "building").glob("*.*"):
-            lock = FileLock(self.root / "locks" / f"{leftover.name.partition('.')[0]}.lock")
-            with suppress(Timeout, OSError):
-                (self.root / "locks").mkdir(exist_ok=True)
-                with lock.acquire(timeout=0):
-                    shutil.rmtree(leftover, ignore_errors=True)
+    def sweep(self, *, downloads: bool = False) -> None:
+        """Remove what killed builds left, and `downloads` that stopped, which would go on there."""
+        sweep(self.root, downloads=downloads)
 
     def _taken(self, key: str, place: Path) -> Artifact | None:
         """The entry if it is whole, held from here on; what is being removed counts as absent."""
         hold = self._holds.pop(key, None)
         if hold is None or not hold.is_of(place):
             try:
-                hold = _Hold.on(place)  # before it is opened: it cannot be removed in between
+                hold = Hold.on(place)  # before it is opened: it cannot be removed in between
             except BlockingIOError:
                 return None
         found = self._open(key, place, self._verified.get(key))
@@ -271,15 +268,6 @@ class Store:
         return replace(built, cache="built")
 
     @contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
-        from filelock import FileLock
-
-        locks = self.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / f"{key}.lock"):
-            yield
-
-    @contextmanager
     def _explained(self, place: Path) -> Iterator[None]:
         """Name the cache folder in what the operating system refuses."""
         try:
@@ -297,45 +285,6 @@ class Store:
                 remedy=f"{'free space there' if code in _FULL else 'mend that'}, "
                 "or name another folder with --quant-cache DIR",
             ) from error
-
-
-class _Hold:
-    """A kernel lock on a folder: shared, it says that the folder is in use.
-
-    It ends with this object, or with the process.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        """Take over an open, locked folder."""
-        self._descriptor = descriptor
-        weakref.finalize(self, os.close, descriptor)
-
-    @classmethod
-    def on(cls, place: Path, *, alone: bool = False) -> _Hold | None:
-        """The lock; None where there is no such folder, or its file system has no such locks.
-
-        Raises:
-            BlockingIOError: another process holds it alone, or `alone` is wanted and one holds it.
-        """
-        try:
-            descriptor = os.open(place, os.O_RDONLY)
-        except OSError:
-            return None
-        hold = cls(descriptor)
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:
-            return None
-        return hold
-
-    def is_of(self, place: Path) -> bool:
-        """Whether the folder still stands there."""
-        try:
-            return os.path.samestat(os.fstat(self._descriptor), place.stat())
-        except OSError:
-            return False
 
 
 def default_root() -> Path:

@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.words import plural
 from quantbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from quantbench.store.artifacts import Store
 
@@ -54,20 +55,38 @@ def entries(store: Store) -> list[Entry]:
     return sorted(found, key=lambda entry: (entry.used_s, entry.key))
 
 
-def _what(ingredients: dict[str, Any]) -> str:
-    """The shortest telling part of what it was made from."""
-    scheme = ingredients.get("scheme")
-    if isinstance(scheme, dict):
-        return str(scheme["name"])
-    if "evidence" in ingredients:
-        return "metrics"
-    for name in ("package", "hf", "kaggle", "name", "importer"):
-        if name in ingredients:
-            version = ingredients.get("version") or ingredients.get("revision")
-            return f"{ingredients[name]} {version}" if version else str(ingredients[name])
-    if "samples" in ingredients:
-        return f"{len(ingredients['samples'])} samples"
-    return ", ".join(sorted(ingredients))[:40]
+def _what(ingredients: Mapping[str, Any]) -> str:  # noqa: C901 - a table
+    """The shortest telling part of what it was made from; of a source, its text in a study."""
+    match ingredients:
+        case {"scheme": {"name": name}}:
+            what = str(name)
+        case {"evidence": _}:
+            what = "metrics"
+        case {"several": several}:
+            what = _first_of([_what(each) for each in several])
+        case {"pypi": pin}:
+            what = f"pypi:{pin}"
+        case {"npm": pin}:
+            what = f"npm:{'=='.join(str(pin).rsplit('@', 1))}"
+        case {"hf": name, "revision": revision}:
+            what = f"hf:{name}=={revision}"
+        case {"kaggle": name, "version": version}:
+            what = f"kaggle:{name}=={version}"
+        case {"importer": name, "version": version}:
+            what = f"{name} {version}"
+        case {"samples": samples}:
+            what = plural(len(samples), "sample")
+        case {"name": name}:  # of a download
+            what = str(name)
+        case {"files": {**files}}:
+            what = f"file:{_first_of(sorted(map(str, files)))}"
+        case _:
+            what = ", ".join(sorted(ingredients))[:40]
+    return what
+
+
+def _first_of(names: Sequence[str]) -> str:
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
 
 
 def damaged(store: Store) -> Iterator[Entry]:
@@ -82,12 +101,13 @@ def damaged(store: Store) -> Iterator[Entry]:
 
 
 def collect(store: Store, most: int, *, now_s: float | None = None) -> list[Entry]:
-    """Remove what killed builds left, then the least recently used until `most` bytes are left.
+    """Remove what killed builds and downloads left, then the least recently used entries.
 
-    What was used within the last hour stays: a run may hold it. Returns what was removed.
+    Those go until `most` bytes are left. What was used within the last hour stays: a run may hold
+    it. Returns what was removed.
     """
     limit = (time.time() if now_s is None else now_s) - _IN_USE_S
-    store.sweep()
+    store.sweep(downloads=True)
     every = entries(store)
     size = sum(entry.size_bytes for entry in every)
     removed = []
@@ -101,8 +121,8 @@ def collect(store: Store, most: int, *, now_s: float | None = None) -> list[Entr
 
 
 def clear(store: Store) -> list[Entry]:
-    """Remove every entry, and what killed builds left."""
-    store.sweep()
+    """Remove every entry, and what killed builds and downloads left."""
+    store.sweep(downloads=True)
     return [entry for entry in entries(store) if store.remove(entry.kind, entry.key)]
 
 

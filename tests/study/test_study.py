@@ -188,6 +188,28 @@ def test_one_name_where_several_are_asked_for_is_refused(field: str) -> None:
         Model(name="mine", reference="float32", **named, **PARTS)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("asked", ["schemes", "datasets"])
+def test_one_name_where_cases_are_asked_for_several_is_refused(asked: str) -> None:
+    with pytest.raises(UsageError, match=rf"{asked} are several(.|\n)*\('float32',\)"):
+        cases("digits_centernet", **{asked: "float32"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("listed", [["float32"], None, 8])
+def test_what_is_no_scheme_and_no_data_set_is_named(listed: Any) -> None:
+    with pytest.raises(UsageError, match="no scheme"):
+        cases("digits_centernet", schemes=[listed])
+    with pytest.raises(UsageError, match="no scheme"):
+        Model(name="m", reference=None, schemes=[listed], datasets=["coco"], **PARTS)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no data set"):
+        cases("digits_centernet", datasets=[listed])
+
+
+def test_schemes_that_can_be_gone_through_once_are_taken_on_every_data_set() -> None:
+    once = (name for name in ("float32", "int8_static"))
+    found = cases("digits_centernet", schemes=once, datasets=["digit_scenes", "coco"])  # type: ignore[arg-type]
+    assert len(found) == 4
+
+
 @dataclass
 class Changing:
     name: str = "changing"

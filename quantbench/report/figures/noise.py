@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from quantbench.core.words import plural
 from quantbench.report.drawing import Drawn, blank, legend, looks, plot_height
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def _shown(snr: float) -> float:
 
 def _words(told: Diagnosis) -> str:
     named = ", ".join(
-        f"{cause.cause} ({len(cause.ops)} op{'s' * (len(cause.ops) > 1)})"
-        for cause in told.causes[:_NAMED]
+        f"{cause.cause} ({plural(len(cause.ops), 'op')})" for cause in told.causes[:_NAMED]
     )
     return f"{named or 'nothing stands out'}."

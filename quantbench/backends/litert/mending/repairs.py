@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantbench.backends.litert.graph import WEIGHTED
+from quantbench.core.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -131,7 +132,7 @@ def wake_channels(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> li
         by_channel = np.moveaxis(values, WEIGHTED[found.op.kind], 0)
         by_channel.reshape(by_channel.shape[0], -1, copy=False)[found.channels, 0] = found.least
         graph.set_constant(weight, values)
-        n = len(found.channels)
-        text = f"{n} channel{'s' * (n > 1)} without weights got one of {found.least.max():.1e}"
+        woken = plural(len(found.channels), "channel")
+        text = f"{woken} without weights got one of {found.least.max():.1e}"
         repairs.append(Repair("dead channels", found.op.name, text))
     return repairs
