@@ -1,7 +1,7 @@
 """Everything quantbench raises on purpose, as one tree.
 
     QuantbenchError
-    ├── UsageError            an option, name or gate that cannot be meant: stops before any work
+    ├── UsageError            an option, name or gate that is invalid: stops before any work
     ├── OutOfReachError       something this machine lacks: the case is skipped, others go on
     │   ├── MissingExtraError     an optional dependency is not installed
     │   ├── MissingDataError      data was not given (`--quant-data`)
@@ -84,7 +84,7 @@ class QuantbenchError(Exception):
 
 
 class UsageError(QuantbenchError):
-    """An option, name or gate that cannot be meant."""
+    """An option, name or gate that is invalid."""
 
 
 class OutOfReachError(QuantbenchError):

@@ -21,7 +21,7 @@ _EXPLAINED = 3  # the child's exit status when it raised an error of quantbench'
 _CODE = "import sys; from quantbench.core.isolated import _call; _call(*sys.argv[1:])"
 
 
-def run_apart(function: str, path: Path, room_bytes: int, seconds: float) -> None:
+def run_isolated(function: str, path: Path, room_bytes: int, seconds: float) -> None:
     """Call `module:function` with a path, in a child process.
 
     Args:

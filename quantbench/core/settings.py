@@ -25,7 +25,7 @@ OPTIONS = {
     "inconclusive": "'fail' (default) or 'pass': what an undecided verdict does to its test",
     "sequential": "'on' to stop a case as soon as its verdict is certain (default: off)",
     "examples": "samples that changed most, kept in a case's record to be seen (default: 10)",
-    "familywise": "'holm' (default): the passes of a run hold together; 'none': each by itself",
+    "familywise": "'holm' (default) corrects passes for the number of gates of a run; 'none' does not",
     "diagnose": "'quick' or 'full': say why cases fail, op by op in minutes if full (default: off)",
 }
 _WORDS = {  # option: its words, the default first
@@ -64,7 +64,7 @@ class Settings:
             by one; None for the data set's own.
         inconclusive_passes: an undecided verdict leaves its test green.
         sequential: samples come in random order, block by block, until the verdict is certain.
-        holm: passes that do not hold together make the run red.
+        holm: passes are corrected for the number of gates of the run.
         cache: folder of the store; None for the platform's cache directory.
         examples: changed samples a case, with their pictures or texts, in the record.
         diagnose: "off", or how far failing cases are looked into: "quick", "full".
@@ -95,7 +95,7 @@ def parse_settings(
     """Read the options of `OPTIONS` and `QUANTBENCH_REQUIRE`.
 
     Raises:
-        UsageError: a value that cannot be meant; the message lists what can.
+        UsageError: a value that is invalid; the message lists what is not.
     """
     for name, text in ini.items():
         if not isinstance(text, str):  # a list: pytest warns of it and goes on

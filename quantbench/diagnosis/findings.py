@@ -39,13 +39,13 @@ class Diagnosis:
     Attributes:
         findings: worst first.
         profile: of each tensor in graph order `place`, `op`, `kind`, `snr_db`.
-        convicted: names of ops that no quantization of theirs leaves harmless.
+        flagged: names of ops that no quantization of theirs leaves harmless.
         seconds: of each look.
     """
 
     findings: tuple[Finding, ...]
     profile: Sequence[Mapping[str, Any]] = ()
-    convicted: tuple[str, ...] = ()
+    flagged: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Diagnosis:
                 for found in self.findings
             ],
             "profile": [dict(each) for each in self.profile],
-            "convicted": list(self.convicted),
+            "flagged": list(self.flagged),
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
         }
 

@@ -10,16 +10,16 @@ from quantbench.diagnosis.decibels import SILENT_DB
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_GAP_DB = 3.0  # between the noise of convicted ops and the next
-_MOST = 12  # ops that are convicted at most
+_GAP_DB = 3.0  # between the noise of flagged ops and the next
+_MOST = 12  # ops that are flagged at most
 _HARMLESS_DB = 30.0  # of noise that no detection feels
 
 
-def convicted(alone: Mapping[str, Mapping[str, float]]) -> list[str]:
+def flag(alone: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Ops that stand out by their noise, worst first: the clearest gap among the first twelve.
 
     Each op counts by the output that it hurts most. Where no gap of 3 dB sets some apart, none is
-    convicted.
+    flagged.
     """
     worst = sorted((min(snr.values(), default=SILENT_DB), name) for name, snr in alone.items())
     gaps = [

@@ -14,7 +14,7 @@ def floating_selection(
     larger: Callable[[Names], Sequence[Names]],
     smaller: Callable[[Names], Sequence[Names]],
     noise: Callable[[Names], float],
-    told: Callable[[int], None],
+    advance: Callable[[int], None],
 ) -> list[Names]:
     """The quietest set of names that is found of each size, the empty one first.
 
@@ -28,7 +28,7 @@ def floating_selection(
         larger: sets that a set may become.
         smaller: sets that are left when something is given back.
         noise: of a set; asked once for each.
-        told: is called with how many names the largest set has gained.
+        advance: is called with how many names the largest set has gained.
     """
     known: dict[frozenset[str], float] = {}
 
@@ -43,7 +43,7 @@ def floating_selection(
     while more := larger(kept):
         before, n = cost(kept), len(kept)
         kept = min(more, key=lambda names: (cost(names) - before) / (len(names) - n))
-        told(max(0, len(kept) - max(quietest)))
+        advance(max(0, len(kept) - max(quietest)))
         while True:
             if len(kept) not in quietest or cost(kept) < cost(quietest[len(kept)]):
                 quietest[len(kept)] = kept

@@ -72,7 +72,7 @@ def quantized(
 
 @pytest.fixture
 def decoding(case: Case, quantized: Runner, sample: Any) -> Callable[[], None]:
-    """A call that says the next tokens after `sample`, for `benchmark(decoding)`."""
+    """A callable that generates the next tokens after `sample`, for `benchmark(decoding)`."""
     decoder = getattr(quantized, "decoder", None)
     if decoder is None:
         raise UsageError(f"{case} has a runner that does not generate", expected="a language model")

@@ -43,4 +43,4 @@ class Decoder(Protocol):
     """A runner that generates: what of it is timed besides `predict`."""
 
     def decoder(self, prepared: Any) -> Callable[[], None]:
-        """A call that says `tokens` (its attribute) tokens after a prompt in its cache."""
+        """A callable that generates `tokens` (its attribute) tokens after a prompt in its cache."""

@@ -258,7 +258,7 @@ def _declared(verdict: Verdict, case: Case | None) -> dict[str, str]:
 
 
 def judged_together(records: Iterable[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Turn those passes of a run that do not hold together into inconclusive verdicts.
+    """Turn passes that do not survive the correction for multiple gates into `inconclusive`.
 
     Holm's step-down over the p-values of all verdicts against a reference that leave anything to
     chance, declared failures left out (they do not pass, whatever happens). A pass stands where

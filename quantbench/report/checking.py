@@ -238,7 +238,7 @@ def _example(example: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _diagnosis(told: Mapping[str, Any]) -> Diagnosis:
+def _diagnosis(data: Mapping[str, Any]) -> Diagnosis:
     causes = tuple(
         Cause(
             _text(found["cause"]),
@@ -246,18 +246,20 @@ def _diagnosis(told: Mapping[str, Any]) -> Diagnosis:
             _text(found["text"]),
             _text(found["remedy"]),
         )
-        for found in told["findings"]
+        for found in data["findings"]
     )
-    named = {op for cause in causes for op in cause.ops}.union(map(_text, told["convicted"]))
-    profile, convicted = [], []
-    for each in told["profile"]:
+    named = {op for cause in causes for op in cause.ops}.union(
+        map(_text, data.get("flagged", data.get("convicted", ())))
+    )
+    profile, flagged = [], []
+    for each in data["profile"]:
         place, snr = _whole(each["place"]), _number(each["snr_db"])
         if place is None or snr is None:
             raise ValueError("a profile without a place or a number")
         profile.append((place, snr))
         if _text(each["op"]) in named:
-            convicted.append((place, each["op"]))
-    return Diagnosis(causes, tuple(profile), tuple(convicted))
+            flagged.append((place, each["op"]))
+    return Diagnosis(causes, tuple(profile), tuple(flagged))
 
 
 def _side(value: Any) -> float:

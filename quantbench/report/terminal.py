@@ -268,10 +268,10 @@ def recipe_block(text: str, times_s: tuple[float, float]) -> Iterator[str]:
         text: of the recipe.
         times_s: medians of one inference, of the float model and of the mended one.
     """
-    told = json.loads(text)
-    notes = told["notes"]
+    recipe = json.loads(text)
+    notes = recipe["notes"]
     how = "passes" if notes["passed"] else "does not pass: the closest that was found"
-    what = _bits_of(told) if "bits" in told else _float_ops_of(told)
+    what = _bits_of(recipe) if "bits" in recipe else _float_ops_of(recipe)
     head, *lines = what
     yield f"{head}, found by {notes['found_by']}; on the calibration split it {how}"
     yield from (f"   {line}" for line in lines)
@@ -281,21 +281,21 @@ def recipe_block(text: str, times_s: tuple[float, float]) -> Iterator[str]:
     yield f"{notes['bytes'] / 1e6:.2f} MB; {times}" if "bytes" in notes else times
 
 
-def _float_ops_of(told: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{len(told['float_ops'])} of {told['notes']['ops']} ops in float"
-    for op, why in told["float_ops"].items():
+def _float_ops_of(recipe: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{len(recipe['float_ops'])} of {recipe['notes']['ops']} ops in float"
+    for op, why in recipe["float_ops"].items():
         yield f"{_end_of(op)}: {why}"
-    if lacking := told["notes"].get("no_integer_form"):
+    if lacking := recipe["notes"].get("no_integer_form"):
         yield f"{lacking} more ops in float, of which ai-edge-quantizer has no integer form"
-    for kind, number in Counter(repair["kind"] for repair in told["repairs"]).items():
+    for kind, number in Counter(repair["kind"] for repair in recipe["repairs"]).items():
         yield f"repaired: {kind}, {plural(number, 'op')}"
 
 
-def _bits_of(told: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{told['notes']['average_bits']:.2f} bits a weight"
-    for bits, number in sorted(Counter(told["bits"].values()).items()):
+def _bits_of(recipe: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{recipe['notes']['average_bits']:.2f} bits a weight"
+    for bits, number in sorted(Counter(recipe["bits"].values()).items()):
         yield f"{number} layers at {bits} bits"
-    yield f"all others at {told['default']}"
+    yield f"all others at {recipe['default']}"
 
 
 def _end_of(name: str) -> str:

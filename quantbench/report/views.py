@@ -91,12 +91,12 @@ class Diagnosis:
     Attributes:
         causes: worst first.
         profile: place of each op in the graph, and signal to noise of what it writes in dB.
-        convicted: place and name of each op that a cause names.
+        flagged: place and name of each op that a cause names.
     """
 
     causes: tuple[Cause, ...]
     profile: tuple[tuple[int, float], ...]
-    convicted: tuple[tuple[int, str], ...]
+    flagged: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True)

@@ -70,14 +70,14 @@ def non_inferior(
     gate = Gate.parse(metric, margin, confidence, lower_is_better=lower)
     _check_pair(evaluation, reference)
     _check_gate(evaluation, reference, gate)
-    if evaluation.grow is not None and evaluation is not reference:
+    if evaluation.take_next_block is not None and evaluation is not reference:
         verdict = _judged_early(evaluation, reference, gate)
     else:
         verdict = _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
     evaluation.verdicts.append(verdict)
     if evaluation.accepted is None or _is_cost(metric, evaluation):
         return verdict
-    again = _judged_again(evaluation, evaluation.accepted, gate)
+    again = _judge_against_baseline(evaluation, evaluation.accepted, gate)
     evaluation.verdicts.append(again)
     return max(verdict, again, key=lambda each: _WORSE.index(each.outcome))
 
@@ -115,7 +115,7 @@ def _check_pair(evaluation: Results, reference: Results) -> None:
         )
     ids = [row["id"] for row in evaluation.rows]
     same = ids == [row["id"] for row in reference.rows][: len(ids)]
-    whole = evaluation.grow is not None or len(ids) == len(reference.rows)
+    whole = evaluation.take_next_block is not None or len(ids) == len(reference.rows)
     if evaluation.lower_is_better ^ reference.lower_is_better:
         turned = sorted(evaluation.lower_is_better ^ reference.lower_is_better)
         raise DataError(
@@ -281,7 +281,7 @@ def _judged_early(evaluation: Results, reference: Results, gate: Gate) -> Verdic
         comparison = _early_comparison(evaluation, reference, gate)
         if comparison is not None and _decided(comparison, gate, strict):
             break
-        more = evaluation.grow is not None and evaluation.grow()
+        more = evaluation.take_next_block is not None and evaluation.take_next_block()
     if evaluation.settle is not None:
         evaluation.settle()
     if comparison is None:
@@ -312,7 +312,7 @@ def _decided(comparison: Comparison, gate: Gate, strict: Gate) -> bool:
     return failed or outcome_of(comparison.interval(2 * strict.confidence - 1), strict) == "pass"
 
 
-def _judged_again(evaluation: Results, accepted: Accepted, gate: Gate) -> Verdict:
+def _judge_against_baseline(evaluation: Results, accepted: Accepted, gate: Gate) -> Verdict:
     """Against what was accepted: in pairs where its evidence is stored, else by intervals."""
     was_evaluated = accepted.evaluation
     if was_evaluated is not None and gate.metric in was_evaluated.replicates:

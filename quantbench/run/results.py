@@ -52,9 +52,9 @@ class Results:
         times_s: seconds of the rounds that pytest-benchmark timed in this run, if it did.
         accepted: what the baseline accepted of this case, if one was given.
         family: tests of the run that judge; an early stop is corrected for their number.
-        grow: of a sequential evaluation, takes in the next block of samples, after its reference
-            has, and says whether there was one; None otherwise. Until `settle` is called,
-            `per_sample` alone follows.
+        take_next_block: of a sequential evaluation, takes in the next block of samples, after
+            its reference has, and says whether there was one; None otherwise. Until `settle` is
+            called, `per_sample` alone follows.
         settle: sums up what was taken in, of the reference too.
         undecided_passes: an undecided verdict is accepted (`--quant-inconclusive pass`).
         verdicts: filled by `non_inferior`.
@@ -75,7 +75,7 @@ class Results:
     times_s: NDArray[np.float64] | None = None
     accepted: Accepted | None = None
     family: int = 1
-    grow: Callable[[], bool] | None = None
+    take_next_block: Callable[[], bool] | None = None
     settle: Callable[[], None] | None = None
     undecided_passes: bool = False
     verdicts: list[Verdict] = field(default_factory=list)

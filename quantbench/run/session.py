@@ -291,7 +291,7 @@ class Session:
         if (cross_check := getattr(task, "cross_check", None)) is not None:
             cross_check(evaluation.rows)
         if sequential:
-            evaluation.grow = partial(self._take_next_block, evaluation)
+            evaluation.take_next_block = partial(self._take_next_block, evaluation)
             evaluation.settle = partial(self._settle, evaluation)
         evaluation.accepted = self._accepted(evaluation)
         return evaluation
@@ -336,7 +336,7 @@ class Session:
         case, rows, task = evaluation.case, evaluation.rows, self.task(evaluation.case)
         found = sum_up(self._context, _rows_of(evaluation), task)
         evaluation.replicates = found.replicates
-        evaluation.explanation, evaluation.summarise_s = found.told, found.seconds
+        evaluation.explanation, evaluation.summarise_s = found.details, found.seconds
         evaluation.per_sample = dict(task.per_sample(rows))
         evaluation.moved_by = lru_cache(2)(partial(influence_of, task, rows, None))
         evaluation.dataset = {**evaluation.dataset, "n": len(rows)}
@@ -349,7 +349,7 @@ class Session:
         samples = partial(self.samples, evaluation.case, "evaluation")
         found = agree(self._context, _rows_of(evaluation), theirs, task, samples)
         evaluation.replicates |= found.replicates
-        evaluation.changes = found.told
+        evaluation.changes = found.details
         evaluation.per_sample |= task.per_sample(rows, theirs.rows)
         evaluation.moved_by = lru_cache(2)(partial(influence_of, task, rows, theirs.rows))
 

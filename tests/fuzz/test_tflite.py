@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from quantbench.backends.litert.interpreter import LiteRTModel, finished_model
 from quantbench.backends.litert.tflite import check_tflite, stored_types
-from quantbench.core.isolated import run_apart
+from quantbench.core.isolated import run_isolated
 from quantbench.errors import PredictionError
 from tests.fuzz.conftest import EXAMPLES, FUZZ, cut
 
@@ -284,4 +284,4 @@ def test_what_a_child_does_becomes_an_error(
     (tmp_path / "deeds.py").write_text(DEEDS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(PredictionError, match=says):
-        run_apart(f"deeds:{function}", tmp_path, 1 << 30, seconds)
+        run_isolated(f"deeds:{function}", tmp_path, 1 << 30, seconds)

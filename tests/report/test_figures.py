@@ -71,7 +71,7 @@ def test_noise_along_the_graph_is_drawn_where_a_case_was_looked_into() -> None:
             {"place": i, "op": op, "kind": "CONV_2D", "snr_db": snr}
             for i, (op, snr) in enumerate([("stem", 38.0), ("conv", 9.0), ("head", 8.5)])
         ],
-        "convicted": ["conv"],
+        "flagged": ["conv"],
         "seconds": {"scan": 0.1},
     }
     records = [detection("float32", 0.7), detection("int8_static", 0.4, "fail")]

@@ -161,7 +161,7 @@ def test_a_case_that_was_looked_into_says_why(written: Callable[..., Path]) -> N
         "remedy": "leave it in float",
         "weight": 9.0,
     }
-    told = {"findings": [found], "profile": [], "convicted": [], "seconds": {}}
+    told = {"findings": [found], "profile": [], "flagged": [], "seconds": {}}
     records = [detection("float32", 0.7), detection("int8_static", 0.4, "fail")]
     html = page_of(written([*records[:1], records[1] | {"diagnosis": told}]))
     assert "outlier &lt;activation&gt;" in html

@@ -159,11 +159,11 @@ class Graph:
 
     def quantization(self, tensor: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Scales and zero points, [1] or [channels]; empty where it is not quantized."""
-        told = self._graph.tensors[tensor].quantization
-        if told is None or told.scale is None:
+        params = self._graph.tensors[tensor].quantization
+        if params is None or params.scale is None:
             return np.zeros(0), np.zeros(0, np.int64)
-        points = np.zeros(len(told.scale)) if told.zeroPoint is None else told.zeroPoint
-        return np.asarray(told.scale, np.float64), np.asarray(points, np.int64)
+        points = np.zeros(len(params.scale)) if params.zeroPoint is None else params.zeroPoint
+        return np.asarray(params.scale, np.float64), np.asarray(points, np.int64)
 
     def is_constant(self, tensor: int) -> bool:
         """Whether the file holds its values."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.backends.litert.tflite import check_tflite
-from quantbench.core.isolated import run_apart
+from quantbench.core.isolated import run_isolated
 from quantbench.errors import PredictionError
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def finished_model(folder: Path) -> Path | None:
     path = model_file(folder)
     check_tflite(path)
     room = _ROOM_BYTES + _ROOM_FOLD * path.stat().st_size
-    run_apart("quantbench.backends.litert.interpreter:run_on_noise", path, room, _MOST_SECONDS)
+    run_isolated("quantbench.backends.litert.interpreter:run_on_noise", path, room, _MOST_SECONDS)
     return path
 
 

@@ -52,13 +52,13 @@ def check_same(packed: Any, dense: Any, folder: Path) -> None:
         with torch.inference_mode():
             said, meant = layer(inputs).float(), twins[name](inputs).float()
         compared += 1
-        apart = float((said - meant).norm() / meant.norm())
-        if not apart <= _TOLERANCE:  # NaN is a disagreement too
+        error = float((said - meant).norm() / meant.norm())
+        if not error <= _TOLERANCE:  # NaN is a disagreement too
             raise PredictionError(
                 "the packed kernel and its unpacked weights disagree",
                 where=f"{folder}, layer {name} ({type(layer).__name__})",
                 expected=f"outputs within {_TOLERANCE:.0%} of each other",
-                got=f"{apart:.1%} apart",
+                got=f"{error:.1%} apart",
                 remedy="report it: one of the two kernels is wrong for this checkpoint",
             )
     if compared == 0:

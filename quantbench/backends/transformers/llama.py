@@ -101,7 +101,7 @@ class LlamaScorer:
         stream = self._layer(self._layers[-1], stream, cosine, sine, rows * seq + positions)
         return _norm(self._model.norm, stream)
 
-    def apart(self, tokens: Tensor) -> float:
+    def relative_error(self, tokens: Tensor) -> float:
         """How far a layer's output is from transformers' on the same input, at the worst layer.
 
         Relative distance. Layer by layer, because through a whole network of few bits rounding

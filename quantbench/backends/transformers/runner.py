@@ -113,7 +113,7 @@ class CausalLMRunner:
             yield from score_all(model, hidden, prompts, threads=threads)
 
     def decoder(self, prepared: Prompt) -> Callable[[], None]:
-        """A call that says the next 16 tokens after a prompt that is already in the cache.
+        """A callable that generates the next 16 tokens after a prompt that is already in the cache.
 
         Each token is one forward pass over the one before it (batch 1, greedy), as in generation.
         """
@@ -183,13 +183,13 @@ class CausalLMRunner:
             check_same(self._model, model, self._folder)
         hidden = hidden_states(model)
         if isinstance(hidden, LlamaScorer):
-            apart, most = hidden.apart(_probe(model)), _tolerance(model)
-            if not apart <= most:  # NaN is a disagreement too
+            error, most = hidden.relative_error(_probe(model)), _tolerance(model)
+            if not error <= most:  # NaN is a disagreement too
                 raise PredictionError(
                     "scoring computes other layers than the model's own forward pass",
                     where=self._folder,
                     expected=f"outputs within {most:.2%} of each other",
-                    got=f"{apart:.2%} apart",
+                    got=f"{error:.2%} apart",
                     remedy="report it: this architecture differs from the Llama that it says it is",
                 )
         return model, hidden
@@ -255,8 +255,8 @@ class CausalLMRunner:
                 these are no numbers.
         """
         hidden = plain(self._model)
-        apart = _apart(self._model, lambda tokens: hidden(tokens, *_everywhere(tokens)))
-        if not apart <= _tolerance(self._model):  # NaN is a disagreement too
+        error = _relative_error(self._model, lambda tokens: hidden(tokens, *_everywhere(tokens)))
+        if not error <= _tolerance(self._model):  # NaN is a disagreement too
             raise ValueError("its forward pass changes the logits after lm_head, or answers NaN")
 
     def _check_tokens(self, prompts: list[Prompt]) -> None:
@@ -278,7 +278,7 @@ def _check_whole(lacking: list[str]) -> None:
         raise ValueError(f"no weights for {len(lacking)} of its tensors, e.g. {lacking[0]}")
 
 
-def _apart(model: Any, hidden: Callable[[Any], Any]) -> float:
+def _relative_error(model: Any, hidden: Callable[[Any], Any]) -> float:
     """Relative distance of the logits behind `hidden` to those of the model's forward pass."""
     import torch
 

@@ -16,21 +16,21 @@ _NAMED = 3
 
 
 def profile(study: Study) -> Drawn | None:
-    """Signal to quantization noise along the graph, convicted ops marked."""
+    """Signal to quantization noise along the graph, flagged ops marked."""
     known = [(case, case.diagnosis) for case in study.cases if case.diagnosis]
-    known = [(case, told) for case, told in known if told and told.profile]
+    known = [(case, diagnosis) for case, diagnosis in known if diagnosis and diagnosis.profile]
     known = sorted(known, key=lambda pair: -pair[0].loss)[:_CASES]
     if not known:
         return None
     figure, axes = blank(plot_height(len(known)))
     styles = looks(study.cases)
-    for case, told in known:
+    for case, diagnosis in known:
         style = styles[case.scheme]
-        places, noise = zip(*told.profile, strict=True)
+        places, noise = zip(*diagnosis.profile, strict=True)
         axes.plot(places, [_shown(snr) for snr in noise], color=style["color"], linewidth=1.3,
                   label=case.scheme)  # fmt: skip
-        snr_at = dict(told.profile)
-        marked = [(place, _shown(snr_at[place])) for place, _ in told.convicted]
+        snr_at = dict(diagnosis.profile)
+        marked = [(place, _shown(snr_at[place])) for place, _ in diagnosis.flagged]
         if marked:
             axes.plot(*zip(*marked, strict=True), "X", color=style["color"], markersize=7,
                       markeredgecolor="#1b1b1f", markeredgewidth=0.6)  # fmt: skip
@@ -41,7 +41,7 @@ def profile(study: Study) -> Drawn | None:
     return Drawn(
         "noise_profile",
         "Noise along the graph; crosses are ops that a cause names",
-        " ".join(f"{case.scheme}: {_words(told)}" for case, told in known),
+        " ".join(f"{case.scheme}: {_words(diagnosis)}" for case, diagnosis in known),
         figure,
     )
 
@@ -50,8 +50,8 @@ def _shown(snr: float) -> float:
     return max(-10.0, min(snr, _MOST_DB))
 
 
-def _words(told: Diagnosis) -> str:
+def _words(diagnosis: Diagnosis) -> str:
     named = ", ".join(
-        f"{cause.cause} ({plural(len(cause.ops), 'op')})" for cause in told.causes[:_NAMED]
+        f"{cause.cause} ({plural(len(cause.ops), 'op')})" for cause in diagnosis.causes[:_NAMED]
     )
     return f"{named or 'nothing stands out'}."

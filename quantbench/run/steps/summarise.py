@@ -67,12 +67,12 @@ class Summary:
 
     Attributes:
         replicates: each metric on the samples as they are and under each draw, [1 + draws].
-        told: what the loss is made of (`Task.explain`), or the samples that changed most.
+        details: what the loss is made of (`Task.explain`), or the samples that changed most.
         seconds: that it took, whenever that was.
     """
 
     replicates: dict[str, NDArray[np.float64]]
-    told: Any
+    details: Any
     seconds: float
 
 
@@ -139,7 +139,7 @@ def protocol_digest(case: Case) -> str:
     return digest_of(counted)
 
 
-def _summary(kept: Artifact, told: str) -> Summary:
+def _summary(kept: Artifact, details: str) -> Summary:
     with np.load(kept.path / _REPLICATES, allow_pickle=False) as arrays:
         replicates = dict(arrays)
-    return Summary(replicates, json.loads((kept.path / told).read_text()), kept.build_s)
+    return Summary(replicates, json.loads((kept.path / details).read_text()), kept.build_s)

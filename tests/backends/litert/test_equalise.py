@@ -19,7 +19,7 @@ from quantbench.backends.litert.mending.hard_swish import (
     open_hard_swishes,
 )
 from quantbench.backends.litert.mending.ranges import RULES, observe, visible
-from quantbench.backends.litert.mending.recipes import Recipe, quantized
+from quantbench.backends.litert.mending.recipes import Recipe, build_int8
 from quantbench.errors import BuildError
 from quantbench.study import Scheme
 
@@ -248,7 +248,7 @@ def test_int8_gets_nearer(
             for name, seen in observe(path, samples).items()
         }
         return error(
-            answers(quantized(graph, visible(graph, whole), second_half(graph)), samples), meant
+            answers(build_int8(graph, visible(graph, whole), second_half(graph)), samples), meant
         )
 
     changed = graph.copy()
@@ -315,7 +315,7 @@ def test_equal_vectors_are_written_once(
     path = tmp_path / "float.tflite"
     path.write_bytes(graph.content())
     whole = {name: RULES["minimum and maximum"](s) for name, s in observe(path, samples).items()}
-    shared = quantized(graph, whole, second_half(graph))
+    shared = build_int8(graph, whole, second_half(graph))
     builder = flatbuffers.Builder(1024)
     builder.Finish(Graph(shared)._model.Pack(builder), b"TFL3")  # noqa: SLF001
     plain = bytes(builder.Output())

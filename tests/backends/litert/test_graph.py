@@ -13,7 +13,12 @@ from quantbench.backends.litert.graph import Graph
 from quantbench.backends.litert.interpreter import LiteRTModel
 from quantbench.backends.litert.mending.hard_swish import fuse_hard_swishes, hard_swishes
 from quantbench.backends.litert.mending.ranges import rounded
-from quantbench.backends.litert.mending.recipes import Recipe, float_ops_of, prepared, quantized
+from quantbench.backends.litert.mending.recipes import (
+    Recipe,
+    build_int8,
+    float_ops_of,
+    repair_graph,
+)
 from quantbench.backends.litert.mending.repairs import (
     dead_channels,
     infinite_pads,
@@ -181,10 +186,10 @@ def test_a_repaired_graph_is_near_in_int8_where_an_unrepaired_one_is_not(
     path.write_bytes(killed(float_path, bias=0.7).content())
     ranges = whole_ranges(path, samples)
     meant = LiteRTModel(path, 1)(samples[0])
-    repaired, _ = prepared(path.read_bytes(), ranges)
+    repaired, _ = repair_graph(path.read_bytes(), ranges)
     off = {}
     for name, graph in (("as it is", Graph.read(path)), ("repaired", repaired)):
-        built = Graph(quantized(graph, ranges, []))
+        built = Graph(build_int8(graph, ranges, []))
         said = answers(built, samples[0], tmp_path)
         off[name] = max(float(np.abs(said[k] - meant[k]).max()) for k in meant)
     assert off["repaired"] < 0.1 < off["as it is"]
@@ -194,11 +199,11 @@ def test_named_ops_stay_in_float_and_the_others_do_not(
     float_path: Path, samples: list[NDArray[Any]]
 ) -> None:
     ranges = whole_ranges(float_path, samples)
-    graph, _ = prepared(float_path.read_bytes(), ranges)
+    graph, _ = repair_graph(float_path.read_bytes(), ranges)
     kept = [op.name for op in graph.ops if op.kind in {"LOGISTIC", "HARD_SWISH"}]
-    built = Graph(quantized(graph, ranges, kept))
+    built = Graph(build_int8(graph, ranges, kept))
     assert float_ops_of(built) == kept
-    assert float_ops_of(Graph(quantized(graph, ranges, []))) == []
+    assert float_ops_of(Graph(build_int8(graph, ranges, []))) == []
 
 
 def test_an_op_that_the_model_does_not_have_is_refused(
@@ -206,22 +211,22 @@ def test_an_op_that_the_model_does_not_have_is_refused(
 ) -> None:
     ranges = whole_ranges(float_path, samples)
     with pytest.raises(BuildError, match="names ops that the model does not have"):
-        quantized(Graph.read(float_path), ranges, ["nowhere"])
+        build_int8(Graph.read(float_path), ranges, ["nowhere"])
 
 
 def test_a_recipe_comes_back_and_gives_the_same_bytes(
     float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
     ranges = whole_ranges(float_path, samples)
-    graph, repairs = prepared(float_path.read_bytes(), ranges)
+    graph, repairs = repair_graph(float_path.read_bytes(), ranges)
     kept = {graph.ops[0].name: "alone 9 dB"}
     recipe = Recipe(ranges, kept, tuple(repairs), {"passed": True}, "0" * 64)
     path = tmp_path / "recipe.json"
     path.write_text(recipe.as_json())
     again = Recipe.parse(path)
     assert again == recipe
-    other, _ = prepared(float_path.read_bytes(), again.ranges)
-    assert quantized(other, again.ranges, again.float_ops) == quantized(graph, ranges, kept)
+    other, _ = repair_graph(float_path.read_bytes(), again.ranges)
+    assert build_int8(other, again.ranges, again.float_ops) == build_int8(graph, ranges, kept)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Planted faults are convicted by name."""
+"""Planted faults are flagged by name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from quantbench.backends.litert.diagnosis.noise import side_by_side
 from quantbench.backends.litert.diagnosis.scan import scan
 from quantbench.backends.litert.graph import Graph
 from quantbench.backends.litert.mending.ranges import RULES, observe
-from quantbench.backends.litert.mending.recipes import prepared, quantized
-from quantbench.diagnosis.flags import convicted
+from quantbench.backends.litert.mending.recipes import build_int8, repair_graph
+from quantbench.diagnosis.flags import flag
 from tests.backends.litert.conftest import op_named, silent, whole_ranges
 from tests.backends.litert.test_graph import killed
 
@@ -48,7 +48,7 @@ def worst(diagnosis: Diagnosis) -> str:
 @pytest.fixture
 def fused(float_path: Path, samples: list[NDArray[Any]]) -> Graph:
     """Without a fault of its own."""
-    graph, _ = prepared(float_path.read_bytes(), whole_ranges(float_path, samples))
+    graph, _ = repair_graph(float_path.read_bytes(), whole_ranges(float_path, samples))
     return graph
 
 
@@ -62,7 +62,7 @@ def ranges(fused: Graph, samples: list[NDArray[Any]], tmp_path: Path) -> dict[st
 def test_a_sound_model_has_no_findings(
     fused: Graph, ranges: dict[str, Any], samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
-    found = looked_at(fused, quantized(fused, ranges, []), samples, tmp_path)
+    found = looked_at(fused, build_int8(fused, ranges, []), samples, tmp_path)
     assert found.findings == ()
     assert len(found.profile) == len(fused.ops)
 
@@ -72,7 +72,7 @@ def test_an_infinite_pad(
 ) -> None:
     pad = op_named(fused, "padding", "PADV2")
     fused.set_input(pad, 2, fused.add_constant("infinite", np.array(-3.4e38, np.float32)))
-    built = quantized(fused, {**ranges, pad.name: (-3.4e38, 2.0)}, [])
+    built = build_int8(fused, {**ranges, pad.name: (-3.4e38, 2.0)}, [])
     found = looked_at(fused, built, samples, tmp_path)
     assert worst(found) == "infinite constant"
     assert the(found, "infinite constant").ops == (pad.name,)
@@ -86,7 +86,7 @@ def test_an_outlier_activation(
 ) -> None:
     """A few values sixty times the others set the range of all."""
     body = op_named(fused, "body", "CONV_2D")
-    built = quantized(fused, {**ranges, body.name: (0.0, 60 * ranges[body.name][1])}, [])
+    built = build_int8(fused, {**ranges, body.name: (0.0, 60 * ranges[body.name][1])}, [])
     found = looked_at(fused, built, samples, tmp_path)
     assert worst(found) == "outlier activation"
     assert the(found, "outlier activation").ops == (body.name,)
@@ -99,7 +99,7 @@ def test_dead_channels_with_a_bias(
     path = tmp_path / "dead.tflite"
     path.write_bytes(graph.content())
     stem = op_named(graph, "stem", "CONV_2D")
-    built = quantized(graph, whole_ranges(path, samples), [])
+    built = build_int8(graph, whole_ranges(path, samples), [])
     found = looked_at(graph, built, samples, tmp_path)
     assert worst(found) == "bias at the limit of int32"
     assert the(found, "bias at the limit of int32").ops == (stem.name,)
@@ -110,7 +110,7 @@ def test_an_unfused_hard_swish(
     float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
     graph = Graph.read(float_path)
-    built = quantized(graph, whole_ranges(float_path, samples), [])
+    built = build_int8(graph, whole_ranges(float_path, samples), [])
     found = looked_at(graph, built, samples, tmp_path)
     assert "swish" in the(found, "unfused hard-swish").ops[0]
 
@@ -121,7 +121,7 @@ def test_a_clipped_output_head(
     head = fused.name(fused.outputs[1]), fused.name(fused.outputs[0])
     name = next(n for n in head if ranges[n][0] < 0)  # the sides: nothing squashes them
     low, high = ranges[name]
-    built = quantized(fused, {**ranges, name: (low / 4, high / 4)}, [])
+    built = build_int8(fused, {**ranges, name: (low / 4, high / 4)}, [])
     found = looked_at(fused, built, samples, tmp_path)
     assert worst(found) == "clipped output head"
     assert the(found, "clipped output head").ops == (name,)
@@ -130,7 +130,7 @@ def test_a_clipped_output_head(
 def test_a_wrong_zero_point(
     fused: Graph, ranges: dict[str, Any], samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
-    built = Graph(quantized(fused, ranges, []))
+    built = Graph(build_int8(fused, ranges, []))
     body = op_named(built, "body", "CONV_2D")
     told = built._graph.tensors[body.outputs[0]].quantization  # noqa: SLF001 - planted
     told.zeroPoint = [int(told.zeroPoint[0]) + 100]
@@ -147,7 +147,7 @@ def test_noise_is_that_of_the_definition(
 
     paths = tmp_path / "float.tflite", tmp_path / "built.tflite"
     paths[0].write_bytes(fused.content())
-    paths[1].write_bytes(quantized(fused, ranges, []))
+    paths[1].write_bytes(build_int8(fused, ranges, []))
     noise = {each.op: each.snr_db for each in side_by_side(*paths, samples[:4])}
     meant, said = ([LiteRTModel(path, 1)(s) for s in samples[:4]] for path in paths)
     for name, tensor in zip(sorted(meant[0]), sorted(map(fused.name, fused.outputs)), strict=True):
@@ -165,9 +165,9 @@ def test_the_op_that_hurts_alone_is_convicted(
     noise = each_alone(fused, wide, Outputs(fused.content(), samples[:2]))
     # The tensor is this op's output and the next one's input: both are hurt by its range.
     heads = {fused.name(tensor) for tensor in fused.outputs}
-    assert body.name in convicted(noise)
-    assert len(convicted(noise)) <= 1 + len(heads)
-    assert not convicted(each_alone(fused, ranges, Outputs(fused.content(), samples[:2])))
+    assert body.name in flag(noise)
+    assert len(flag(noise)) <= 1 + len(heads)
+    assert not flag(each_alone(fused, ranges, Outputs(fused.content(), samples[:2])))
 
 
 def test_the_tail_reaches_back_to_the_weights(fused: Graph) -> None:

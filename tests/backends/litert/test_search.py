@@ -18,7 +18,7 @@ from quantbench.backends.litert.interpreter import LiteRTModel
 from quantbench.backends.litert.mending.hard_swish import gates
 from quantbench.backends.litert.mending.judge import TaskJudge
 from quantbench.backends.litert.mending.ranges import RULES, observe, visible
-from quantbench.backends.litert.mending.recipes import Recipe, prepared
+from quantbench.backends.litert.mending.recipes import Recipe, repair_graph
 from quantbench.backends.litert.mending.rounding import regions, rounded_alone
 from quantbench.backends.litert.mending.search import (
     Candidate,
@@ -124,7 +124,7 @@ def test_a_tensor_has_a_range_of_its_own_where_it_then_costs_less(
     judge = FirstIsBest(float_path, samples, tmp_path)
     found = search(float_path, samples, judge, 1e-9, silent)
     assert found.notes["rule"] == "tensor by tensor"
-    graph, _ = prepared(float_path.read_bytes(), found.ranges, found.exponents)
+    graph, _ = repair_graph(float_path.read_bytes(), found.ranges, found.exponents)
     inside = {graph.name(t): t for op in graph.ops for t in op.outputs if graph.readers(t)}
     fused = tmp_path / "fused.tflite"
     fused.write_bytes(graph.content())

@@ -121,7 +121,7 @@ class TestLooks:
         self, uniform: dict[str, Path], prompts: list[Prompt]
     ) -> None:
         found = language_looks(uniform["float"], uniform["8"], prompts[:8], silent, alone=True)
-        assert found.findings == () and found.convicted == ()
+        assert found.findings == () and found.flagged == ()
         assert [each["place"] for each in found.profile] == list(range(14))
         assert all(each["snr_db"] > 30 for each in found.profile)
         assert {each["kind"] for each in found.profile} >= {"q_proj", "down_proj"}
@@ -178,7 +178,7 @@ class TestLooks:
         found = language_looks(uniform["float"], folder, prompts[:8], silent, alone=True)
         assert causes(found)["noisy layer"] == (GUILTY,)
         assert causes(found)["sensitive layer"] == (GUILTY,)
-        assert found.convicted == (GUILTY,)
+        assert found.flagged == (GUILTY,)
 
     def test_a_checkpoint_without_packed_layers_is_explained(
         self, uniform: dict[str, Path]
@@ -469,7 +469,7 @@ class TestSearch:
 
 
 def test_a_candidate_tells_its_numbers() -> None:
-    assert Candidate({GUILTY: 8}, 4.25, -0.01, -0.02, -0.1).told() == {
+    assert Candidate({GUILTY: 8}, 4.25, -0.01, -0.02, -0.1).as_notes() == {
         "wider_layers": 1,
         "average_bits": 4.25,
         "difference": -0.01,

@@ -55,7 +55,7 @@ def test_the_models_layers_keep_their_weights(model: Any) -> None:
         for name in ("q_proj", "k_proj", "v_proj")
     }
     assert len(storages) == 1
-    assert scorer.apart(tokens) < 1e-5
+    assert scorer.relative_error(tokens) < 1e-5
 
 
 def test_weights_laid_out_for_the_processor_multiply_the_same(tiny_checkpoint: Path) -> None:
@@ -63,7 +63,7 @@ def test_weights_laid_out_for_the_processor_multiply_the_same(tiny_checkpoint: P
 
     model = AutoModelForCausalLM.from_pretrained(tiny_checkpoint, dtype=torch.bfloat16).eval()
     scorer = LlamaScorer(model)
-    assert scorer.apart(torch.arange(48).view(2, 24)) < 0.02
+    assert scorer.relative_error(torch.arange(48).view(2, 24)) < 0.02
     weight = model.model.layers[0].mlp.down_proj.weight
     x = torch.randn(5, weight.shape[1], generator=torch.Generator().manual_seed(0)).bfloat16()
     with torch.inference_mode():

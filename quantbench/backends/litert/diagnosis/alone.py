@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantbench.backends.litert.interpreter import opened
-from quantbench.backends.litert.mending.recipes import quantized
+from quantbench.backends.litert.mending.recipes import build_int8
 from quantbench.diagnosis.decibels import decibels
 from quantbench.errors import BuildError
 
@@ -62,7 +62,7 @@ def each_alone(
     graph: Graph,
     ranges: Mapping[str, Range],
     outputs: Outputs,
-    told: Callable[[int], None] | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Of each op that can be quantized, the outputs' signal to noise with it alone in int8.
 
@@ -70,15 +70,15 @@ def each_alone(
         graph: repaired.
         ranges: of its tensors.
         outputs: of the float graph.
-        told: is called with 1 after each op.
+        advance: is called with 1 after each op.
     """
     found = {}
     for op in graph.ops:
         with suppress(BuildError):  # the tool has no integer form of it
             others = [other.name for other in graph.ops if other != op]
-            found[op.name] = outputs.snr_db(quantized(graph, ranges, others))
-        if told:
-            told(1)
+            found[op.name] = outputs.snr_db(build_int8(graph, ranges, others))
+        if advance:
+            advance(1)
     return found
 
 

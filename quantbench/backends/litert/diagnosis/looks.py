@@ -12,10 +12,10 @@ from quantbench.backends.litert.diagnosis.scan import scan
 from quantbench.backends.litert.graph import Graph
 from quantbench.backends.litert.interpreter import model_file
 from quantbench.backends.litert.mending.ranges import RULES, observe
-from quantbench.backends.litert.mending.recipes import prepared
+from quantbench.backends.litert.mending.recipes import repair_graph
 from quantbench.backends.litert.mending.repairs import BEYOND_REASON
 from quantbench.diagnosis.findings import Diagnosis, Finding, ranked
-from quantbench.diagnosis.flags import convicted
+from quantbench.diagnosis.flags import flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,22 +63,22 @@ def diagnose(
     seconds["scan"] = time.perf_counter() - started
 
     started = time.perf_counter()
-    told = step("side by side", 1)
+    advance = step("side by side", 1)
     noise = side_by_side(float_path, built_path, samples[:_SIDE_BY_SIDE])
-    told(1)
+    advance(1)
     findings += list(judged(noise, {op.name for op in tail(graph)}))
     seconds["side by side"] = time.perf_counter() - started
 
-    guilty: list[str] = []
+    flagged: list[str] = []
     if alone:
         started = time.perf_counter()
-        guilty, more = _alone(float_path, samples, step)
+        flagged, more = _alone(float_path, samples, step)
         findings += more
         seconds["one op alone"] = time.perf_counter() - started
     profile = [
         {"place": n.place, "op": n.op, "kind": n.kind, "snr_db": round(n.snr_db, 2)} for n in noise
     ]
-    return Diagnosis(ranked(findings), profile, tuple(guilty), seconds)
+    return Diagnosis(ranked(findings), profile, tuple(flagged), seconds)
 
 
 def litert_looks(
@@ -165,17 +165,17 @@ def _alone(
     samples: Sequence[NDArray[Any]],
     step: Step,
 ) -> tuple[list[str], list[Finding]]:
-    """Ops convicted one by one, in the ranges that minimum and maximum give."""
+    """Ops flagged one by one, in the ranges that minimum and maximum give."""
     observed = samples[:_SAMPLES]
     seen = observe(float_path, observed, step("observing ranges", 2 * len(observed)))
     if any(not abs(end) < BEYOND_REASON for each in seen.values() for end in each.whole):
         return [], []  # no range holds it: what the scan found comes first
     ranges = {name: RULES["minimum and maximum"](each) for name, each in seen.items()}
     # Hard-swishes stay written out: ops are named as the diagnosed graph names them.
-    graph, _ = prepared(float_path.read_bytes(), ranges, fuse=False)
+    graph, _ = repair_graph(float_path.read_bytes(), ranges, fuse=False)
     outputs = Outputs(graph.content(), samples[:_ALONE])
     noise = each_alone(graph, ranges, outputs, step("one op alone", len(graph.ops)))
-    guilty = convicted(noise)
+    flagged = flag(noise)
     ops = {op.name: op for op in graph.ops}
     findings = [
         Finding(
@@ -188,6 +188,6 @@ def _alone(
             remedy="leave it in float: quantbench mend finds the smallest such set",
             weight=max(30.0 - min(noise[name].values()), 0.0),
         )
-        for name in guilty
+        for name in flagged
     ]
-    return guilty, findings
+    return flagged, findings

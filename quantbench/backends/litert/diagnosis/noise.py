@@ -127,32 +127,32 @@ def _in_order(
     for op in graph.ops:
         before = min((snr[t] for t in op.inputs if t in snr), default=SILENT_DB)
         for tensor in op.outputs:
-            told = sums.get(tensor)
-            if told is None or not told.n:
+            totals = sums.get(tensor)
+            if totals is None or not totals.n:
                 snr[tensor] = before
                 continue
-            snr[tensor] = told.snr_db
+            snr[tensor] = totals.snr_db
             scales, _ = built.quantization(pairs[tensor])
-            scale = float(scales[0]) if told.stored and scales.size else 0.0
+            scale = float(scales[0]) if totals.stored and scales.size else 0.0
             usable = scale > 0 and np.isfinite(scale)
             found.append(
                 TensorNoise(
                     place=op.index,
                     op=op.name,
                     kind=op.kind,
-                    snr_db=told.snr_db,
+                    snr_db=totals.snr_db,
                     source_snr_db=before,
-                    levels=told.deviation / scale if usable else 0.0,
-                    clipped=(told.below + told.above) / told.n,
-                    spare=_spare(told, built.dtype(pairs[tensor])) if told.stored else 0,
-                    distinct=len(told.stored),
+                    levels=totals.deviation / scale if usable else 0.0,
+                    clipped=(totals.below + totals.above) / totals.n,
+                    spare=_spare(totals, built.dtype(pairs[tensor])) if totals.stored else 0,
+                    distinct=len(totals.stored),
                 )
             )
     return found
 
 
-def _spare(told: _Sums, dtype: str) -> int:
+def _spare(totals: _Sums, dtype: str) -> int:
     limits = np.iinfo(dtype)
-    if told.below and told.above:
+    if totals.below and totals.above:
         return 0
-    return min(told.stored) - limits.min if told.above else limits.max - max(told.stored)
+    return min(totals.stored) - limits.min if totals.above else limits.max - max(totals.stored)

@@ -41,7 +41,7 @@ _STRAIGHT = {"NONE", "RELU"}  # activations that a positive factor passes
 def exponents(
     graph: Graph,
     samples: Sequence[NDArray[np.float32]],
-    told: Callable[[int], None] | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> dict[str, tuple[int, ...]]:
     """The factor of each channel of each tensor that `equalise` can give one.
 
@@ -52,10 +52,10 @@ def exponents(
     Args:
         graph: of float, hard-swishes opened.
         samples: inputs; a channel's size is the width of the values it takes on all of them.
-        told: is called with 1 after each sample.
+        advance: is called with 1 after each sample.
     """
     groups = _groups(graph)
-    sizes = _sizes(graph, samples, [t for t, group in groups.items() if group.any()], told)
+    sizes = _sizes(graph, samples, [t for t, group in groups.items() if group.any()], advance)
     largest: dict[int, float] = {}  # of a group, relative to the median channel of its tensor
     kept = {0}  # groups that keep their size
     for tensor, size in sizes.items():
@@ -225,7 +225,7 @@ def _sizes(
     graph: Graph,
     samples: Sequence[NDArray[np.float32]],
     tensors: Sequence[int],
-    told: Callable[[int], None] | None,
+    advance: Callable[[int], None] | None,
 ) -> dict[int, NDArray[np.float64]]:
     """Of each tensor the width of what each channel takes, 0 included; before a gate, from -3."""
     if not tensors:
@@ -241,8 +241,8 @@ def _sizes(
                 by_channel = values.reshape(-1, values.shape[-1])
                 low[tensor] = np.minimum(low[tensor], by_channel.min(axis=0))
                 high[tensor] = np.maximum(high[tensor], by_channel.max(axis=0))
-            if told:
-                told(1)
+            if advance:
+                advance(1)
     for tensor, below in shut_below(graph).items():
         # All of it, reached or not: a factor moves the value below which nothing is told apart,
         # and with the largest of them the tensor's range goes as far for every channel.

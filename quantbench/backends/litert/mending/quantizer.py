@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 from quantbench.backends.litert.check import check_build
 from quantbench.backends.litert.convert import float_file
 from quantbench.backends.litert.graph import Graph
-from quantbench.backends.litert.mending.recipes import Recipe, float_ops_of, prepared, quantized
+from quantbench.backends.litert.mending.recipes import (
+    Recipe,
+    build_int8,
+    float_ops_of,
+    repair_graph,
+)
 from quantbench.core.digests import sha256_of
 from quantbench.diagnosis.recipe_files import RECIPE, recipe_file
 from quantbench.errors import BuildError
@@ -58,8 +63,8 @@ class MendedQuantizer:
                     got=sha256_of(source),
                     remedy="search again: quantbench mend CASE",
                 )
-            graph, repairs = prepared(source.read_bytes(), recipe.ranges, recipe.exponents)
-            path.write_bytes(quantized(graph, recipe.ranges, recipe.float_ops))
+            graph, repairs = repair_graph(source.read_bytes(), recipe.ranges, recipe.exponents)
+            path.write_bytes(build_int8(graph, recipe.ranges, recipe.float_ops))
         shutil.copyfile(scheme.recipe, folder / RECIPE)
         return {
             "converter": "ai-edge-quantizer",

@@ -56,14 +56,14 @@ class Seen:
 
 
 def observe(
-    path: Path, samples: Sequence[NDArray[np.float32]], told: Callable[[int], None] | None = None
+    path: Path, samples: Sequence[NDArray[np.float32]], advance: Callable[[int], None] | None = None
 ) -> dict[str, Seen]:
     """Run a float model on every sample, twice: for the ends, then for the counts between them.
 
     Args:
         path: of a float `.tflite`.
         samples: prepared for it.
-        told: is called with 1 after each run.
+        advance: is called with 1 after each run.
 
     Returns:
         Every float tensor that an op writes, and the input, by name.
@@ -74,15 +74,15 @@ def observe(
     for sample in samples:
         for tensor, values in trace(sample):
             ends.setdefault(tensor, []).append((float(values.min()), float(values.max())))
-        if told:
-            told(1)
+        if advance:
+            advance(1)
     whole = {t: (min(a for a, _ in e), max(b for _, b in e)) for t, e in ends.items()}
     counts = {tensor: np.zeros(_BINS, np.int64) for tensor in ends}
     for sample in samples:
         for tensor, values in trace(sample):
             counts[tensor] += _counted(values, *whole[tensor])
-        if told:
-            told(1)
+        if advance:
+            advance(1)
     return {
         graph.name(tensor): Seen(
             np.array([low for low, _ in each]), np.array([high for _, high in each]), counts[tensor]

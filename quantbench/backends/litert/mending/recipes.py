@@ -56,7 +56,7 @@ class Recipe:
 
     def as_json(self) -> str:
         """Sorted and indented."""
-        told = {
+        data = {
             "schema": SCHEMA,
             "float_sha256": self.float_sha256,
             "float_ops": dict(self.float_ops),
@@ -67,8 +67,8 @@ class Recipe:
         if self.exponents is not None:
             # One line a tensor: there are ten thousand channels.
             lines = {name: " ".join(map(str, each)) for name, each in self.exponents.items()}
-            told["exponents"] = lines
-        return json.dumps(told, indent=1, sort_keys=True, allow_nan=False) + "\n"
+            data["exponents"] = lines
+        return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
     def parse(cls, path: Path) -> Recipe:
@@ -77,29 +77,29 @@ class Recipe:
         Raises:
             BuildError: it is none, or of a newer version.
         """
-        with read_recipe(path, "recipe", "as quantbench mend writes it") as told:
-            if told["schema"] > SCHEMA:
-                raise ValueError(f"schema {told['schema']}, newer than {SCHEMA}")
-            ranges = {str(name): (float(a), float(b)) for name, (a, b) in told["ranges"].items()}
+        with read_recipe(path, "recipe", "as quantbench mend writes it") as data:
+            if data["schema"] > SCHEMA:
+                raise ValueError(f"schema {data['schema']}, newer than {SCHEMA}")
+            ranges = {str(name): (float(a), float(b)) for name, (a, b) in data["ranges"].items()}
             if not all(a <= 0 <= b and np.isfinite([a, b]).all() for a, b in ranges.values()):
                 raise ValueError("a range without 0, or without an end")
             return cls(
                 ranges=ranges,
-                float_ops={str(op): str(why) for op, why in told["float_ops"].items()},
-                repairs=tuple(Repair(**repair) for repair in told["repairs"]),
-                notes=dict(told["notes"]),
-                float_sha256=str(told["float_sha256"]),
-                exponents=_parsed_exponents(told.get("exponents")),
+                float_ops={str(op): str(why) for op, why in data["float_ops"].items()},
+                repairs=tuple(Repair(**repair) for repair in data["repairs"]),
+                notes=dict(data["notes"]),
+                float_sha256=str(data["float_sha256"]),
+                exponents=_parsed_exponents(data.get("exponents")),
             )
 
 
-def _parsed_exponents(told: Mapping[str, str] | None) -> Exponents | None:
-    if told is None:
+def _parsed_exponents(data: Mapping[str, str] | None) -> Exponents | None:
+    if data is None:
         return None
-    return {str(name): tuple(map(int, line.split())) for name, line in told.items()}
+    return {str(name): tuple(map(int, line.split())) for name, line in data.items()}
 
 
-def prepared(
+def repair_graph(
     content: bytes,
     ranges: Mapping[str, Range],
     exponents: Exponents | None = None,
@@ -134,7 +134,7 @@ def widened(within: Range) -> Range:
     return (low, high) if high - low >= _NARROWEST else (low, low + _NARROWEST)
 
 
-def quantized(graph: Graph, ranges: Mapping[str, Range], float_ops: Iterable[str]) -> bytes:
+def build_int8(graph: Graph, ranges: Mapping[str, Range], float_ops: Iterable[str]) -> bytes:
     """An int8 `.tflite` of a repaired float graph by ai-edge-quantizer.
 
     Weights are int8 per channel, activations int8 per tensor in the given ranges; inputs, outputs

@@ -20,7 +20,12 @@ from quantbench.backends.litert.graph import WEIGHTED, Graph
 from quantbench.backends.litert.mending.equalise import exponents
 from quantbench.backends.litert.mending.hard_swish import gates
 from quantbench.backends.litert.mending.ranges import RULES, observe, visible
-from quantbench.backends.litert.mending.recipes import Recipe, float_ops_of, prepared, quantized
+from quantbench.backends.litert.mending.recipes import (
+    Recipe,
+    build_int8,
+    float_ops_of,
+    repair_graph,
+)
 from quantbench.backends.litert.mending.repairs import infinite_pads
 from quantbench.backends.litert.mending.rounding import regions, rounded_alone
 from quantbench.core.digests import sha256_of
@@ -103,7 +108,7 @@ class Candidate:
     difference: float | None = None
     low: float | None = None
 
-    def told(self) -> dict[str, Any]:
+    def as_notes(self) -> dict[str, Any]:
         """For the recipe's notes."""
         return {
             "float_ops": len(self.kept),
@@ -170,7 +175,7 @@ class _Search:
             return observe(path, samples, self._step("observing ranges", 2 * len(samples)))
 
     def _prepared(self, ranges: Mapping[str, Range]) -> tuple[Graph, list[Repair]]:
-        return prepared(self._content, ranges, self._exponents)
+        return repair_graph(self._content, ranges, self._exponents)
 
     def _ends(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Range]:
         """What is padded with infinity."""
@@ -208,11 +213,11 @@ class _Search:
 
     def _rule_by_rule(self) -> list[Candidate]:
         """No op in float, under each rule, by agreement."""
-        told = self._step("rule by rule", len(RULES))
+        advance = self._step("rule by rule", len(RULES))
         found = []
         for rule in RULES:
             found.append(self._try(self._ranges(rule), {}, rule))
-            told(1)
+            advance(1)
         return sorted(found, key=lambda each: -each.agreement)
 
     def _try(
@@ -222,7 +227,7 @@ class _Search:
         rule: str = "tensor by tensor",
     ) -> Candidate:
         graph, _ = self._prepared(ranges)
-        content = quantized(graph, ranges, kept)
+        content = build_int8(graph, ranges, kept)
         agreement = self._judge.agreement(content, _RANKED)
         candidate = Candidate(kept, ranges, content, agreement, rule)
         self._tried.append(candidate)
@@ -239,22 +244,22 @@ class _Search:
         """
         written = {graph.name(tensor): tensor for op in graph.ops for tensor in op.outputs}
         numbers = {name: tensor for name, tensor in written.items() if name in ranges}
-        told = self._step("one tensor alone", len(numbers))
+        advance = self._step("one tensor alone", len(numbers))
         errors = {}
         for name, tensor in numbers.items():
             errors[name] = self._alone(graph, tensor, ranges[name])
-            told(1)
+            advance(1)
         share = _in_shares_of(np.sum(list(errors.values()), axis=0))
         cost = {name: share(each) for name, each in errors.items()}
         chosen, by_rule = dict(ranges), [self._ranges(rule) for rule in RULES]
         extremes = self._extremes()
         costly = [name for name in _most_of(cost) if name not in extremes]
-        told = self._step("ranges tensor by tensor", len(costly))
+        advance = self._step("ranges tensor by tensor", len(costly))
         for name in costly:
             for other in _different([ranges[name], *(each[name] for each in by_rule)])[1:]:
                 if (now := share(self._alone(graph, numbers[name], other))) < cost[name]:
                     chosen[name], cost[name] = other, now
-            told(1)
+            advance(1)
         return chosen, {numbers[name]: each for name, each in cost.items()}
 
     def _alone(self, graph: Graph, tensor: int, within: Range) -> NDArray[np.float64]:
@@ -274,18 +279,18 @@ class _Search:
         graph, _ = self._prepared(ranges)
 
         def moved(kept: Mapping[str, str]) -> NDArray[np.float64]:
-            return np.array(self._judge.moved(quantized(graph, ranges, kept), CHOOSING))
+            return np.array(self._judge.moved(build_int8(graph, ranges, kept), CHOOSING))
 
         whole = moved({})
         share = _in_shares_of(whole)
-        told = self._step("ops in float", _MOST_FLOAT)
+        advance = self._step("ops in float", _MOST_FLOAT)
         sets = floating_selection(
             lambda kept: self._larger(graph, cost, kept),
             lambda kept: _smaller(graph, kept),
             lambda kept: share(moved(kept) if kept else whole),
-            told,
+            advance,
         )
-        told(_MOST_FLOAT - len(sets[-1]))
+        advance(_MOST_FLOAT - len(sets[-1]))
         return sets
 
     def _larger(
@@ -325,8 +330,8 @@ class _Search:
                 "passed": self._passes(chosen),
                 "margin": self._margin,
                 "found_by": by,
-                **chosen.told(),
-                "tried": [each.told() for each in self._tried],
+                **chosen.as_notes(),
+                "tried": [each.as_notes() for each in self._tried],
                 "ops": len(self._graph.ops),
                 "no_integer_form": len(left),
             },

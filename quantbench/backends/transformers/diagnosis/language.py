@@ -20,7 +20,7 @@ from quantbench.backends.transformers.diagnosis.layers import (
 )
 from quantbench.diagnosis.decibels import decibels
 from quantbench.diagnosis.findings import Diagnosis, Finding, ranked
-from quantbench.diagnosis.flags import convicted
+from quantbench.diagnosis.flags import flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -126,31 +126,31 @@ def language_looks(
     weights = packed_weights(built)
     model = FloatModel.load(float_model, list(weights))
     layers = [LayerNoise(i, n, w.numel()) for i, (n, w) in enumerate(model.weights().items())]
-    told = step("scan", len(layers))
+    advance = step("scan", len(layers))
     for layer in layers:
         layer.crested, layer.crest = crests(model.weights()[layer.name])
-        told(1)
+        advance(1)
     seconds["scan"] = time.perf_counter() - started
 
     started = time.perf_counter()
-    told = step("side by side", len(samples))
-    side_by_side(model, weights, layers, samples, told)
+    advance = step("side by side", len(samples))
+    side_by_side(model, weights, layers, samples, advance)
     findings = [*_crested(layers), *_loud(layers), *_noisy(layers)]
     seconds["side by side"] = time.perf_counter() - started
 
-    guilty: list[str] = []
+    flagged: list[str] = []
     if alone:
         started = time.perf_counter()
-        told = step("one layer alone", len(layers))
-        cost = each_alone(model, weights, samples[:ALONE], told)
-        guilty = stand_out(cost)
-        findings += _sensitive(layers, cost, guilty)
+        advance = step("one layer alone", len(layers))
+        cost = each_alone(model, weights, samples[:ALONE], advance)
+        flagged = stand_out(cost)
+        findings += _sensitive(layers, cost, flagged)
         seconds["one layer alone"] = time.perf_counter() - started
     profile = [
         {"place": n.place, "op": n.name, "kind": n.kind, "snr_db": round(n.snr_db, 2)}
         for n in layers
     ]
-    return Diagnosis(ranked(findings), profile, tuple(guilty), seconds)
+    return Diagnosis(ranked(findings), profile, tuple(flagged), seconds)
 
 
 def crests(weight: Any, group: int = _GROUP) -> tuple[float, float]:
@@ -171,29 +171,29 @@ def side_by_side(
     weights: Mapping[str, Any],
     layers: Sequence[LayerNoise],
     prompts: Sequence[Prompt],
-    told: Callable[[int], None] | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> None:
     """Sum up power, signal and noise of each layer, on inputs of the float model."""
     by_name = {layer.name: layer for layer in layers}
 
     def listen(name: str, inputs: Any, outputs: Any) -> None:
-        layer, apart = by_name[name], weights[name].to(inputs) - model.weight(name)
+        layer, error = by_name[name], weights[name].to(inputs) - model.weight(name)
         layer.power = layer.power + inputs.square().sum(0)
         layer.signal += float(outputs.square().sum())
-        layer.noise += float((inputs @ apart.T).square().sum())
+        layer.noise += float((inputs @ error.T).square().sum())
 
     with model.listening(listen):
         for prompt in prompts:
             model.nats([prompt])
-            if told:
-                told(1)
+            if advance:
+                advance(1)
 
 
 def each_alone(
     model: FloatModel,
     weights: Mapping[str, Any],
     prompts: Sequence[Prompt],
-    told: Callable[[int], None] | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> dict[str, Cost]:
     """Of each layer, what it costs the text with it alone quantized."""
     with model.remembering():
@@ -204,14 +204,14 @@ def each_alone(
         with model.put({name: weight}):
             said = model.logprobs(prompts, changed=name)
         cost[name] = Cost(divergence(meant, said), nats(said, prompts) - before)
-        if told:
-            told(1)
+        if advance:
+            advance(1)
     return cost
 
 
 def stand_out(cost: Mapping[str, Cost]) -> list[str]:
-    """Layers that cost clearly more than the next (`alone.convicted`), a nat being 0 dB."""
-    return convicted({name: {"nats": -each.db} for name, each in cost.items()})
+    """Layers that cost clearly more than the next (`alone.flagged`), a nat being 0 dB."""
+    return flag({name: {"nats": -each.db} for name, each in cost.items()})
 
 
 def _crested(layers: Sequence[LayerNoise]) -> Iterator[Finding]:
@@ -264,10 +264,10 @@ def _noisy(layers: Sequence[LayerNoise]) -> Iterator[Finding]:
 
 
 def _sensitive(
-    layers: Sequence[LayerNoise], cost: Mapping[str, Cost], guilty: Sequence[str]
+    layers: Sequence[LayerNoise], cost: Mapping[str, Cost], flagged: Sequence[str]
 ) -> Iterator[Finding]:
     for layer in layers:
-        if layer.name not in guilty:
+        if layer.name not in flagged:
             continue
         alone = cost[layer.name]
         known = {"divergence": alone.divergence, "nats": alone.nats}

@@ -74,7 +74,7 @@ class Candidate:
     low: float
     logprob: float
 
-    def told(self) -> dict[str, float]:
+    def as_notes(self) -> dict[str, float]:
         """For the recipe's notes."""
         return {
             "wider_layers": len(self.bits),
@@ -117,21 +117,21 @@ def mixed(
         judge = PassageJudge(fast, task, *others, gate.metric)
         weights = uniform(float_model, prepared[:CALIBRATING], step)
         narrow = weights[min(weights)]
-        told = step("one layer alone", len(narrow))
-        cost = each_alone(model, narrow, prepared[:ALONE], told)
+        advance = step("one layer alone", len(narrow))
+        cost = each_alone(model, narrow, prepared[:ALONE], advance)
         return allocated(cost, weights, judge, gate, step)
 
 
 def uniform(float_model: Path, prompts: Sequence[Prompt], step: Step) -> dict[int, Weights]:
     """Unpacked weights of a checkpoint of each width."""
-    told = step("all layers at one width", len(WIDTHS))
+    advance = step("all layers at one width", len(WIDTHS))
     found: dict[int, Weights] = {}
     for bits in WIDTHS:
         with tempfile.TemporaryDirectory() as folder:
             config = {"bits": bits, "group_size": _GROUP, **OPTIONS}
             quantize_checkpoint(float_model, config, prompts, Path(folder))
             found[bits] = packed_weights(Path(folder))
-        told(1)
+        advance(1)
     return found
 
 
@@ -153,13 +153,13 @@ def allocated(
     """
     lowest = min(weights)
     sizes = {layer: int(weight.numel()) for layer, weight in weights[lowest].items()}
-    told = step("candidates", 2 + _HALVINGS)
+    advance = step("candidates", 2 + _HALVINGS)
 
     def tried(budget: float) -> Candidate:
         bits = under(budget, cost, sizes, tuple(weights))
         recipe = BitRecipe(bits, lowest)
         loss = judge.loss({layer: weights[recipe.of(layer)][layer] for layer in sizes})
-        told(1)
+        advance(1)
         return Candidate(bits, recipe.average(sizes), *loss)
 
     found = [tried(lowest), tried(BUDGET)]
@@ -232,8 +232,8 @@ def _recipe(found: Sequence[Candidate], cost: Mapping[str, Cost], gate: Gate) ->
             "margin": gate.margin,
             "budget": BUDGET,
             "found_by": "one layer alone",
-            **chosen.told(),
-            "tried": [each.told() for each in found],
+            **chosen.as_notes(),
+            "tried": [each.as_notes() for each in found],
             "why": {
                 layer: f"alone at {min(WIDTHS)} bits it moves next tokens by "
                 f"{cost[layer].known:.5f} nats"

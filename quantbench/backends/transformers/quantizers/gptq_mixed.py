@@ -51,8 +51,8 @@ class BitRecipe:
 
     def as_json(self) -> str:
         """Sorted and indented."""
-        told = {"schema": SCHEMA, **{name: _plain(value) for name, value in vars(self).items()}}
-        return json.dumps(told, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        data = {"schema": SCHEMA, **{name: _plain(value) for name, value in vars(self).items()}}
+        return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
     def parse(cls, path: Path) -> BitRecipe:
@@ -61,16 +61,16 @@ class BitRecipe:
         Raises:
             BuildError: it is none, or of a newer version.
         """
-        with read_recipe(path, "recipe of bits", "default, bits, options, notes") as told:
-            if told["schema"] != SCHEMA:
-                raise ValueError(f"schema {told['schema']!r}")
-            if unknown := set(told) - _KEYS:
+        with read_recipe(path, "recipe of bits", "default, bits, options, notes") as data:
+            if data["schema"] != SCHEMA:
+                raise ValueError(f"schema {data['schema']!r}")
+            if unknown := set(data) - _KEYS:
                 raise ValueError(f"unknown {', '.join(sorted(unknown))}")
             return cls(
-                bits={str(layer): _width(bits) for layer, bits in told["bits"].items()},
-                default=_width(told["default"]),
-                options={name: _option(name, value) for name, value in told["options"].items()},
-                notes=dict(told["notes"]),
+                bits={str(layer): _width(bits) for layer, bits in data["bits"].items()},
+                default=_width(data["default"]),
+                options={name: _option(name, value) for name, value in data["options"].items()},
+                notes=dict(data["notes"]),
             )
 
     def of(self, layer: str) -> int:
@@ -91,7 +91,7 @@ class BitRecipe:
         return self.average(sizes) + beside
 
     def dynamic(self) -> dict[str, dict[str, int]]:
-        """The layers that differ, as gptqmodel is told: one expression for each width."""
+        """The layers that differ, as gptqmodel is data: one expression for each width."""
         widths = sorted(set(self.bits.values()) - {self.default})
         return {
             "^(?:"

@@ -1,4 +1,4 @@
-"""Average precision by another implementation: no number is believed because one says it."""
+"""Average precision, cross-checked with hotcoco."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from quantbench.diagnosis.decibels import decibels
 from quantbench.diagnosis.findings import Diagnosis, Finding
-from quantbench.diagnosis.flags import convicted
+from quantbench.diagnosis.flags import flag
 from quantbench_linear.storage import read_weights
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def linear_looks(
             {"place": place, "op": names[place], "kind": "score", "snr_db": round(value, 2)}
             for place, value in enumerate(snr_db)
         ],
-        convicted=tuple(convicted({n: {"score": s} for n, s in zip(names, snr_db, strict=True)})),
+        flagged=tuple(flag({n: {"score": s} for n, s in zip(names, snr_db, strict=True)})),
         seconds={"side by side": time.perf_counter() - started},
     )
 
