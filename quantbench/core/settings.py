@@ -25,7 +25,7 @@ OPTIONS = {
     "inconclusive": "'fail' (default) or 'pass': what an undecided verdict does to its test",
     "sequential": "'on' to stop a case as soon as its verdict is certain (default: off)",
     "examples": "samples that changed most, kept in a case's record to be seen (default: 10)",
-    "familywise": "'holm' (default) corrects passes for the number of a run's gates; 'none' does not",
+    "familywise": "'holm' (default) corrects passes for how many gates a run has; 'none' does not",
     "diagnose": "'quick' or 'full': say why cases fail, op by op in minutes if full (default: off)",
 }
 _WORDS = {  # option: its words, the default first
