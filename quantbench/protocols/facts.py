@@ -33,6 +33,7 @@ class Facts:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """One flat object; what is None is left out."""
+        """One flat object in the order of its names; what is None is left out."""
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "more"}
-        return {**{k: v for k, v in own.items() if v is not None}, **self.more}
+        known = {name: value for name, value in own.items() if value is not None}
+        return dict(sorted({**known, **self.more}.items()))

@@ -6,14 +6,15 @@ import os
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+ROOT = Path(__file__).parents[2]  # the tree under test, wherever another one is installed
 FAKES = '''
 import json
 import os
@@ -226,7 +227,7 @@ class Study:
         info = pytester.mkdir("fakes-1.0.dist-info")
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(ENTRY_POINTS)
-        monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(pytester.path), str(ROOT)]))
         for name in os.environ:  # the outer run's, which may itself be an xdist worker
             if name.startswith(("QUANTBENCH_", "PYTEST_")):
                 monkeypatch.delenv(name)

@@ -79,8 +79,8 @@ def test_the_file_stays_pytest_benchmarks_own(study: Study) -> None:
 def test_memory_is_that_of_the_artifact_as_it_is_stored(study: Study) -> None:
     study.write("same")
     fakes = study.path / "fakes.py"
-    unpacked = '"evaluated_as": "unpacked weights", "kernel": "fake"'
-    fakes.write_text(fakes.read_text().replace('"kernel": "fake"', unpacked))
+    unpacked = 'evaluated_as="unpacked weights", kernel="fake"'
+    fakes.write_text(fakes.read_text().replace('kernel="fake"', unpacked))
     study.run("-k", "accuracy", "--benchmark-json", "out.json")
     assert records(study)["same"]["memory"]["peak_rss_bytes"] is None
     study.run("--benchmark-json", "out.json")
