@@ -19,6 +19,10 @@ def test_a_public_name_is_documented(name: str) -> None:
     assert getattr(quantbench, name).__doc__
 
 
+def test_the_public_names_are_what_is_listed() -> None:
+    assert dir(quantbench) == sorted(quantbench.__all__)
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         quantbench.nothing  # noqa: B018 - the look-up is the test

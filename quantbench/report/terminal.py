@@ -181,10 +181,10 @@ def _range(numbers: Sequence[int]) -> str:
 
 def verdict_block(record: Mapping[str, Any]) -> str:
     """A case's verdicts, one readable block each."""
-    return "\n\n".join(_explained(record, verdict) for verdict in record["verdicts"])
+    return "\n\n".join(_why(record, verdict) for verdict in record["verdicts"])
 
 
-def _explained(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+def _why(record: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     judged = judgement_of(verdict)
     against, better = verdict["against"], "lower" if verdict["lower_is_better"] else "higher"
     floats = record["case"] == record.get("reference")

@@ -70,7 +70,7 @@ class LiteRTModel:
                 self._interpreter.allocate_tensors()
             inputs, self._outputs = _named_tensors(self._interpreter)
         except (ValueError, RuntimeError) as error:
-            raise self._explained("the LiteRT interpreter cannot load the model", error) from error
+            raise self._error("the LiteRT interpreter cannot load the model", error) from error
         if len(inputs) != 1:
             raise PredictionError(
                 "a model must have one input", where=path, got=", ".join(sorted(inputs))
@@ -96,7 +96,7 @@ class LiteRTModel:
                     got=fed,
                     remedy=_other_shape(taken, fed),
                 ) from error
-            raise self._explained("the LiteRT interpreter failed", error) from error
+            raise self._error("the LiteRT interpreter failed", error) from error
         return {
             name: dequantize(self._interpreter.get_tensor(detail["index"]), detail)
             for name, detail in self._outputs.items()
@@ -135,7 +135,7 @@ class LiteRTModel:
         """Drop the interpreter."""
         del self._interpreter
 
-    def _explained(self, what: str, error: object) -> PredictionError:
+    def _error(self, what: str, error: object) -> PredictionError:
         said = str(error)
         likely = (remedy for sign, remedy in _LIKELY.items() if sign.lower() in said.lower())
         remedy = next(likely, "see the message: it is the runtime's own")

@@ -99,7 +99,7 @@ def judged(noise: Sequence[TensorNoise], at_the_end: set[str]) -> Iterator[Findi
     for each in noise:
         if each.drop_db < _DROP_DB:
             continue
-        found = _explained(each, at_the_end)
+        found = _cause_of(each, at_the_end)
         if found is not None:
             yield found
         elif each.snr_db < _AUDIBLE_DB and each.source_snr_db > _AUDIBLE_DB:
@@ -115,7 +115,7 @@ def judged(noise: Sequence[TensorNoise], at_the_end: set[str]) -> Iterator[Findi
         yield replace(found, weight=_SUSPECTED * each.drop_db)
 
 
-def _explained(each: TensorNoise, at_the_end: set[str]) -> Finding | None:
+def _cause_of(each: TensorNoise, at_the_end: set[str]) -> Finding | None:
     if each.clipped > _CLIPPED and each.spare >= _SPARE:
         return _finding(
             each,

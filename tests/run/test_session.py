@@ -1,4 +1,4 @@
-"""The path itself: pairing, disjointness, and keys that change with each ingredient alone."""
+"""A case's way: pairing, disjointness, and keys that change with each ingredient alone."""
 
 from __future__ import annotations
 
