@@ -11,6 +11,7 @@ from quantbench.backends.litert.mending.judge import TaskJudge
 from quantbench.backends.litert.mending.search import CHOOSING, OBSERVED, search
 from quantbench.core.progress import Steps
 from quantbench.diagnosis.judge import check_searchable
+from quantbench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from quantbench.core.progress import Progress
     from quantbench.protocols import MendableTask
     from quantbench.study import Gate
+
+
+_ASKED = ("agreement", "moved", "unanswered")
 
 
 def mended(
@@ -32,9 +36,17 @@ def mended(
     """Search a recipe.
 
     Raises:
-        UsageError: too few samples, or a gate that the search cannot judge by.
+        UsageError: too few samples, a gate that the search cannot judge by, or a task that is no
+            `MendableTask`.
     """
     check_searchable(gate, len(samples), OBSERVED)
+    if lacking := [name for name in _ASKED if not hasattr(task, name)]:
+        raise UsageError(
+            "the task's models cannot be mended: it does not say how far answers moved",
+            where=f"{type(task).__module__}.{type(task).__qualname__}",
+            expected="what quantbench.protocols.MendableTask has",
+            got=f"no {', '.join(lacking)}",
+        )
     prepared = [task.prepare(sample) for sample in samples]
     with tempfile.TemporaryDirectory() as temporary, Steps(progress, what) as step:
         path = float_file(float_model, prepared[:1], Path(temporary))
