@@ -10,19 +10,20 @@ test_file.py                all of these
 from __future__ import annotations
 
 import sys
-from importlib import util
+from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from quantbench.catalog.datasets import DATASETS
 from quantbench.catalog.models import MODELS, cases, find_model
-from quantbench.core.plugins import resolve
+from quantbench.core.plugins import missing_extra, resolve
 from quantbench.errors import QuantbenchError, UsageError, meant
-from quantbench.study import Case, Model
+from quantbench.study import Case, Device, Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import ModuleType
 
 _PARTS = 3  # of a case's name: model, scheme, data set
 
@@ -61,9 +62,15 @@ def find_case(text: str) -> Case:
             got=repr(text[:80]),
         )
     name, scheme, data = parts
+    data, device = _device_of(data)
     model = _model(f"{head}:{name}" if colon else name)
     own = {each.name: each for each in model.datasets if not isinstance(each, str)}
-    (case,) = cases(model, schemes=[_scheme_of(model, scheme)], datasets=[own.get(data, data)])
+    (case,) = cases(
+        model,
+        schemes=[_scheme_of(model, scheme)],
+        datasets=[own.get(data, data)],
+        device=device,
+    )
     return case
 
 
@@ -80,6 +87,7 @@ def sources(text: str) -> dict[str, str]:
         described = [_model(text)]
     elif _is_file(text) or "-" in text:
         described = [part for case in find_cases(text) for part in (case.model, case.dataset)]
+        described += [case.reference.model for case in find_cases(text) if case.model.reference]
     else:
         raise UsageError(
             f"neither a model nor a data set: {text!r}",
@@ -98,7 +106,7 @@ def sources(text: str) -> dict[str, str]:
 def cases_in(path: Path) -> list[Case]:
     """The cases that the tests of a file are parametrized by, in their order.
 
-    The file is imported, as pytest would; its tests are not run.
+    The file is imported; its tests are not run.
 
     Raises:
         UsageError: it cannot be imported, or no test has a case.
@@ -120,14 +128,17 @@ def _is_file(text: str) -> bool:
 def _model(text: str) -> Model:
     if ":" not in text:
         return find_model(text)
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m pytest` does
-    try:
-        found = resolve(text)
-    finally:
-        sys.path.pop(0)
+    _on_path(Path.cwd())
+    found = resolve(text)
     if not isinstance(found, Model):
         raise UsageError("not a model", where=text, expected="a Model", got=repr(found)[:80])
     return found
+
+
+def _device_of(data: str) -> tuple[str, Device]:
+    """The data set's name without the device that ends the names of cases elsewhere."""
+    name, dash, device = data.rpartition("-")
+    return (name, "cuda") if dash and device == "cuda" else (data, "cpu")
 
 
 def _scheme_of(model: Model, name: str) -> Any:
@@ -148,31 +159,49 @@ def _named(name: str, found: list[Case], path: str) -> Case:
 
 
 def _imported(path: Path) -> ModuleType:
+    """The module of a test file, under the name that its packages give it.
+
+    Its folders stay on the path: what it names as `module:class` is imported later.
+
+    Raises:
+        UsageError: there is no such file, or it cannot be imported.
+    """
     if not path.is_file():
         raise UsageError("no such test file", got=path)
-    spec = util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise UsageError("not a Python file", got=path)
-    module = util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))
+    folder, name = path.resolve().parent, path.stem
+    while (folder / "__init__.py").exists():
+        folder, name = folder.parent, f"{folder.name}.{name}"
+    _on_path(folder, path.resolve().parent, Path.cwd())
     try:
-        spec.loader.exec_module(module)
-    except QuantbenchError:
+        if "." in name:
+            return import_module(name)
+        loader = SourceFileLoader(f"quantbench_study_{name}", str(path))
+        module = ModuleType(loader.name)
+        sys.modules[loader.name] = module  # dataclasses look their module up
+        module.__file__ = str(path)
+        loader.exec_module(module)
+    except (QuantbenchError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # pytest's skips are no exceptions
+        if isinstance(error, ModuleNotFoundError) and (lack := missing_extra(error.name)):
+            raise lack from error
         raise UsageError(
             "the test file cannot be imported",
             where=path,
             got=f"{type(error).__name__}: {error}",
         ) from error
-    finally:
-        sys.path.pop(0)
     return module
+
+
+def _on_path(*folders: Path) -> None:
+    for folder in folders:
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
 
 
 def _parametrized(module: ModuleType) -> Iterator[Case]:
     """Cases among the arguments of the marks of functions and classes."""
-    for named in list(vars(module).values()):
+    for named in [module, *vars(module).values()]:
         members = list(vars(named).values()) if isinstance(named, type) else []
         for holder in (named, *members):
             marks = getattr(holder, "pytestmark", ())

@@ -89,6 +89,9 @@ def resolve(code: str) -> Any:
         ) from error
 
 
+_RATIO = Path(__file__).parents[1] / "stats" / "ratio.py"  # that metrics of several tasks count by
+
+
 @cache
 def code_digest(kind: type) -> str:
     """Digest of the code that counts: the files that define a task, and the metrics beside them.
@@ -102,6 +105,7 @@ def code_digest(kind: type) -> str:
             file = Path(inspect.getfile(each))
             beside = [file.with_name("metrics.py"), *file.parent.glob("metrics/*.py")]
             files += [file, *sorted(path for path in beside if path.is_file())]
+    files.append(_RATIO)
     return digest_of([sha256_of(path) for path in dict.fromkeys(files)])
 
 
@@ -115,7 +119,7 @@ def missing_extra(package: str | None) -> MissingExtraError | None:
     ]
     if not found:
         return None
-    extra = found[0] if len(found) == 1 else "all"
     return MissingExtraError(
-        f"{package} is not installed", remedy=f'pip install "quantbench[{extra}]"'
+        f"{package} is not installed",
+        remedy=" or ".join(f'pip install "quantbench[{extra}]"' for extra in found),
     )

@@ -279,9 +279,11 @@ def _with_ratios(views: Sequence[View]) -> list[View]:
     references = {
         (view.model, view.dataset, view.device): view for view in views if view.is_reference
     }
+    named = {view.case: view for view in references.values()}  # of another model, too
 
     def ratio(view: View, name: str) -> float | None:
         was = references.get((view.model, view.dataset, view.device))
+        was = was or named.get(view.reference or "")
         if was is None or was is view:
             return None
         value, before = getattr(view, name), getattr(was, name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import PredictionError
 from quantbench.protocols import Facts
+from quantbench.run.context import explained
 
 if TYPE_CHECKING:
     from quantbench.protocols import Runner
@@ -24,10 +26,11 @@ def facts_of(runner: Runner) -> dict[str, Any]:
     Raises:
         PredictionError: they are no `Facts`, or hold what no record can.
     """
-    said: Any = runner.facts()
     kind = type(runner)
     where = f"{kind.__module__}.{kind.__qualname__}.facts"
-    if not isinstance(said, Facts):
+    with explained(f"asking {where}", PredictionError):
+        said: Any = runner.facts()
+    if not isinstance(said, Facts) or not isinstance(said.more, Mapping):
         raise PredictionError(
             "a runner does not say how it runs",
             where=where,

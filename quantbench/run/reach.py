@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from quantbench.core.requirements import extras, lacking
 from quantbench.errors import QuantbenchError
 from quantbench.measure.devices import require_cuda
+from quantbench.run.steps.resolve import sources_of
 from quantbench.sources.parsing import File, parse_source
 from quantbench.study.calibration import calibrates
 from quantbench.study.registry import find_quantizer, runner_for
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from quantbench.store.artifacts import Store
     from quantbench.study import Case
 
+_HUBS = ("hf:", "kaggle:")  # sources that a hub's own client fetches
 _ELSEWHERE = {"autogptq": "needs an environment of its own: tox -e autogptq"}
 
 
 def extras_of(case: Case) -> set[str]:
-    """The extras that a case needs: those called like its backend, its quantizer and its task."""
+    """The extras that a case needs: of its backend, quantizer and task, and of its sources."""
     named = {case.scheme.backend, case.scheme.quantizer, case.task}
+    if any(text.startswith(_HUBS) for text in sources_of(case, calibrated=True)):
+        named.add("hubs")
     return named.intersection(extras()) - (
         {"autogptq"} if "QUANTBENCH_AUTOGPTQ_PYTHON" in os.environ else set()
     )
@@ -64,11 +68,9 @@ def _fetched(case: Case, store: Store, data: Path | None) -> list[str]:
     if case.device == "cuda":
         runner_for(case)
         require_cuda()
-    dataset = case.dataset
-    calibrated = calibrates(find_quantizer(case.scheme), case.scheme)
-    calibration = dataset.calibration_source if calibrated else None
+    calibrated = bool(calibrates(find_quantizer(case.scheme), case.scheme))
     fetched = []
-    for text in dict.fromkeys(filter(None, (case.model.source, dataset.source, calibration))):
+    for text in sources_of(case, calibrated=calibrated):
         source = parse_source(text, data)
         if isinstance(source, File):
             source.check()

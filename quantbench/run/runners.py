@@ -63,8 +63,13 @@ class Runners:
         """The opened artifact."""
         if self._open is None or self._open[0] != case:
             self.close()
-            self._open = case, opened(self._context, case, self._artifact(case))
-            self.facts[case] = facts_of(self._open[1])
+            runner = opened(self._context, case, self._artifact(case))
+            try:
+                self.facts[case] = facts_of(runner)
+            except PredictionError:
+                runner.close()
+                raise
+            self._open = case, runner
         return self._open[1]
 
     @contextmanager

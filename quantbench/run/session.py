@@ -27,7 +27,7 @@ from quantbench.run.steps.summarise import Rows, agree, protocol_digest, sum_up
 from quantbench.stats.influence import influence_of
 from quantbench.store.artifacts import Store, default_root
 from quantbench.store.evidence import Evidence, blocks
-from quantbench.study.registry import find_task
+from quantbench.study.registry import find_task, runner_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -111,6 +111,7 @@ class Session:
         return self._once(case, self.artifacts, self._build)
 
     def _build(self, case: Case) -> Artifact:
+        runner_for(case)  # refuses a device before any work is done for it
         made = self.float_model(case)
         return build(self._context, case, self._samples, made, lambda: self.task(case))
 
@@ -288,8 +289,7 @@ class Session:
             },
         )
         self._sum_up(evaluation)
-        if (cross_check := getattr(task, "cross_check", None)) is not None:
-            cross_check(evaluation.rows)
+        self._summed_up[case] = len(evaluation.rows)
         if sequential:
             evaluation.take_next_block = partial(self._take_next_block, evaluation)
             evaluation.settle = partial(self._settle, evaluation)
@@ -323,6 +323,7 @@ class Session:
         for each in (self._reference_of(evaluation), evaluation):
             if self._summed_up.get(each.case) != len(each.rows):
                 self._sum_up(each)
+                self._summed_up[each.case] = len(each.rows)
                 if each.case in self._compared:
                     self._agree(each, self._reference_of(each))
 
@@ -340,7 +341,9 @@ class Session:
         evaluation.per_sample = dict(task.per_sample(rows))
         evaluation.moved_by = lru_cache(2)(partial(influence_of, task, rows, None))
         evaluation.dataset = {**evaluation.dataset, "n": len(rows)}
-        self._summed_up[case] = len(rows)
+        if (cross_check := getattr(task, "cross_check", None)) is not None:
+            with explained(f"cross-checking the metrics of {case}", PredictionError):
+                cross_check(rows)
 
     def _agree(self, evaluation: Evaluation, reference: Evaluation) -> None:
         """Add the metrics of agreement with the reference."""

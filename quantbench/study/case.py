@@ -64,11 +64,10 @@ class Case:
                 f"{self.model.name} has no float reference to be judged against",
                 remedy="gate on the evaluation alone: evaluation.estimate(metric)",
             )
-        model, name = self.model, self.model.reference
-        if isinstance(name, tuple):
-            model, name = name
+        other = self.model.reference
+        model = self.model if isinstance(other, str) else other
         schemes = {scheme.name: scheme for scheme in map(Scheme.parse, model.schemes)}
-        return Case(model, schemes[name], self.dataset, device=self.device)
+        return Case(model, schemes[str(model.reference)], self.dataset, device=self.device)
 
     @property
     def task(self) -> str:

@@ -49,9 +49,9 @@ class Model:
         format: the float format of the source's files, or of what the importer makes of them;
             importers are found from it to what a quantizer starts from. "" where a quantizer takes
             them as they are.
-        reference: the float scheme that the others are judged against; a pair of another model
-            and a scheme of its own, for a model that came without its float original; None where
-            nothing is to be judged against.
+        reference: the float scheme that the others are judged against; for a model that came
+            without its float original, another model, whose own reference is taken; None where
+            there is nothing to be judged against.
         schemes: all schemes of the default study: names, or `Scheme`s with a quantizer of yours.
         datasets: names from `catalog/datasets.py`, or data sets of your own.
         interface: the task's own description of what goes in and what comes out, e.g. a
@@ -67,7 +67,7 @@ class Model:
 
     name: str
     source: str
-    reference: str | tuple[Model, str] | None
+    reference: str | Model | None
     schemes: tuple[str | Scheme, ...]
     datasets: tuple[str | Dataset, ...]
     importer: str | None = None
@@ -96,20 +96,22 @@ class Model:
         for name in ("schemes", "datasets"):
             several(f"the {name} of {self.name}", getattr(self, name))
         names = [scheme.name for scheme in map(Scheme.parse, self.schemes)]
-        if isinstance(self.reference, tuple):
-            other, scheme = self.reference
-            names = [each.name for each in map(Scheme.parse, other.schemes)]
-            if scheme not in names:
+        if isinstance(self.reference, Model):
+            if not isinstance(self.reference.reference, str):
                 raise UsageError(
-                    f"the reference of {self.name} is none of the schemes of {other.name}",
-                    expected=", ".join(names),
-                    got=repr(scheme),
-                    remedy=meant(str(scheme), names),
+                    f"the reference of {self.name} has no float reference of its own",
+                    expected='a model with one, e.g. reference="float32"',
+                    got=self.reference.name,
+                )
+            if self.anchors:
+                raise UsageError(
+                    f"the anchors of {self.name} are known scores of another model",
+                    expected=f"anchors of {self.reference.name}, which is the reference",
                 )
         elif self.reference is not None and self.reference not in names:
             raise UsageError(
                 f"the reference of {self.name} is none of its schemes",
                 expected=", ".join(names),
                 got=repr(self.reference),
-                remedy=meant(self.reference, names),
+                remedy=meant(str(self.reference), names),
             )

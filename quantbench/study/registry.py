@@ -7,38 +7,54 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.plugins import load, loaded, resolve
-from quantbench.errors import UsageError, meant
+from quantbench.errors import QuantbenchError, UsageError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from importlib.metadata import EntryPoint
 
     from quantbench.protocols import Backend, Import, Quantizer, Runner
     from quantbench.study.case import Case
     from quantbench.study.scheme import Scheme
 
 
-@cache
 def backends() -> Mapping[str, Backend]:
-    """All that are installed, quantbench's own first, then in the order of their names.
+    """All that are installed, quantbench's own first, then in the order of their names."""
+    return _loaded()[0]
 
-    Raises:
-        UsageError: one cannot be imported, or is registered under another name than its own.
-    """
-    from quantbench.protocols import Backend
 
+def broken_backends() -> Mapping[str, QuantbenchError]:
+    """Those that could not be loaded, and why: nothing but what they bring fails with them."""
+    return _loaded()[1]
+
+
+@cache
+def _loaded() -> tuple[dict[str, Backend], dict[str, QuantbenchError]]:
     found: dict[str, Backend] = {}
+    broken: dict[str, QuantbenchError] = {}
     points = entry_points(group="quantbench.backends")
     for point in sorted(points, key=lambda p: (not p.value.startswith("quantbench."), p.name)):
-        backend = loaded(point)
-        if not isinstance(backend, Backend) or backend.name != point.name:
-            raise UsageError(
-                "an entry point of quantbench.backends is no backend",
-                where=f"{point.name} = {point.value}",
-                expected=f"a quantbench.protocols.Backend of the name {point.name!r}",
-                got=repr(backend)[:200],
-            )
-        found[point.name] = backend
-    return found
+        try:
+            backend = _backend(point)
+        except QuantbenchError as error:
+            broken[point.name] = error
+        else:
+            found.setdefault(point.name, backend)
+    return found, broken
+
+
+def _backend(point: EntryPoint) -> Backend:
+    from quantbench.protocols import Backend
+
+    backend = loaded(point)
+    if not isinstance(backend, Backend) or backend.name != point.name:
+        raise UsageError(
+            "an entry point of quantbench.backends is no backend",
+            where=f"{point.name} = {point.value}",
+            expected=f"a quantbench.protocols.Backend of the name {point.name!r}",
+            got=repr(backend)[:200],
+        )
+    return backend
 
 
 def find_backend(name: str) -> Backend:
@@ -49,6 +65,8 @@ def find_backend(name: str) -> Backend:
     """
     known = backends()
     if name not in known:
+        if name in broken_backends():
+            raise broken_backends()[name]
         raise UsageError(
             f"unknown backend {name!r}",
             expected=", ".join(sorted(known)) or "(none registered; is quantbench installed?)",
@@ -101,7 +119,9 @@ def find_importer(name: str) -> Import:
     """
     from quantbench.protocols import Import
 
-    known = {n: each for backend in backends().values() for n, each in backend.importers.items()}
+    known: dict[str, Import] = {}
+    for backend in backends().values():  # of two of one name, quantbench's own
+        known = {**backend.importers, **known}
     if ":" in name and name not in known:
         code = resolve(name)
         return Import("", getattr(code, "writes", ""), name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from quantbench.errors import UsageError, meant
 from quantbench.study.calibration import calibrates
-from quantbench.study.registry import backends, find_quantizer
+from quantbench.study.registry import backends, broken_backends, find_quantizer
 
 _SEED = re.compile(r"(?P<scheme>.+)_s(?P<seed>[1-9]\d*)")
 _FLOAT_BITS = 32
@@ -60,11 +60,14 @@ class Scheme:
             if calibrates(find_quantizer(scheme), scheme) is False:
                 raise UsageError(f"{scheme.name} is not calibrated: a seed changes nothing")
             return replace(scheme, name=name, seed=int(match["seed"]))
+        if broken := list(broken_backends().values()):
+            raise broken[0]  # it may be the one that knows the name
         patterns = [pattern for backend in known for pattern in backend.schemes.patterns]
         raise UsageError(
             f"unknown scheme {name!r}",
             remedy=meant(name, [each for backend in known for each in backend.schemes.names]),
-            expected=", ".join(patterns) + "; with _s1, _s2, ... for other draws of calibration "
+            expected=(", ".join(patterns) or "no backend is registered; is quantbench installed?")
+            + "; with _s1, _s2, ... for other draws of calibration "
             "samples",
         )
 

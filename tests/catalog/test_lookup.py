@@ -74,7 +74,6 @@ def test_a_model_of_ones_own_is_named_by_its_module(study: Path) -> None:
     assert case.scheme.quantizer == "own_tools:Quantizer"
     assert find_case("my_models:MODEL-int8_static-photos").scheme.name == "int8_static"
     assert sources("my_models:MODEL") == {"file:model.tflite": "mine"}
-    assert "my_models" not in sys.path[0]
 
 
 def test_a_test_file_names_the_cases_that_it_is_parametrized_by(study: Path) -> None:
@@ -102,13 +101,42 @@ def test_a_test_file_names_the_cases_that_it_is_parametrized_by(study: Path) -> 
         ("test_mine.py::mine-float33-photos", r"(?s)no case 'mine-float33-photos'.*float32"),
         ("test_mine.py", "no case ''"),
         ("my_models.py::x", "no test of the file has cases"),
+        ("test_skipped.py::x", r"(?s)cannot be imported.*Skipped"),
         ("test_broken.py::x", r"(?s)cannot be imported.*NameError"),
     ],
 )
 def test_what_is_not_meant_is_told(study: Path, text: str, said: str) -> None:
     (study / "test_broken.py").write_text("nothing_of_the_sort")
+    (study / "test_skipped.py").write_text("import pytest\npytest.importorskip('no_such_module')")
     with pytest.raises(UsageError, match=said):
         find_case(text)
+
+
+def test_files_of_packages_with_dataclasses_and_marks_of_a_module_are_read(study: Path) -> None:
+    package = study / "suite"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "helper.py").write_text("from my_models import MODEL\n")
+    (package / "test_whole.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "import pytest\n"
+        "from quantbench import cases\n"
+        "from .helper import MODEL\n"
+        "@dataclass(frozen=True)\n"
+        "class Data:\n"
+        "    name: str = 'x'\n"
+        "pytestmark = pytest.mark.parametrize('case', cases(MODEL), ids=str)\n"
+        "def test_it(evaluation):\n"
+        "    pass\n"
+    )
+    assert len(cases_in(package / "test_whole.py")) == 2
+    case = find_case("suite/test_whole.py::mine-float32-photos")
+    assert case.scheme.name == "float32"
+
+
+def test_a_case_on_another_device_has_its_name() -> None:
+    assert find_case("digits_centernet-float32-digit_scenes-cuda").device == "cuda"
 
 
 def test_what_names_no_source_lists_what_does() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from quantbench.core.plugins import load, missing_extra, resolve
 from quantbench.errors import UsageError
-from quantbench.study import Scheme
-from quantbench.study.registry import backends, find_quantizer, find_task
+from quantbench.study import Scheme, registry
+from quantbench.study.registry import backends, find_backend, find_quantizer, find_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +37,9 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     points = [f"[quantbench.{group}]\nbroken = broken_part:IT\n" for group in ("backends", "tasks")]
     (info / "entry_points.txt").write_text("".join(points))
     monkeypatch.syspath_prepend(tmp_path)
-    backends.cache_clear()
+    registry._loaded.cache_clear()  # noqa: SLF001
     yield tmp_path / "broken_part.py"
-    backends.cache_clear()
+    registry._loaded.cache_clear()  # noqa: SLF001
     sys.modules.pop("broken_part", None)
 
 
@@ -58,8 +58,16 @@ def test_a_package_from_outside_that_cannot_be_loaded_is_named(
 ) -> None:
     broken.write_text(text)
     with pytest.raises(UsageError, match=said) as caught:
-        backends() if group == "backends" else load("tasks", "broken")
+        find_backend("broken") if group == "backends" else load("tasks", "broken")
     assert "broken = broken_part:IT, of from-outside" in str(caught.value)
+
+
+def test_a_broken_backend_breaks_what_it_brings_alone(broken: Path) -> None:
+    broken.write_text("1 / 0")
+    assert {"litert", "transformers"} <= set(backends())
+    assert Scheme.parse("int8_static").backend == "litert"
+    with pytest.raises(UsageError, match="broken_part:IT, of from-outside"):
+        Scheme.parse("int8_of_theirs")
 
 
 def test_code_is_named_by_module_and_attribute() -> None:

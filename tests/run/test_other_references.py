@@ -30,7 +30,7 @@ def test_a_vendors_quantized_file_is_judged_against_ones_own_float_model(tmp_pat
     vendor = Model(
         name="vendors_digits",
         source=f"file:{shipped}",
-        reference=(FLOAT, "float32"),
+        reference=FLOAT,
         schemes=("as_shipped",),
         datasets=FLOAT.datasets,
         interface=FLOAT.interface,
@@ -48,6 +48,23 @@ def test_a_vendors_quantized_file_is_judged_against_ones_own_float_model(tmp_pat
     session.close()
 
 
-def test_a_reference_that_the_other_model_has_not_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"(?s)none of the schemes of digits_centernet.*float32"):
-        replace(FLOAT, name="vendors_digits", reference=(FLOAT, "float33"))
+def test_a_reference_must_be_judged_by_itself() -> None:
+    lost = replace(FLOAT, reference=None, anchors=())
+    with pytest.raises(UsageError, match="has no float reference of its own"):
+        replace(FLOAT, name="vendors_digits", reference=lost, anchors=())
+    with pytest.raises(UsageError, match="known scores of another model"):
+        replace(FLOAT, name="vendors_digits", reference=FLOAT)
+    with pytest.raises(UsageError, match="none of its schemes"):
+        replace(FLOAT, reference=("digits_centernet", "float32"))  # type: ignore[arg-type]
+
+
+def test_the_reference_given_first_is_told_of_two_models_too(tmp_path: Path) -> None:
+    vendor = replace(FLOAT, name="vendors_digits", reference=FLOAT, anchors=())
+    (case,) = cases(vendor, schemes=["int8_dynamic"])
+    session = Session(Settings(cache=tmp_path / "cache", samples=20, threads=2))
+    evaluation, reference = session.evaluate(case), session.reference(case)
+    with pytest.raises(UsageError, match="reference"):
+        non_inferior(reference, evaluation, "AP", margin=0.1)
+    with pytest.raises(UsageError, match="another model"):
+        session.diagnose(case)
+    session.close()

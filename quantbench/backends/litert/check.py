@@ -69,7 +69,7 @@ def check_build(
                 relative = max(relative, difference)
     facts = {**model.delegation(), "stored": stored}
     model.close()
-    if meant is not None:
+    if meant:
         facts["float_difference"] = relative
     return facts | ({"rows_reordered": True} if reordered else {})
 
@@ -148,6 +148,12 @@ def _difference(
             where=path.name,
             expected=meant.shape,
             got=said.shape,
+        )
+    if not np.isfinite(meant).all():
+        raise BuildError(
+            f"the source framework's own output {name!r} holds NaN or infinity",
+            where=path.name,
+            got=f"{int((~np.isfinite(meant)).sum())} of {meant.size} values",
         )
     scale = max(1.0, float(np.abs(meant).max(initial=0.0)))
     error = float(np.abs(said - meant).max(initial=0.0)) / scale

@@ -43,7 +43,6 @@ def build(
         made: the float model.
         task: makes the case's task, when samples are prepared.
     """
-    runner_for(case)  # refuses a device before any work is done for it
     quantizer = find_quantizer(case.scheme)
     calibrated = _calibrated(case, quantizer)
     calibration = samples.calibrating(case) if calibrated else []
@@ -63,6 +62,8 @@ def build(
         "calibration": [sample.fingerprint for sample in seen],
         "tools": versions(quantizer.tools),
     }
+    if hasattr(quantizer, "answers"):
+        ingredients["tolerance"] = case.model.tolerance
     if seen:  # what the quantizer sees is the samples as the task prepares them
         ingredients["protocol"] = protocol_of(case)
 

@@ -45,10 +45,10 @@ def check_diagnosable(case: Case) -> None:
         )
     if case.is_reference:
         raise UsageError(f"{case} is the float model: there is nothing to explain")
-    if case.reference.scheme.backend != backend.name:
+    if case.reference.scheme.backend != backend.name or case.reference.model != case.model:
         raise UsageError(
-            f"{case} and its reference run under two backends, which no diagnosis lays side by "
-            "side",
+            f"{case} and its reference are of another model or backend: no diagnosis lays them "
+            "side by side",
             got=f"{backend.name}, and {case.reference.scheme.backend} for {case.reference}",
         )
 
@@ -80,7 +80,7 @@ def diagnose(
         "samples": [sample.fingerprint for sample in samples],
         "protocol": protocol_of(case),
         "alone": alone,
-        "version": backend.diagnosed,
+        "version": [backend.name, backend.diagnosed],
     }
 
     def write(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.plugins import resolve
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from quantbench.run.context import Context
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case, Model
-
-_IMPORTED = ("size", "layout", "value_range", "mean", "std", "outputs")
 
 
 def source_of(context: Context, text: str) -> Artifact:
@@ -97,8 +95,8 @@ def float_model(context: Context, model: Model, backend: str) -> Artifact:
         importer, before = resolve(each.code)(), found
         names.append(name)
         ingredients = {
-            "source": before.sha256,
-            "importer": name,
+            "source": identity(before),
+            "importer": [name, each.code, each.writes],
             "version": importer.version,
             "interface": _as_imported(model.interface),
             "tools": versions(importer.tools),
@@ -120,11 +118,12 @@ def identity(made: Artifact) -> str:
     return made.key if "imported_by" in made.details else made.sha256
 
 
-def _as_imported(interface: Any) -> dict[str, Any] | None:
-    """What importers read of a model's interface."""
-    if interface is None:
-        return None
-    return {name: value for name, value in asdict(interface).items() if name in _IMPORTED}
+def _as_imported(interface: Any) -> dict[str, Any] | str | None:
+    """What importers read of a model's interface: the fields of its `imported`, else all."""
+    if interface is None or not is_dataclass(interface) or isinstance(interface, type):
+        return None if interface is None else repr(interface)
+    known = asdict(interface)
+    return {name: known[name] for name in getattr(interface, "imported", known)}
 
 
 def protocol_of(case: Case) -> dict[str, Any]:
@@ -139,7 +138,9 @@ def protocol_of(case: Case) -> dict[str, Any]:
 
 
 def sources_of(case: Case, *, calibrated: bool) -> Iterable[str]:
-    """All sources that a case needs, each once."""
+    """All sources that a case and its reference need, each once."""
     dataset = case.dataset
-    texts = (case.model.source, dataset.source, dataset.calibration_source if calibrated else None)
+    texts = [case.model.source, dataset.source, dataset.calibration_source if calibrated else None]
+    if case.model.reference is not None:
+        texts.append(case.reference.model.source)
     return dict.fromkeys(text for text in texts if text)

@@ -61,6 +61,10 @@ class Detector:
     labels: tuple[str, ...] = ()
     unused: tuple[int, ...] = ()
     task: ClassVar[str] = "detection"
+    # What importers read: other fields change no float model.
+    imported: ClassVar[tuple[str, ...]] = (
+        *("size", "layout", "value_range", "mean", "std", "outputs"),
+    )
 
     def __post_init__(self) -> None:
         """Refuse a label map that is no bijection, and words that mean nothing."""

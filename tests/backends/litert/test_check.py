@@ -104,6 +104,18 @@ def test_how_far_an_artifact_is_from_its_framework_is_a_share_of_the_largest_ans
         check_build(tmp_path / "model.tflite", samples, "float32", meant)
 
 
+def test_what_was_compared_with_nothing_says_no_difference(
+    saved_model: Path, samples: list[Any], tmp_path: Path
+) -> None:
+    LiteRTQuantizer().build(saved_model, Scheme.parse("float32"), samples, tmp_path)
+    path = tmp_path / "model.tflite"
+    assert "float_difference" not in check_build(path, [], "float32", [])
+    model = LiteRTModel(path, threads=1)
+    lost = {name: np.full_like(values, np.nan) for name, values in model(samples[0]).items()}
+    with pytest.raises(BuildError, match="the source framework's own output"):
+        check_build(path, samples[:1], "float32", [lost])
+
+
 def test_channels_in_the_other_order_are_told(
     saved_model: Path, samples: list[Any], tmp_path: Path
 ) -> None:

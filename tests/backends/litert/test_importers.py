@@ -184,6 +184,10 @@ def test_a_torch_program_becomes_tflite(tmp_path: Path) -> None:
     TorchExportImporter().build(mine, tmp_path / "source", tmp_path / "float")
     with pytest.raises(BuildError, match="a PyTorch program from elsewhere is not opened"):
         TorchExportImporter().build(described(), tmp_path / "source", tmp_path / "float")
+    (tmp_path / "again").mkdir()
+    exact = replace(mine, tolerance=0.0)
+    with pytest.raises(BuildError, match="does not answer as PyTorch's"):
+        TorchExportImporter().build(exact, tmp_path / "source", tmp_path / "again")
     picture = torch.rand(1, 3, 64, 64)
     said = LiteRTModel(tmp_path / "float" / "model.tflite", threads=1)(picture.numpy())
     meant = network(picture)["heatmap"].detach().numpy()

@@ -50,7 +50,7 @@ class TorchExportImporter:
             raise BuildError(
                 "expected one input", where=files[0].name, got=len(positional) + len(named)
             )
-        _convert(program.module(), tuple(positional), dict(named), folder)
+        _convert(program.module(), tuple(positional), dict(named), folder, model.tolerance)
 
 
 class DETRImporter:
@@ -89,10 +89,16 @@ class DETRImporter:
 
         torch.manual_seed(0)
         pixels = torch.randn(1, 3, *model.interface.size)
-        _convert(Heads().eval(), (), {"pixel_values": pixels}, folder)
+        _convert(Heads().eval(), (), {"pixel_values": pixels}, folder, model.tolerance)
 
 
-def _convert(module: Any, positional: tuple[Any, ...], named: dict[str, Any], folder: Path) -> None:
+def _convert(
+    module: Any,
+    positional: tuple[Any, ...],
+    named: dict[str, Any],
+    folder: Path,
+    tolerance: float,
+) -> None:
     import litert_torch
     import torch
 
@@ -113,4 +119,12 @@ def _convert(module: Any, positional: tuple[Any, ...], named: dict[str, Any], fo
     (example,) = [*positional, *named.values()]
     meant = {name: value.numpy() for name, value in said.items()}
     example_input = np.asarray(example.numpy(), dtype=np.float32)
-    check_build(path, [example_input], "float32", [meant])
+    difference = check_build(path, [example_input], "float32", [meant])["float_difference"]
+    if difference > tolerance:
+        raise BuildError(
+            "the converted model does not answer as PyTorch's to the example",
+            expected=f"answers within {tolerance:g} of the largest",
+            got=f"a difference of {difference:.3g}",
+            remedy="compare both on pictures of your own; where the difference does no harm, say "
+            "so: Model(tolerance=...)",
+        )
