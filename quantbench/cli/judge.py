@@ -156,11 +156,11 @@ def _judge(
         from quantbench.judge.coco_files import lost_precision_of
 
         lost = [lost_precision_of(each) for each in sets[0]]
-    click.echo(tables.FORMATS[gate["form"]](tables.judged_rows(sets, lost)), nl=False)
+    click.echo(tables.FORMATS[gate["form"]](tables.judged_rows(sets, verdicts, lost)), nl=False)
     if gate["output"] is not None:
-        document = document_of(sets, lost)
+        document = document_of(sets, verdicts, lost)
         put(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n", gate["output"])
-    outcomes = {verdict.outcome for verdict in verdicts}
+    outcomes = {verdict.outcome for _, verdict in verdicts}
     sys.exit(next(status for word, status in _EXIT.items() if word in outcomes))
 
 

@@ -20,21 +20,25 @@ if TYPE_CHECKING:
 
     from quantbench.judge.coco_files import Lost
     from quantbench.run.results import Results
+    from quantbench.stats.gates import Verdict
 
 _PROTOCOL = "quantbench judge 1"
 _MODEL = "results"
 
 
 def document_of(
-    sets: Sequence[Sequence[Results]], lost: Sequence[Lost] | None = None
+    sets: Sequence[Sequence[Results]],
+    verdicts: Sequence[tuple[Results, Verdict]],
+    lost: Sequence[Lost] | None = None,
 ) -> dict[str, Any]:
     """A record file's content.
 
     Args:
         sets: judged results, each set with its reference first.
+        verdicts: with the results that each is on.
         lost: of COCO's results, which are one set, what each one's AP50 lacks.
     """
-    records = records_of([each for one in sets for each in one])
+    records = records_of([each for one in sets for each in one], verdicts)
     judged_together(records)
     if lost is not None:
         for record, errors in zip(records, lost, strict=True):
@@ -42,11 +46,14 @@ def document_of(
     return {"quantbench": document(records, {}, environment())}
 
 
-def records_of(everything: Iterable[Results]) -> list[dict[str, Any]]:
+def records_of(
+    everything: Iterable[Results], verdicts: Sequence[tuple[Results, Verdict]]
+) -> list[dict[str, Any]]:
     """A record each.
 
     Args:
         everything: judged results, each after its reference.
+        verdicts: with the results that each is on.
     """
     records: list[dict[str, Any]] = []
     reference = ""
@@ -68,7 +75,7 @@ def records_of(everything: Iterable[Results]) -> list[dict[str, Any]]:
                     for name, values in results.replicates.items()
                     if math.isfinite(values[0])
                 },
-                "verdicts": [verdict_as_json(verdict) for verdict in results.verdicts],
+                "verdicts": [verdict_as_json(each) for on, each in verdicts if on is results],
             }
         )
     return records

@@ -29,20 +29,20 @@ _VERDICTS = ("file", "verdict", "metric", "reference", "value", "difference", "m
 _OTHERS = ("file", "metric", "reference", "value", "difference")
 
 
-def judged_rows(sets: Sequence[Sequence[Results]], lost: Sequence[Lost] | None = None) -> Rows:
+def judged_rows(
+    sets: Sequence[Sequence[Results]],
+    verdicts: Sequence[tuple[Results, Verdict]],
+    lost: Sequence[Lost] | None = None,
+) -> Rows:
     """A row a verdict, then, of COCO's results, a row a number and file.
 
     Args:
         sets: judged results, each set with its reference first.
+        verdicts: with the results that each is on.
         lost: of COCO's results, which are one set, what each one's AP50 lacks: show this, their
             numbers, and those of agreement with the reference.
     """
-    found = [
-        _of_verdict(other, verdict)
-        for _, *others in sets
-        for other in others
-        for verdict in other.verdicts
-    ]
+    found = [_of_verdict(other, verdict) for other, verdict in verdicts]
     if lost is not None:
         ((reference, *others),) = sets
         found += [row for other in others for row in _of_numbers(other, reference)]

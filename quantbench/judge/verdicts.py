@@ -54,7 +54,8 @@ def coco(
 
     asked = metric in agreement.NAMES
     sets = [results("coco", annotations, *files, group=group, agreement=asked)]
-    return judged(sets, metric=metric, margin=margin, confidence=confidence)
+    found = judged(sets, metric=metric, margin=margin, confidence=confidence)
+    return [verdict for _, verdict in found]
 
 
 def rows(
@@ -81,7 +82,8 @@ def rows(
         UsageError: fewer than two files, or a gate that cannot be asked.
     """
     sets = [results("rows", *files, value=value, **fields)]
-    return judged(sets, metric=value, margin=margin, confidence=confidence)
+    found = judged(sets, metric=value, margin=margin, confidence=confidence)
+    return [verdict for _, verdict in found]
 
 
 def lm_eval(
@@ -107,7 +109,8 @@ def lm_eval(
         UsageError: fewer than two paths, no such metric, or a gate that cannot be asked.
     """
     sets, _ = lm_eval_sets(paths, metric)
-    return judged(sets, metric=None, margin=margin, confidence=confidence)
+    found = judged(sets, metric=None, margin=margin, confidence=confidence)
+    return [verdict for _, verdict in found]
 
 
 def results(kind: Kind, *sources: Any, **fields: Any) -> list[Results]:
@@ -151,8 +154,10 @@ def judged(
     metric: str | None,
     margin: float | str,
     confidence: float = 0.95,
-) -> list[Verdict]:
-    """Judge each set's results against its first; passes are corrected for their number (Holm).
+) -> list[tuple[Results, Verdict]]:
+    """The verdicts on each set's results against its first, each with what it is on.
+
+    Passes are corrected for their number (Holm).
 
     Args:
         sets: each with its reference first.
@@ -160,22 +165,25 @@ def judged(
         margin: as of `non_inferior`.
         confidence: of each bound.
     """
-    for reference, *others in sets:
-        for other in others:
-            by = metric or next(iter(other.replicates))
-            non_inferior(other, reference, metric=by, margin=margin, confidence=confidence)
-    everything = [each for one in sets for each in one]
-    written = [[verdict_as_json(verdict) for verdict in each.verdicts] for each in everything]
+    pairs = [
+        (other, _verdict(other, reference, metric, margin=margin, confidence=confidence))
+        for reference, *others in sets
+        for other in others
+    ]
+    written = [verdict_as_json(verdict) for _, verdict in pairs]
     judged_together(
-        {"case": each.name, "verdicts": verdicts}
-        for each, verdicts in zip(everything, written, strict=True)
+        {"case": each.name, "verdicts": [said]}
+        for (each, _), said in zip(pairs, written, strict=True)
     )
-    for each, verdicts in zip(everything, written, strict=True):
-        each.verdicts[:] = [
-            replace(verdict, outcome=said["outcome"])
-            for verdict, said in zip(each.verdicts, verdicts, strict=True)
-        ]
-    return [verdict for each in everything for verdict in each.verdicts]
+    return [
+        (each, replace(verdict, outcome=said["outcome"]))
+        for (each, verdict), said in zip(pairs, written, strict=True)
+    ]
+
+
+def _verdict(other: Results, reference: Results, metric: str | None, **gate: Any) -> Verdict:
+    by = metric or next(iter(other.replicates))
+    return non_inferior(other, reference, metric=by, **gate)
 
 
 def _coco(

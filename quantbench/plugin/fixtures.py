@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quantbench.errors import UsageError
-from quantbench.plugin.state import BENCH, FAMILY, RESULTS, SETTINGS, TERMINAL, within_reach
+from quantbench.plugin.state import BENCH, FAMILY, HEARD, RESULTS, SETTINGS, TERMINAL, within_reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from quantbench.run.evaluation import Evaluation
     from quantbench.run.results import Results
     from quantbench.run.session import Session
+    from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
 
@@ -113,12 +115,18 @@ def results(
         found: list[Results] = within_reach(
             pytestconfig, lambda: read_results(kind, *sources, **fields)
         )
+        heard = request.node.stash.setdefault(HEARD, [])
         for each in found:
+            each.on_verdict = partial(_hear, heard, each)
             each.undecided_passes = pytestconfig.stash[SETTINGS].inconclusive_passes
         request.node.stash.setdefault(RESULTS, []).extend(found)
         return found
 
     return read
+
+
+def _hear(heard: list[tuple[Results, Verdict]], on: Results, verdict: Verdict) -> None:
+    heard.append((on, verdict))
 
 
 @pytest.fixture

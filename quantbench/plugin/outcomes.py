@@ -14,18 +14,18 @@ import pytest
 
 from quantbench.errors import QuantbenchError
 from quantbench.plugin.quiet import without_native_lines
-from quantbench.plugin.state import ATTRIBUTE, BENCH, RESULTS, SETTINGS, case_of
+from quantbench.plugin.state import ATTRIBUTE, BENCH, HEARD, RESULTS, SETTINGS, case_of
 from quantbench.plugin.timing import not_recorded, with_timing
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator
 
     from quantbench.run.results import Results
     from quantbench.run.session import Session
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
-_BEFORE = pytest.StashKey[frozenset[int]]()  # verdicts that a test found already there
+_BEFORE = pytest.StashKey[int]()  # verdicts on cases that a test found already there
 _LOOK = (
     "a verdict decides its test, whether or not it is asserted: assert it, declare it "
     "(known_failures=, or pytest.mark.xfail), or look with evaluation.estimate(metric)"
@@ -38,7 +38,7 @@ class UnacceptedError(AssertionError):
 
 def begin(item: pytest.Item) -> None:
     """Note which verdicts are there already. Run again, a test keeps those of its first try."""
-    item.stash.setdefault(_BEFORE, frozenset(map(id, _verdicts(item))))
+    item.stash.setdefault(_BEFORE, len(_of_session(item)))
 
 
 def judge(item: pytest.Item) -> Generator[None, object, object]:
@@ -68,19 +68,15 @@ def judge(item: pytest.Item) -> Generator[None, object, object]:
     return result
 
 
-def _verdicts(item: pytest.Item) -> Iterable[Verdict]:
-    """Of all cases so far, and of the files that this test has read."""
-    if BENCH in item.config.stash:
-        yield from item.config.stash[BENCH].verdicts()
-    read: list[Results] = item.stash.get(RESULTS, [])
-    for results in read:
-        yield from results.verdicts
+def _of_session(item: pytest.Item) -> list[Verdict]:
+    """On all cases so far, in the order in which they were made."""
+    return item.config.stash[BENCH].verdicts if BENCH in item.config.stash else []
 
 
 def _made(item: pytest.Item) -> list[Verdict]:
-    """The verdicts of this test."""
-    before = item.stash.get(_BEFORE, frozenset())
-    return [verdict for verdict in _verdicts(item) if id(verdict) not in before]
+    """The verdicts of this test: on cases, and on the files that it has read."""
+    of_files = [verdict for _, verdict in item.stash.get(HEARD, [])]
+    return [*_of_session(item)[item.stash.get(_BEFORE, 0) :], *of_files]
 
 
 def _declared(item: pytest.Item) -> list[Verdict]:
@@ -173,7 +169,8 @@ def _of_files(item: pytest.Item) -> list[dict[str, Any]]:
     from quantbench.judge.documents import records_of
 
     read: list[Results] = item.stash[RESULTS]
-    records = records_of(read)
+    heard: list[tuple[Results, Verdict]] = item.stash.setdefault(HEARD, [])
+    records = records_of(read, heard)
     return [{"record": record, "test": item.nodeid} for record in records]
 
 

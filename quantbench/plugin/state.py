@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from quantbench.record.journal import Journal
     from quantbench.run.results import Results
     from quantbench.run.session import Session
+    from quantbench.stats.gates import Verdict
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 BENCH: pytest.StashKey[Session] = pytest.StashKey()
 TERMINAL: pytest.StashKey[IO[str]] = pytest.StashKey()
 RESULTS: pytest.StashKey[list[Results]] = pytest.StashKey()  # of a test: out of files
+HEARD: pytest.StashKey[list[tuple[Results, Verdict]]] = pytest.StashKey()  # on these, by the test
 FAMILY: pytest.StashKey[int] = pytest.StashKey()  # tests that may judge a case
 JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
 ATTRIBUTE = "quantbench"  # of a test report: what it found of its case, as JSON

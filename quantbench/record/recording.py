@@ -16,7 +16,8 @@ def record_of(session: Session, case: Case) -> dict[str, Any]:
     record = empty_record(case)
     evaluation = session.evaluations.get(case)
     if evaluation is not None:
-        record = with_evaluation(record, evaluation)
+        verdicts = [each for each in session.verdicts if each.case == str(case)]
+        record = with_evaluation(record, evaluation, verdicts)
         if session.baseline is not None and evaluation.accepted is None:
             record["baseline"] = "not in it"
     elif case in session.artifacts:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from quantbench.stats.familywise import holm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from quantbench.measure.memory import Cost
     from quantbench.run.evaluation import Evaluation
@@ -96,7 +96,9 @@ def with_artifact(
     }
 
 
-def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
+def with_evaluation(
+    record: dict[str, Any], evaluation: Evaluation, verdicts: Sequence[Verdict] = ()
+) -> dict[str, Any]:
     """Add metrics with intervals, verdicts, and what was measured while predicting."""
     measured = evaluation.evidence.measured
     n, tokens = len(evaluation.rows), measured["tokens"]
@@ -116,7 +118,7 @@ def with_evaluation(record: dict[str, Any], evaluation: Evaluation) -> dict[str,
         },
         "explanation": dict(evaluation.explanation),
         "examples": [dict(change) for change in evaluation.changes],
-        "verdicts": [verdict_as_json(verdict, evaluation.case) for verdict in evaluation.verdicts],
+        "verdicts": [verdict_as_json(verdict, evaluation.case) for verdict in verdicts],
         "memory": {
             "weights_bytes": measured["runner"]["weights_bytes"],
             "peak_rss_bytes": measured["peak_rss_bytes"],

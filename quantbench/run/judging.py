@@ -74,12 +74,17 @@ def non_inferior(
         verdict = _judged_early(evaluation, reference, gate)
     else:
         verdict = _judged(evaluation, reference, gate, _compared(evaluation, reference, gate))
-    evaluation.verdicts.append(verdict)
+    tell = evaluation.on_verdict or _nobody
+    tell(verdict)
     if evaluation.accepted is None or _is_cost(metric, evaluation):
         return verdict
     again = _judge_against_baseline(evaluation, evaluation.accepted, gate)
-    evaluation.verdicts.append(again)
+    tell(again)
     return max(verdict, again, key=lambda each: _WORSE.index(each.outcome))
+
+
+def _nobody(verdict: Verdict) -> None:
+    """Listens to verdicts on results that are of no run."""
 
 
 def difference(

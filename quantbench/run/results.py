@@ -30,7 +30,7 @@ FEWEST_GROUPS = 10
 
 @dataclass(repr=False, kw_only=True)
 class Results:
-    """What the samples of a data set said of a model: rows, metrics, verdicts.
+    """What the samples of a data set said of a model: rows and metrics.
 
     Attributes:
         name: of the model's case, or of a file.
@@ -57,7 +57,7 @@ class Results:
             called, `per_sample` alone follows.
         settle: sums up what was taken in, of the reference too.
         undecided_passes: an undecided verdict is accepted (`--quant-inconclusive pass`).
-        verdicts: filled by `non_inferior`.
+        on_verdict: is told of every verdict on these results, asserted or not.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Results:
     take_next_block: Callable[[], bool] | None = None
     settle: Callable[[], None] | None = None
     undecided_passes: bool = False
-    verdicts: list[Verdict] = field(default_factory=list)
+    on_verdict: Callable[[Verdict], object] | None = None
 
     def declares_failure(self, metric: str) -> bool:
         """Whether the study says that the gate on this metric must fail."""

@@ -30,7 +30,7 @@ from quantbench.store.evidence import Evidence, blocks
 from quantbench.study.registry import find_task, runner_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -57,6 +57,7 @@ class Session:
         artifacts: of all cases so far.
         times_s: seconds of the rounds that pytest-benchmark timed.
         diagnoses: of all cases so far, as JSON.
+        verdicts: on all cases so far, in the order in which they were made.
         runners: which model is open, and what was measured of each.
     """
 
@@ -84,6 +85,7 @@ class Session:
         self.artifacts: dict[Case, Artifact] = {}
         self.evaluations: dict[Case, Evaluation] = {}
         self.diagnoses: dict[Case, Mapping[str, Any]] = {}
+        self.verdicts: list[Verdict] = []
         self.times_s: dict[Case, NDArray[np.float64]] = {}
         self._float_models: dict[tuple[Model, str], Artifact] = {}
         self._failures: dict[Case, QuantbenchError] = {}
@@ -243,11 +245,6 @@ class Session:
         before, after = diagnosing.compare_speed(openers, [self.sample(each) for each in both])
         return before, after
 
-    def verdicts(self) -> Iterator[Verdict]:
-        """Those of all cases so far."""
-        for evaluation in self.evaluations.values():
-            yield from evaluation.verdicts
-
     def timed(self, case: Case, seconds: Sequence[float]) -> None:
         """Remember the rounds that pytest-benchmark timed."""
         self.times_s[case] = np.array(seconds)
@@ -281,6 +278,7 @@ class Session:
             evidence=evidence,
             summarise_s=0.0,
             protocol=protocol_digest(case),
+            on_verdict=self.verdicts.append,
             family=self.family if self.settings.holm else 1,
             undecided_passes=self.settings.inconclusive_passes,
             costs={

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantbench import Case, Detector, Model, Passages, Scheme, cases, non_inferior
+from quantbench import Case, Detector, Model, Passages, Scheme, Verdict, cases, non_inferior
 from quantbench.catalog.models import MODELS
 from quantbench.core.settings import Settings
 from quantbench.data.samples import Picture
@@ -51,10 +51,12 @@ def test_the_three_verdicts() -> None:
     reference = evaluation([1] * 80 + [0] * 20)
     for right, outcome in ((80, "pass"), (60, "fail"), (78, "inconclusive")):
         judged = evaluation([1] * right + [0] * (100 - right))
+        heard: list[Verdict] = []
+        judged.on_verdict = heard.append
         verdict = non_inferior(judged, reference, "accuracy", margin=0.03)
         assert verdict.outcome == outcome
         assert bool(verdict) is (outcome == "pass")
-        assert judged.verdicts == [verdict]
+        assert heard == [verdict]
 
 
 def test_a_higher_perplexity_is_the_loss() -> None:
@@ -119,11 +121,13 @@ def test_rows_in_another_order_are_refused_and_never_paired_by_position() -> Non
 
 def test_unknown_and_undefined_metrics_are_refused() -> None:
     judged = evaluation([1, 0])
+    heard: list[Verdict] = []
+    judged.on_verdict = heard.append
     with pytest.raises(UsageError, match="expected: accuracy, undefined"):
         non_inferior(judged, judged, "AP", 0.1)
     with pytest.raises(UsageError, match="undefined is undefined on these samples"):
         non_inferior(judged, judged, "undefined", 0.1)
-    assert judged.verdicts == []
+    assert heard == []
 
 
 @dataclass(frozen=True)
