@@ -1,4 +1,4 @@
-"""A function run in a process of its own: what would end this process costs an error there.
+"""Run a function in another process: what crashes there is an error here.
 
 Libraries written in C++ believe files that Python code would check: a bent one ends the process,
 takes all memory, or never returns.

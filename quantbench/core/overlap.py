@@ -1,4 +1,4 @@
-"""Work that is done while other work goes on."""
+"""Results of a function, computed a few steps ahead by a second thread."""
 
 from __future__ import annotations
 

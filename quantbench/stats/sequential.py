@@ -1,4 +1,4 @@
-"""Paired differences judged again and again while they come in.
+"""Sequential tests of paired differences, valid at every look.
 
 Betting (Waudby-Smith and Ramdas, JRSS B 86, 2024): against "the mean is at most m", a gambler
 stakes a share of his capital on each difference being larger. If the claim holds his capital is

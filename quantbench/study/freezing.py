@@ -1,4 +1,4 @@
-"""Descriptions that stay as they are."""
+"""Make the lists of a description tuples, and refuse what cannot be hashed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frameworks that talk when they start."""
+"""TensorFlow, imported without its start-up messages."""
 
 from __future__ import annotations
 

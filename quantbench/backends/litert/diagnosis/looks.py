@@ -1,4 +1,4 @@
-"""The looks at a LiteRT case, cheapest first, and what each convicts."""
+"""The steps of a diagnosis of a LiteRT case, cheapest first, and what each of them flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The looks at a GPTQ case of a language model, cheapest first, and what each convicts.
+"""The steps of a diagnosis of a GPTQ case, cheapest first, and what each of them flags.
 
 Outliers of weights and of activation channels (Dettmers et al., "LLM.int8()", 2022), the noise of
 each layer's output on the float model's own inputs, and each layer alone by perplexity.
