@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from quantbench.core.settings import Device
 from quantbench.errors import UsageError
 from quantbench.study.freezing import freeze
 from quantbench.study.scheme import Scheme
 
 if TYPE_CHECKING:
-    from quantbench.core.settings import Device
     from quantbench.protocols import Dataset
     from quantbench.study.model import Model
     from quantbench.study.words import Expected
@@ -39,8 +39,18 @@ class Case:
     match: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a data set or scheme that two tests of one case could not share."""
+        """Refuse a data set or scheme that two tests of one case could not share, and no device.
+
+        Raises:
+            UsageError: a field cannot be hashed, or the device is none.
+        """
         freeze(self)
+        if self.device not in get_args(Device):
+            raise UsageError(
+                "unknown device of a case",
+                expected=", ".join(get_args(Device)),
+                got=repr(self.device),
+            )
 
     def __str__(self) -> str:
         """`model-scheme-dataset`, on another device than the processor `-device`."""

@@ -216,6 +216,12 @@ class Changing:
     task: str = "detection"
 
 
+@pytest.mark.parametrize("device", ["gpu", ["cpu"], None])
+def test_a_device_that_is_none_is_refused(device: Any) -> None:
+    with pytest.raises(UsageError, match=r"(?s)unknown device.*cpu, cuda"):
+        cases("digits_centernet", device=device)
+
+
 def test_a_data_set_that_cannot_be_hashed_is_refused() -> None:
     with pytest.raises(UsageError, match="datasets of a model cannot be hashed"):
         Model(name="m", reference=None, schemes=("float32",), datasets=(Changing(),), **PARTS)  # type: ignore[arg-type]
