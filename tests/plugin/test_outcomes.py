@@ -138,7 +138,9 @@ def test_a_missing_extra_is_skipped_with_the_command_that_installs_it(study: Stu
     study.write("without_extra")
     result = study.run("-rs")
     result.assert_outcomes(passed=2, skipped=2)
-    result.stdout.fnmatch_lines(['*pip install "quantbench?litert?" or pip install "quantbench?transformers?"*'])
+    result.stdout.fnmatch_lines(
+        ['*pip install "quantbench?litert?" or pip install "quantbench?transformers?"*']
+    )
 
 
 def test_a_module_that_no_extra_brings_is_a_bug_and_not_a_skip(study: Study) -> None:
