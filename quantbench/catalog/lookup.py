@@ -86,8 +86,9 @@ def sources(text: str) -> dict[str, str]:
     elif text in MODELS or (":" in text and "-" not in text):
         described = [_model(text)]
     elif _is_file(text) or "-" in text:
-        described = [part for case in find_cases(text) for part in (case.model, case.dataset)]
-        described += [case.reference.model for case in find_cases(text) if case.model.reference]
+        found = find_cases(text)
+        described = [part for case in found for part in (case.model, case.dataset)]
+        described += [case.reference.model for case in found if case.model.reference]
     else:
         raise UsageError(
             f"neither a model nor a data set: {text!r}",
@@ -95,12 +96,12 @@ def sources(text: str) -> dict[str, str]:
             "or test_file.py",
             remedy=meant(text, [*MODELS, *DATASETS]),
         )
-    found = {}
+    texts = {}
     for each in described:
         for source in (each.source, getattr(each, "calibration_source", None)):
             if source:
-                found[source] = each.name
-    return found
+                texts[source] = each.name
+    return texts
 
 
 def cases_in(path: Path) -> list[Case]:

@@ -83,7 +83,10 @@ def find_quantizer(scheme: Scheme) -> Quantizer:
         MissingExtraError: its module needs a package that is not installed.
     """
     known = find_backend(scheme.backend).quantizers
-    made: Quantizer = resolve(_code(scheme.quantizer, known, f"quantizer of {scheme.backend}"))()
+    code = known.get(scheme.quantizer, scheme.quantizer)
+    if ":" not in code:
+        raise _unknown(f"quantizer of {scheme.backend}", scheme.quantizer, known)
+    made: Quantizer = resolve(code)()
     return made
 
 
@@ -122,12 +125,11 @@ def find_importer(name: str) -> Import:
     known: dict[str, Import] = {}
     for backend in backends().values():  # of two of one name, quantbench's own
         known = {**backend.importers, **known}
-    if ":" in name and name not in known:
-        code = resolve(name)
-        return Import("", getattr(code, "writes", ""), name)
-    if name not in known:
-        _code(name, dict.fromkeys(known, ""), "importer")
-    return known[name]
+    if name in known:
+        return known[name]
+    if ":" in name:
+        return Import("", getattr(resolve(name), "writes", ""), name)
+    raise _unknown("importer", name, known)
 
 
 def find_task(name: str) -> Any:
@@ -140,12 +142,8 @@ def find_task(name: str) -> Any:
     return load("tasks", name)
 
 
-def _code(name: str, known: Mapping[str, str], what: str) -> str:
-    if name in known:
-        return known[name]
-    if ":" in name:
-        return name
-    raise UsageError(
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> UsageError:
+    return UsageError(
         f"unknown {what} {name!r}",
         expected=f"{', '.join(sorted(known)) or 'none is registered'}, or module:class",
         remedy=meant(name, known),

@@ -62,7 +62,8 @@ def build(
         "calibration": [sample.fingerprint for sample in seen],
         "tools": versions(quantizer.tools),
     }
-    if hasattr(quantizer, "answers"):
+    answers = getattr(quantizer, "answers", None)  # of a float model that it converts
+    if answers is not None:
         ingredients["tolerance"] = case.model.tolerance
     if seen:  # what the quantizer sees is the samples as the task prepares them
         ingredients["protocol"] = protocol_of(case)
@@ -71,7 +72,7 @@ def build(
         shown = samples.probes(case) if calibrated is False else seen
         prepared = _prepared(context, case, task(), shown)
         facts = dict(quantizer.build(made.path, scheme, prepared, folder))
-        if (answers := getattr(quantizer, "answers", None)) is not None:
+        if answers is not None:
             opener: Any = runner_for(case)
             both = (
                 lambda: answers(made.path, prepared),
