@@ -15,7 +15,11 @@ class Importer(Protocol):
 
     `tools` are the distributions whose versions are part of its identity; `version` is its own,
     raised whenever it would write something else. Of the model's description the key has the
-    detector's fields that say what goes in and what comes out.
+    interface's fields that say what goes in and what comes out.
+
+    It may have a method `answers(source, samples)`: what the framework that it starts from answers
+    to prepared samples, by output name. Each float case that was made through it is then compared
+    with that (`run/steps/conversion.py`).
     """
 
     tools: tuple[str, ...]

@@ -17,6 +17,7 @@ from quantbench.core.requirements import conflicts, extras, lacking
 from quantbench.core.settings import usable_threads
 from quantbench.errors import MissingDeviceError
 from quantbench.measure.devices import require_cuda
+from quantbench.measure.processor import instruction_sets
 from quantbench.run.reach import extras_of
 from quantbench.sources.parsing import File, parse_source
 from quantbench.store.upkeep import entries
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from quantbench.store.artifacts import Store
 
-_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd")
 _TIMEOUT_S = 20
 _ROOMY = 5 * 10**9  # bytes that the embedded study takes, packages included
 
@@ -91,12 +91,7 @@ def _extras() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
-    except OSError:
-        flags = []
-    known = [name for name in _FEATURES if name in flags]
+    known = instruction_sets()
     fast = {"avx512_bf16", "amx_bf16"} & set(known)
     floats = "bfloat16" if fast else "float32 (no bfloat16 arithmetic)"
     yield Finding(

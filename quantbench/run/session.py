@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from quantbench.core.settings import Settings
     from quantbench.protocols import Runner, Task
     from quantbench.run.accepted import Entry
+    from quantbench.run.steps.resolve import FloatModel
     from quantbench.stats.gates import Verdict
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case, Gate, Model
@@ -87,7 +88,7 @@ class Session:
         self.diagnoses: dict[Case, Mapping[str, Any]] = {}
         self.verdicts: list[Verdict] = []
         self.times_s: dict[Case, NDArray[np.float64]] = {}
-        self._float_models: dict[tuple[Model, str], Artifact] = {}
+        self._float_models: dict[tuple[Model, str], FloatModel] = {}
         self._failures: dict[Case, QuantbenchError] = {}
         self._compared: set[Case] = set()
         self._summed_up: dict[Case, int] = {}  # rows
@@ -98,6 +99,9 @@ class Session:
 
     def float_model(self, case: Case) -> Artifact:
         """What quantizers start from: the source's files, imported where they are foreign."""
+        return self._float_model(case).made
+
+    def _float_model(self, case: Case) -> FloatModel:
         key = case.model, case.scheme.backend
         if key not in self._float_models:
             self._float_models[key] = resolve.float_model(self._context, *key)
@@ -114,7 +118,7 @@ class Session:
 
     def _build(self, case: Case) -> Artifact:
         runner_for(case)  # refuses a device before any work is done for it
-        made = self.float_model(case)
+        made = self._float_model(case)
         return build(self._context, case, self._samples, made, lambda: self.task(case))
 
     def recipe(self, case: Case, gate: Gate | None = None) -> Artifact:

@@ -8,6 +8,7 @@ import numpy as np
 
 from quantbench.backends.litert.interpreter import LiteRTModel, quantize
 from quantbench.backends.litert.tflite import check_tflite, stored_types
+from quantbench.diagnosis.answers import check_finite, difference
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_REORDERED = 1e-4  # of the largest answer: what rows that swapped may differ by
 CHECKED = 3  # samples
 _CUT_OFF = 0.05  # of the input's range
 _NARROW = ("FLOAT16", "INT8", "UINT8", "INT4")
@@ -54,19 +54,11 @@ def check_build(
     reordered, relative = False, 0.0
     for i, sample in enumerate(samples[:CHECKED]):
         said = model(sample)
-        for name, values in said.items():
-            if not np.isfinite(values).all():
-                raise BuildError(
-                    f"output {name!r} of the built model holds NaN or infinity",
-                    where=path.name,
-                    got=f"{int((~np.isfinite(values)).sum())} of {values.size} values",
-                    remedy="an op's quantization breaks it: leave that op in float, or look for "
-                    "infinite constants in the float model",
-                )
-            if meant is not None:
-                difference, in_order = _difference(values, meant[i][name], name, path)
-                reordered |= not in_order
-                relative = max(relative, difference)
+        check_finite(said, path.name)
+        if meant is not None:
+            differs, in_order = difference(said, meant[i], path.name)
+            reordered |= not in_order
+            relative = max(relative, differs)
     facts = {**model.delegation(), "stored": stored}
     model.close()
     if meant:
@@ -133,33 +125,3 @@ def _check_input(
             remedy="feed and calibrate the model with what it was trained on "
             "(Detector(value_range=...), mean, std)",
         )
-
-
-def _difference(
-    said: NDArray[Any], meant: NDArray[Any], name: str, path: Path
-) -> tuple[float, bool]:
-    """Largest difference in shares of the largest answer (at least 1), and whether in order.
-
-    Rows sorted by score may swap where scores are nearly equal: the values are the same then.
-    """
-    if said.shape != meant.shape:
-        raise BuildError(
-            f"output {name!r} changed its shape on the way",
-            where=path.name,
-            expected=meant.shape,
-            got=said.shape,
-        )
-    if not np.isfinite(meant).all():
-        raise BuildError(
-            f"the source framework's own output {name!r} holds NaN or infinity",
-            where=path.name,
-            got=f"{int((~np.isfinite(meant)).sum())} of {meant.size} values",
-        )
-    scale = max(1.0, float(np.abs(meant).max(initial=0.0)))
-    error = float(np.abs(said - meant).max(initial=0.0)) / scale
-    if error <= _REORDERED:
-        return error, True
-    swapped = np.abs(np.sort(said, axis=None) - np.sort(meant, axis=None))
-    if (least := float(swapped.max(initial=0.0)) / scale) <= _REORDERED:
-        return least, False
-    return error, True

@@ -12,7 +12,7 @@ from quantbench.diagnosis.recipe_files import RECIPE
 from quantbench.errors import DataError, UsageError
 from quantbench.run.context import explained, versions
 from quantbench.run.runners import machine_of
-from quantbench.run.steps.conversion import check_conversion
+from quantbench.run.steps.conversion import check_conversion, check_links, checked_links
 from quantbench.run.steps.resolve import identity, protocol_of
 from quantbench.study.calibration import calibrates
 from quantbench.study.registry import find_backend, find_quantizer, runner_for
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from quantbench.protocols import Mending, Quantizer, Task
     from quantbench.run.context import Context
     from quantbench.run.samples import Samples
+    from quantbench.run.steps.resolve import FloatModel
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case, Gate
 
@@ -31,7 +32,7 @@ def build(
     context: Context,
     case: Case,
     samples: Samples,
-    made: Artifact,
+    float_model: FloatModel,
     task: Callable[[], Task],
 ) -> Artifact:
     """The quantized model, built and verified.
@@ -40,10 +41,10 @@ def build(
         context: where it is kept.
         case: whose model it is.
         samples: of the run.
-        made: the float model.
+        float_model: that it is made from.
         task: makes the case's task, when samples are prepared.
     """
-    quantizer = find_quantizer(case.scheme)
+    quantizer, made = find_quantizer(case.scheme), float_model.made
     calibrated = _calibrated(case, quantizer)
     calibration = samples.calibrating(case) if calibrated else []
     scheme, recipe = case.scheme, {}
@@ -63,7 +64,8 @@ def build(
         "tools": versions(quantizer.tools),
     }
     answers = getattr(quantizer, "answers", None)  # of a float model that it converts
-    if answers is not None:
+    links = checked_links(case, float_model.links)
+    if answers is not None or links:
         ingredients["tolerance"] = case.model.tolerance
     if seen:  # what the quantizer sees is the samples as the task prepares them
         ingredients["protocol"] = protocol_of(case)
@@ -72,14 +74,14 @@ def build(
         shown = samples.probes(case) if calibrated is False else seen
         prepared = _prepared(context, case, task(), shown)
         facts = dict(quantizer.build(made.path, scheme, prepared, folder))
+        opener: Any = runner_for(case)
+        opened = lambda: opener(folder, machine_of(context, case))  # noqa: E731
+        pairs = list(zip(shown, prepared, strict=True))
         if answers is not None:
-            opener: Any = runner_for(case)
-            both = (
-                lambda: answers(made.path, prepared),
-                lambda: opener(folder, machine_of(context, case)),
-            )
-            pairs = list(zip(shown, prepared, strict=True))
+            both = lambda: answers(made.path, prepared), opened
             facts |= check_conversion(case, facts, task(), pairs, both)
+        if links:
+            facts |= check_links(case, links, task(), pairs, opened)
         if imported_by := made.details.get("imported_by"):
             facts["imported_by"] = imported_by
         return facts | ({"calibration_samples": len(calibration)} if calibration else {})

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.diagnosis.answers import difference
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from quantbench.protocols import Runner, Task
+    from quantbench.run.steps.resolve import Link
     from quantbench.study import Case
 
+_CHECKED = 3  # samples that each importer's source framework answers
 _ENOUGH = 0.99  # of agreement
 
 
@@ -68,3 +71,49 @@ def check_conversion(
         remedy="compare both on pictures of your own; where the difference does no harm, say so: "
         "Model(tolerance=...)",
     )
+
+
+def checked_links(case: Case, links: Sequence[Link]) -> list[Link]:
+    """The importers of a float case whose source framework can be asked, in their order."""
+    stored = {case.scheme.weights, case.scheme.activations}
+    return [link for link in links if stored == {"float32"} and hasattr(link.importer, "answers")]
+
+
+def check_links(
+    case: Case,
+    links: Sequence[Link],
+    task: Task,
+    samples: Sequence[tuple[Any, Any]],
+    opened: Callable[[], Runner],
+) -> dict[str, Any]:
+    """Refuse a float model that does not answer as what its importers took.
+
+    Args:
+        case: of the float model.
+        links: `checked_links`.
+        task: of the case.
+        samples: with what was prepared of each.
+        opened: opens the built model.
+
+    Returns:
+        `import_differences`: by importer, how far the built model's answers are from those of the
+        framework that the importer starts from, in shares of its largest; nothing without samples.
+
+    Raises:
+        BuildError: they differ, and so does what is decoded of them.
+    """
+    seen = samples[:_CHECKED]
+    if not seen:
+        return {}
+    with closing(opened()) as runner:
+        said = [runner.predict(prepared) for _, prepared in seen]
+    found: dict[str, float] = {}
+    agreed: dict[str, Any] = {}
+    for link in links:
+        meant = link.importer.answers(link.before.path, [prepared for _, prepared in seen])  # type: ignore[attr-defined]
+        pairs = zip(said, meant, strict=True)
+        found[link.name] = max(difference(mine, each, link.name)[0] for mine, each in pairs)
+        facts = {"float_difference": found[link.name]}
+        asked = (lambda meant=meant: meant), opened
+        agreed |= check_conversion(case, facts, task, seen, asked)
+    return {"import_differences": found, **agreed}

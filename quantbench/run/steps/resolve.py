@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.plugins import resolve
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from quantbench.protocols import Backend, Import
+    from quantbench.protocols import Backend, Import, Importer
     from quantbench.run.context import Context
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case, Model
@@ -84,30 +84,56 @@ def _shortest(given: str, backend: Backend) -> list[tuple[str, Import]]:
     )
 
 
-def float_model(context: Context, model: Model, backend: str) -> Artifact:
-    """What the backend's quantizers start from: the source's files, imported where need be.
+@dataclass(frozen=True)
+class Link:
+    """One importer of a chain.
 
-    Its details say by `imported_by` which importers made it.
+    Attributes:
+        name: of the importer.
+        importer: made.
+        before: what it takes.
     """
-    found = source_of(context, model.source)
-    names: list[str] = []
-    for name, each in importers_of(model, find_backend(backend)):
-        importer, before = resolve(each.code)(), found
-        names.append(name)
-        ingredients = {
-            "source": identity(before),
-            "importer": [name, each.code, each.writes],
-            "version": importer.version,
-            "interface": _as_imported(model.interface),
-            "tools": versions(importer.tools),
-        }
 
-        def build(folder: Path, importer: Any = importer, before: Artifact = before) -> Any:
-            importer.build(model, before.path, folder)
+    name: str
+    importer: Importer
+    before: Artifact
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """What a backend's quantizers start from.
+
+    Attributes:
+        made: its files; the details say by `imported_by` which importers made them.
+        links: the importers that made it, in their order.
+    """
+
+    made: Artifact
+    links: tuple[Link, ...] = ()
+
+
+def float_model(context: Context, model: Model, backend: str) -> FloatModel:
+    """The source's files, imported where need be."""
+    found = source_of(context, model.source)
+    links: list[Link] = []
+    for name, each in importers_of(model, find_backend(backend)):
+        link = Link(name, resolve(each.code)(), found)
+        links.append(link)
+        ingredients = {
+            "source": identity(found),
+            "importer": [name, each.code, each.writes],
+            "version": link.importer.version,
+            "interface": _as_imported(model.interface),
+            "tools": versions(link.importer.tools),
+        }
+        names = [each.name for each in links]
+
+        def build(folder: Path, link: Link = link, names: Any = names) -> Any:
+            link.importer.build(model, link.before.path, folder)
             return {"imported_by": names}
 
         found = context.get("float_model", ingredients, f"importing {model.name}", build)
-    return found
+    return FloatModel(found, tuple(links))
 
 
 def identity(made: Artifact) -> str:

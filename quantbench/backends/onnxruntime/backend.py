@@ -1,0 +1,44 @@
+"""ONNX Runtime, described."""
+
+from __future__ import annotations
+
+from quantbench.protocols import Backend, Import
+from quantbench.study.family import ListedSchemes
+
+_HERE = "quantbench.backends.onnxruntime"
+_STATIC = ("int8", "int8")
+
+BACKEND = Backend(
+    name="onnxruntime",
+    schemes=ListedSchemes(
+        "onnxruntime",
+        {
+            "ort_float": {
+                "ort_float32": ("float32", "float32"),
+                "ort_float16": ("float16", "float32"),
+            },
+            "ort_dynamic": {"ort_int8_dynamic": ("int8", "float32")},
+            "ort_static": {
+                "ort_int8_static": _STATIC,
+                "ort_int8_static_entropy": _STATIC,
+                "ort_int8_static_percentile": _STATIC,
+            },
+            "ort_nncf": {"ort_int8_static_nncf": _STATIC},
+            "ort_int4": {"ort_int4_weight": ("int4", "float32")},
+            "ort_as_shipped": {"ort_as_shipped": ("as shipped", "as shipped")},
+        },
+    ),
+    runner=f"{_HERE}.runner:OnnxRuntimeRunner",
+    quantizers={
+        "ort_float": f"{_HERE}.quantizers.floats:FloatQuantizer",
+        "ort_dynamic": f"{_HERE}.quantizers.dynamic:DynamicQuantizer",
+        "ort_static": f"{_HERE}.quantizers.static:StaticQuantizer",
+        "ort_nncf": f"{_HERE}.quantizers.nncf:NNCFQuantizer",
+        "ort_int4": f"{_HERE}.quantizers.int4:Int4Quantizer",
+        "ort_as_shipped": f"{_HERE}.quantizers.as_shipped:AsShippedQuantizer",
+    },
+    starts_from=("onnx_checked",),
+    importers={
+        "onnx": Import("onnx", "onnx_checked", f"{_HERE}.importers.onnx:OnnxImporter"),
+    },
+)

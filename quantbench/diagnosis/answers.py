@@ -1,0 +1,90 @@
+"""A built model's answers beside those of the framework that it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Answers = Mapping[str, NDArray[Any]]
+
+_REORDERED = 1e-4  # of the largest answer: what rows that swapped may differ by
+
+
+def check_finite(said: Answers, where: str) -> None:
+    """Refuse answers with NaN or infinity.
+
+    Raises:
+        BuildError: an output has some.
+    """
+    for name, values in said.items():
+        if not np.isfinite(values).all():
+            raise BuildError(
+                f"output {name!r} of the built model holds NaN or infinity",
+                where=where,
+                got=f"{int((~np.isfinite(values)).sum())} of {values.size} values",
+                remedy="an op's quantization breaks it: leave that op in float, or look for "
+                "infinite constants in the float model",
+            )
+
+
+def difference(said: Answers, meant: Answers, where: str) -> tuple[float, bool]:
+    """Largest difference in shares of the largest answer (at least 1), and whether in order.
+
+    Each output counts in shares of its own.
+
+    Rows sorted by score may swap where scores are nearly equal: the values are the same then.
+
+    Args:
+        said: by the built model, by output.
+        meant: by the framework; outputs that it lacks are left out.
+        where: the model, for an error.
+
+    Raises:
+        BuildError: an output is missing, of another shape, or not finite in the framework itself.
+    """
+    most, in_order = 0.0, True
+    for name, values in meant.items():
+        if name not in said:
+            raise BuildError(
+                f"output {name!r} was lost on the way",
+                where=where,
+                expected=", ".join(meant),
+                got=", ".join(said),
+            )
+        error, same = _difference(said[name], values, name, where)
+        most, in_order = max(most, error), in_order and same
+    return most, in_order
+
+
+def _difference(
+    said: NDArray[Any], meant: NDArray[Any], name: str, where: str
+) -> tuple[float, bool]:
+    if said.shape != meant.shape:
+        raise BuildError(
+            f"output {name!r} changed its shape on the way",
+            where=where,
+            expected=meant.shape,
+            got=said.shape,
+        )
+    if not np.isfinite(meant).all():
+        raise BuildError(
+            f"the source framework's own output {name!r} holds NaN or infinity",
+            where=where,
+            got=f"{int((~np.isfinite(meant)).sum())} of {meant.size} values",
+        )
+    scale = max(1.0, float(np.abs(meant).max(initial=0.0)))
+    error = float(np.abs(said - meant).max(initial=0.0)) / scale
+    if error <= _REORDERED:
+        return error, True
+    swapped = np.abs(np.sort(said, axis=None) - np.sort(meant, axis=None))
+    if (least := float(swapped.max(initial=0.0)) / scale) <= _REORDERED:
+        return least, False
+    return error, True

@@ -1,0 +1,27 @@
+"""What of the processor decides over the speed and the exactness of int8 kernels."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+_TOLD = (
+    *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
+    *("asimd", "asimddp", "i8mm"),
+)
+
+
+@cache
+def instruction_sets(described: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    """Those that kernels of quantized models choose between; none where the system tells none.
+
+    Args:
+        described: the system's own description (Linux).
+    """
+    try:
+        lines = described.read_text(errors="replace").splitlines()
+    except OSError:
+        return ()
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    has = set(flags.partition(":")[2].split())
+    return tuple(name for name in _TOLD if name in has)
