@@ -1,0 +1,1 @@
+"""Importers that make OpenVINO models, by its own front ends."""

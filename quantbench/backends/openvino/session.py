@@ -1,0 +1,132 @@
+"""A model in OpenVINO, fed and read in float."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quantbench.backends.openvino.files import read
+from quantbench.errors import PredictionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+# What is not quantized is computed in float32: on processors with AMX the default is bfloat16,
+# and then neither the reference nor the rest of a quantized model is what it is called.
+PRECISION = "f32"
+
+
+class OpenVinoModel:
+    """A compiled model of one float input. Outputs go by their names, as float32."""
+
+    def __init__(self, model: Path | Any, threads: int) -> None:
+        """Compile a file, or a model in memory.
+
+        Raises:
+            PredictionError: OpenVINO cannot read or compile it, computes in another type than was
+                asked for, or the model has not one input.
+        """
+        import openvino as ov
+
+        is_path = hasattr(model, "suffix")
+        self.where = model.name if is_path else "the model"
+        graph = read(model) if is_path else model
+        try:
+            self._compiled = ov.Core().compile_model(
+                graph,
+                "CPU",
+                {
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "INFERENCE_PRECISION_HINT": PRECISION,
+                    "INFERENCE_NUM_THREADS": threads,
+                },
+            )
+            self._request = self._compiled.create_infer_request()
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise self._error("OpenVINO cannot compile the model", error) from error
+        computes = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        if computes != PRECISION:
+            raise PredictionError(
+                "OpenVINO computes in another type than it was asked to",
+                where=self.where,
+                expected=PRECISION,
+                got=computes,
+            )
+        if len(self._compiled.inputs) != 1 or not self._compiled.input(0).partial_shape.is_static:
+            raise PredictionError(
+                "a model must have one input of a fixed size",
+                where=self.where,
+                got=", ".join(
+                    f"{each.any_name}: {each.partial_shape}" for each in self._compiled.inputs
+                ),
+                remedy="import it with a description of its input: Detector(size=...)",
+            )
+        self.input_shape = list(self._compiled.input(0).shape)
+        self._outputs = [each.any_name for each in self._compiled.outputs]
+
+    def __call__(self, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """One inference: float input of the model's shape to float outputs by name.
+
+        Raises:
+            PredictionError: the shape does not fit, or OpenVINO failed.
+        """
+        if list(values.shape) != self.input_shape:
+            raise PredictionError(
+                "the model's input has another shape",
+                where=self.where,
+                expected=self.input_shape,
+                got=list(values.shape),
+                remedy="describe the input as the model has it: size=(height, width), layout=...",
+            )
+        try:
+            said = self._request.infer([values], share_inputs=True, share_outputs=False)
+        except RuntimeError as error:
+            raise self._error("OpenVINO failed", error) from error
+        return {name: np.asarray(said[i], np.float32) for i, name in enumerate(self._outputs)}
+
+    def kernels(self) -> dict[str, int]:
+        """How many ops each kernel runs, e.g. `brgconv_avx512_amx_1x1_i8`; most first."""
+        counted: Counter[str] = Counter()
+        for op in self._compiled.get_runtime_model().get_ops():
+            said = {
+                name: getattr(value, "value", value) for name, value in op.get_rt_info().items()
+            }
+            kernel = str(said.get("primitiveType", "unknown"))
+            if not kernel.startswith("unknown") and said.get("layerType") != "Const":
+                counted[kernel] += 1
+        return dict(counted.most_common())
+
+    def _error(self, what: str, error: object) -> PredictionError:
+        return PredictionError(
+            what,
+            where=self.where,
+            got=str(error).strip()[:2000],
+            remedy="see the message: it is the runtime's own; leave the op that it names in float",
+        )
+
+
+@contextmanager
+def opened(model: Any, threads: int = 2) -> Iterator[OpenVinoModel]:
+    """A model in memory, compiled for the time of the block.
+
+    Raises:
+        PredictionError: as `OpenVinoModel`.
+    """
+    yield OpenVinoModel(model, threads)
+
+
+def run_on_noise(path: Path) -> None:
+    """Compile a model and run it once on noise.
+
+    Raises:
+        PredictionError: as `OpenVinoModel`.
+    """
+    model = OpenVinoModel(path, 1)
+    noise = np.random.default_rng(0).uniform(size=model.input_shape)
+    model(noise.astype(np.float32))
