@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from quantbench.diagnosis.findings import Finding
-from quantbench.diagnosis.flags import flag
+from quantbench.diagnosis.flags import HARMLESS_DB, flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,6 @@ _SPARE = 16  # levels
 _WORST = 5  # drops that are told without a cause
 _AUDIBLE_DB = 25.0  # signal to noise below which one without a cause is told
 _SUSPECTED = 0.1  # of its drop: what is noisy without a cause may amplify what came before
-_HARMLESS_DB = 30.0  # of noise that an op makes alone
 
 
 def judged(noise: Sequence[TensorNoise], at_the_end: AbstractSet[str]) -> Iterator[Finding]:
@@ -114,7 +113,7 @@ def sensitive_ops(
             f"{min(alone[name].values()):.0f} dB above the noise",
             numbers={f"snr_db {output}": round(snr, 2) for output, snr in alone[name].items()},
             remedy="leave it in float: quantbench mend finds the smallest such set",
-            weight=max(_HARMLESS_DB - min(alone[name].values()), 0.0),
+            weight=max(HARMLESS_DB - min(alone[name].values()), 0.0),
         )
         for name in flagged
     ]
