@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ import numpy as np
 
 from quantbench import CocoImages, cases
 from quantbench.backends.litert.graph import WEIGHTED, Graph
-from quantbench.backends.litert.interpreter import model_file
-from quantbench.backends.litert.mending.judge import TaskJudge
+from quantbench.backends.litert.interpreter import model_file, opened
 from quantbench.core.settings import Settings
+from quantbench.diagnosis.mending.judge import TaskJudge
 from quantbench.run.session import Session
 
 MOST = 256  # train images
@@ -48,8 +49,8 @@ def main(data: str, draws: str = "6") -> None:
     task: Any = bench.task(case)
     for split in ("evaluation", "calibration"):
         samples = bench.samples(case, split)
-        prepared = [task.prepare(sample) for sample in samples]
-        judge = TaskJudge(task, samples, prepared, 0, content, "AP")
+        pairs = [(sample, task.prepare(sample)) for sample in samples]
+        judge = TaskJudge(task, "AP", pairs, 0, partial(opened, threads=1), content)
         for deviation in CHANGES:
             losses = [judge.loss(changed(content, deviation, seed)) for seed in range(int(draws))]
             differences = np.array([loss.difference for loss in losses])

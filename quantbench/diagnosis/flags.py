@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _GAP_DB = 3.0  # between the noise of flagged ops and the next
 _MOST = 12  # ops that are flagged at most
-_HARMLESS_DB = 30.0  # of noise that no detection feels
+HARMLESS_DB = 30.0  # of noise that no detection feels
 
 
 def flag(alone: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -25,7 +25,7 @@ def flag(alone: Mapping[str, Mapping[str, float]]) -> list[str]:
     gaps = [
         (after - before, i + 1)
         for i, ((before, _), (after, _)) in enumerate(itertools.pairwise(worst))
-        if i < _MOST and before < _HARMLESS_DB
+        if i < _MOST and before < HARMLESS_DB
     ]
     if not gaps or max(gaps)[0] < _GAP_DB:
         return []

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # op: axis of its channels
+# What carries an output's values as they are, or squashes them: judged with what feeds it.
+CARRIES = {
+    *("LOGISTIC", "SOFTMAX", "RESHAPE", "CONCATENATION", "TRANSPOSE", "STRIDED_SLICE", "SLICE"),
+    *("SQUEEZE", "EXPAND_DIMS", "DEQUANTIZE", "QUANTIZE", "MUL", "ADD", "SUB", "EXP", "SPLIT"),
+}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from quantbench.backends.litert.convert import convert
-from quantbench.backends.litert.mending.ranges import RULES, observe
+from quantbench.backends.litert.mending.ranges import observe
+from quantbench.diagnosis.ranges import RULES
 from quantbench.study import Scheme
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.backends.litert.graph import Graph
-    from quantbench.backends.litert.mending.ranges import Range
+    from quantbench.diagnosis.ranges import Range
 
 
 @pytest.fixture(scope="session")

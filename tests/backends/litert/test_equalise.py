@@ -18,8 +18,9 @@ from quantbench.backends.litert.mending.hard_swish import (
     gates,
     open_hard_swishes,
 )
-from quantbench.backends.litert.mending.ranges import RULES, observe, visible
+from quantbench.backends.litert.mending.ranges import observe, visible
 from quantbench.backends.litert.mending.recipes import Recipe, build_int8
+from quantbench.diagnosis.ranges import RULES
 from quantbench.errors import BuildError
 from quantbench.study import Scheme
 

@@ -12,21 +12,21 @@ from ai_edge_litert import schema_py_generated as schema
 from quantbench.backends.litert.graph import Graph
 from quantbench.backends.litert.interpreter import LiteRTModel
 from quantbench.backends.litert.mending.hard_swish import fuse_hard_swishes, hard_swishes
-from quantbench.backends.litert.mending.ranges import rounded
 from quantbench.backends.litert.mending.recipes import (
     Recipe,
     build_int8,
     float_ops_of,
     repair_graph,
 )
+from quantbench.backends.litert.mending.repaired import rounded_alone
 from quantbench.backends.litert.mending.repairs import (
     dead_channels,
     infinite_pads,
     make_paddings_finite,
     wake_channels,
 )
-from quantbench.backends.litert.mending.rounding import rounded_alone
 from quantbench.backends.litert.trace import Tracer
+from quantbench.diagnosis.ranges import rounded
 from quantbench.errors import BuildError
 from tests.backends.litert.conftest import op_named, whole_ranges
 

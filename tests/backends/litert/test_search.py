@@ -12,29 +12,22 @@ import pytest
 from click.testing import CliRunner
 
 from quantbench import cases, non_inferior
-from quantbench.backends.litert.diagnosis.alone import tail
-from quantbench.backends.litert.graph import WEIGHTED, Graph
+from quantbench.backends.litert.graph import CARRIES, WEIGHTED, Graph
 from quantbench.backends.litert.interpreter import LiteRTModel
 from quantbench.backends.litert.mending.hard_swish import gates
-from quantbench.backends.litert.mending.judge import TaskJudge
-from quantbench.backends.litert.mending.ranges import RULES, observe, visible
+from quantbench.backends.litert.mending.ranges import observe, visible
 from quantbench.backends.litert.mending.recipes import Recipe, repair_graph
-from quantbench.backends.litert.mending.rounding import regions, rounded_alone
-from quantbench.backends.litert.mending.search import (
-    Candidate,
-    Loss,
-    _Search,
-    chosen_of,
-    closed,
-    search,
-)
+from quantbench.backends.litert.mending.repaired import Repaired, rounded_alone
 from quantbench.cli import main
 from quantbench.core.settings import Settings
+from quantbench.diagnosis.mending.judge import Judge, Loss
+from quantbench.diagnosis.mending.search import search
+from quantbench.diagnosis.ranges import RULES
 from quantbench.diagnosis.recipe_files import RECIPE
+from quantbench.diagnosis.wiring import tail
 from quantbench.errors import BuildError, UsageError
 from quantbench.record.recording import record_of
 from quantbench.run.session import Session
-from quantbench.tasks.detection.task import Detection
 from tests.backends.litert.conftest import op_named, silent
 
 if TYPE_CHECKING:
@@ -43,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from quantbench.backends.litert.mending.ranges import Range
+    from quantbench.diagnosis.ranges import Range
 
 
 class ErrorJudge:
@@ -78,6 +71,11 @@ class ErrorJudge:
         return self._error(content) ** 2, 0.0
 
 
+def searched(path: Path, samples: list[NDArray[Any]], judge: Judge, margin: float) -> Recipe:
+    model = Repaired(path.read_bytes(), samples, silent)
+    return model.recipe(search(model, judge, margin, silent))
+
+
 class FirstIsBest(ErrorJudge):
     """Agrees less with each candidate: the first rule is the best, but not of every tensor."""
 
@@ -89,7 +87,7 @@ class FirstIsBest(ErrorJudge):
 def test_what_needs_nothing_in_float_gets_nothing(
     float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
-    found = search(float_path, samples, ErrorJudge(float_path, samples, tmp_path), 0.2, silent)
+    found = searched(float_path, samples, ErrorJudge(float_path, samples, tmp_path), 0.2)
     assert found.notes["passed"] is True
     assert found.float_ops == {}
 
@@ -98,9 +96,9 @@ def test_a_narrower_margin_costs_ops_and_is_kept(
     float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
     judge = ErrorJudge(float_path, samples, tmp_path)
-    plain = search(float_path, samples, judge, 0.2, silent)
+    plain = searched(float_path, samples, judge, 0.2)
     margin = -0.9 * plain.notes["difference"]
-    found = search(float_path, samples, judge, margin, silent)
+    found = searched(float_path, samples, judge, margin)
     assert found.notes["passed"] is True
     assert 0 < len(found.float_ops) <= found.notes["ops"]
     assert found.notes["low"] > -margin
@@ -111,7 +109,7 @@ def test_what_cannot_be_had_says_what_came_closest(
     float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
     judge = ErrorJudge(float_path, samples, tmp_path)
-    found = search(float_path, samples, judge, 1e-9, silent)
+    found = searched(float_path, samples, judge, 1e-9)
     assert found.notes["passed"] is False
     judged = [each["low"] for each in found.notes["tried"] if each["low"] is not None]
     assert found.notes["low"] == max(judged)
@@ -122,7 +120,7 @@ def test_a_tensor_has_a_range_of_its_own_where_it_then_costs_less(
 ) -> None:
     samples = [*samples[:-1], 5 * samples[-1]]  # of which the judge sees nothing
     judge = FirstIsBest(float_path, samples, tmp_path)
-    found = search(float_path, samples, judge, 1e-9, silent)
+    found = searched(float_path, samples, judge, 1e-9)
     assert found.notes["rule"] == "tensor by tensor"
     graph, _ = repair_graph(float_path.read_bytes(), found.ranges, found.exponents)
     inside = {graph.name(t): t for op in graph.ops for t in op.outputs if graph.readers(t)}
@@ -131,7 +129,7 @@ def test_a_tensor_has_a_range_of_its_own_where_it_then_costs_less(
     seen = observe(fused, samples)
     (first, *_) = RULES.values()
     best = visible(graph, {name: first(each) for name, each in seen.items()})
-    heads = {op.name for op in tail(graph)}  # these keep minimum and maximum
+    heads = {op.name for op in tail(graph, CARRIES)}  # these keep minimum and maximum
     heads |= {graph.name(gate.outputs[0]) for gate, _ in gates(graph)}
     own = {name for name in inside if found.ranges[name] != best[name] and name not in heads}
     assert own
@@ -143,30 +141,28 @@ def test_a_tensor_has_a_range_of_its_own_where_it_then_costs_less(
 
 
 def test_tensors_start_from_the_mildest_rule_that_clips_and_gates_from_none(
-    float_path: Path,
-    samples: list[NDArray[Any]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    float_path: Path, samples: list[NDArray[Any]], tmp_path: Path
 ) -> None:
     samples = [*samples[:-1], 5 * samples[-1]]  # what each rule makes something else of
-    judge = FirstIsBest(float_path, samples, tmp_path)
-    searched = _Search(float_path, samples, judge, 1e-9, silent)
-    ((gate, _),) = gates(searched._graph)  # noqa: SLF001
-    name = searched._graph.name(gate.outputs[0])  # noqa: SLF001
-    for rule in RULES:
-        assert searched._ranges(rule)[name] == searched._seen[name].whole  # noqa: SLF001
-    mildest = searched._ranges("99.99 %")  # noqa: SLF001
-    others = [searched._ranges(rule) for rule in RULES if rule != "99.99 %"]  # noqa: SLF001
-    assert mildest not in others
-    started, by_tensor = [], _Search._tensor_by_tensor  # noqa: SLF001
+    asked = []
 
-    def noted(self: _Search, graph: Graph, ranges: Mapping[str, Range]) -> Any:
-        started.append(ranges)
-        return by_tensor(self, graph, ranges)
+    class Noted(Repaired):
+        def rounded_alone(self, ranges: Mapping[str, Range], tensor: int) -> bytes:
+            asked.append(ranges)
+            return super().rounded_alone(ranges, tensor)
 
-    monkeypatch.setattr(_Search, "_tensor_by_tensor", noted)
-    searched.run()
-    assert started == [mildest]
+    model = Noted(float_path.read_bytes(), samples, silent)
+    ((gate, _),) = gates(model.wiring)
+    name = model.wiring.name(gate.outputs[0])
+    whole = RULES["minimum and maximum"]
+    path = tmp_path / "repaired.tflite"
+    path.write_bytes(model.wiring.content())
+    seen = observe(path, samples)[name]
+    assert {ranges[name] for ranges in model.settings.values()} == {whole(seen)}
+    mildest = model.settings["99.99 %"]
+    assert mildest not in [each for rule, each in model.settings.items() if rule != "99.99 %"]
+    search(model, FirstIsBest(float_path, samples, tmp_path), 1e-9, silent)
+    assert all(ranges is mildest for ranges in asked[: len(model.tensors)])
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 4])
@@ -178,12 +174,12 @@ def test_no_more_ops_and_weights_stay_in_float_than_are_allowed(
     most: int,
 ) -> None:
     judge = ErrorJudge(float_path, samples, tmp_path)
-    monkeypatch.setattr("quantbench.backends.litert.mending.search._MOST_FLOAT", most)
-    found = search(float_path, samples, judge, 1e-9, silent)
+    monkeypatch.setattr("quantbench.diagnosis.mending.search._MOST_FLOAT", most)
+    found = searched(float_path, samples, judge, 1e-9)
     assert max(each["float_ops"] for each in found.notes["tried"]) <= most
-    monkeypatch.setattr("quantbench.backends.litert.mending.search._EXTRA", 0)
-    monkeypatch.setattr("quantbench.backends.litert.mending.search._LITTLE", 0)
-    light = search(float_path, samples, judge, 1e-9, silent)
+    monkeypatch.setattr("quantbench.diagnosis.mending.search._EXTRA", 0)
+    monkeypatch.setattr("quantbench.diagnosis.mending.search._LITTLE", 0)
+    light = searched(float_path, samples, judge, 1e-9)
     kinds = {op.name: op.kind for op in Graph.read(float_path).ops}
     assert not {kinds.get(name) for name in light.float_ops} & set(WEIGHTED)
 
@@ -196,121 +192,10 @@ def test_an_infinite_padding_is_mended_by_the_scan_alone(
     graph.set_input(pad, 2, graph.add_constant("infinite", np.array(-3.4e38, np.float32)))
     path = tmp_path / "infinite.tflite"
     path.write_bytes(graph.content())
-    found = search(path, samples, ErrorJudge(path, samples, tmp_path), 0.2, silent)
+    found = searched(path, samples, ErrorJudge(path, samples, tmp_path), 0.2)
     assert (found.notes["passed"], found.notes["found_by"]) == (True, "the scan alone")
     assert [repair.kind for repair in found.repairs].count("finite padding") == 1
     assert max(abs(end) for ends in found.ranges.values() for end in ends) < 100
-
-
-def test_an_op_between_ops_in_float_stays_in_float_too(float_path: Path) -> None:
-    graph = Graph.read(float_path)
-    padding = op_named(graph, "padding", "PADV2")
-    around = {graph.ops[padding.index + step].name: "chosen" for step in (-1, 1)}
-    assert closed(graph, around) == around | {padding.name: "between ops in float"}
-    assert closed(graph, {}) == {}
-
-
-def test_ops_are_left_in_float_for_the_tensor_between_them(float_path: Path) -> None:
-    graph = Graph.read(float_path)
-    padding = op_named(graph, "padding", "PADV2")
-    between = padding.outputs[0]
-    (pool,) = graph.readers(between)
-    cost = dict.fromkeys((tensor for op in graph.ops for tensor in op.outputs), 0.01)
-    cost |= {between: 1.0}
-    first, *_ = regions(graph, cost, set(), 12)
-    assert set(first) == {padding.name, pool.name}
-    assert all("of the rounding noise" in why for why in first.values())
-    # What is saved already draws nothing on.
-    assert not any(set(after) & set(first) for after in regions(graph, cost, set(first), 12))
-    assert all(len(region) <= 2 for region in regions(graph, cost, set(), 2))
-
-
-def test_a_tensor_that_two_ops_read_needs_both_in_float(float_path: Path) -> None:
-    graph = Graph.read(float_path)
-    body = op_named(graph, "body", "CONV_2D")
-    heads = graph.readers(body.outputs[0])
-    assert len(heads) == 2
-    first, *_ = regions(graph, {body.outputs[0]: 1.0}, set(), 12)
-    assert set(first) == {body.name, *(head.name for head in heads)}
-
-
-def candidate(ops: int, agreement: float, low: float) -> Candidate:
-    return Candidate(dict.fromkeys(map(str, range(ops)), "why"), {}, b"", agreement, "", low, low)
-
-
-def test_the_smallest_that_passes_with_room_and_agrees_as_well_is_chosen() -> None:
-    bare, small, good, large = (
-        candidate(0, 0.9, -0.014),  # within the margin, without a third of it to spare
-        candidate(2, 0.7, -0.001),  # less agreement than chance explains
-        candidate(4, 0.855, -0.009),
-        candidate(6, 0.86, -0.002),
-    )
-    assert chosen_of([large, good, small, bare], 0.015) is good
-    assert chosen_of([small, bare], 0.015) is small
-    worse = candidate(1, 0.9, -0.2)
-    assert chosen_of([worse, bare], 0.015) is bare  # none is safe: the one that came closest
-
-
-class Rows:
-    """A task whose evidence is which samples it was asked of."""
-
-    lower_is_better = frozenset[str]()
-    agreement = "agreement_AP"
-    moved = staticmethod(Detection.moved)
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-
-    def evidence(self, sample: int, prediction: object) -> dict[str, Any]:
-        del prediction
-        self.asked.append(sample)
-        box = {"bbox": [0.0, 0.0, 9.0, 9.0], "score": 0.9, "category_id": 1}
-        return {"id": sample, "detections": [box], "truths": []}
-
-    @staticmethod
-    def per_sample(rows: list[Any], reference: Any = None) -> dict[str, NDArray[Any]]:
-        del rows, reference
-        return {}
-
-    def summarise(self, rows: list[Any], weights: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        del rows
-        return {"AP": np.zeros(len(weights))}
-
-    def agree(self, rows: list[Any], reference: Any, weights: Any) -> dict[str, NDArray[Any]]:
-        assert len(rows) == len(reference) == weights.shape[1]
-        assert [row["id"] for row in rows] == [row["id"] for row in reference]
-        assert [row["id"] for row in rows] == list(range(4, 4 + len(rows)))
-        return {"agreement_AP": np.ones(len(weights))}
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_what_chooses_does_not_judge(
-    float_path: Path,
-    samples: list[NDArray[Any]],
-    threads: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(
-        "quantbench.backends.litert.mending.judge.usable_threads", lambda _: threads
-    )
-    task: Any = Rows()
-    content = float_path.read_bytes()
-    judge = TaskJudge(task, range(9), samples[:9], 4, content, "AP")
-    for asks, asked in (
-        (lambda: judge.moved(content, 3), [0, 1, 2]),
-        (lambda: judge.agreement(content, 2), [4, 5]),
-        (lambda: judge.agreement(content, 99), [4, 5, 6, 7, 8]),
-        (lambda: judge.loss(content), [4, 5, 6, 7, 8]),
-    ):
-        task.asked.clear()
-        asks()
-        assert sorted(task.asked) == asked
-
-
-def test_a_metric_that_is_none_is_refused(float_path: Path, samples: list[NDArray[Any]]) -> None:
-    task: Any = Rows()
-    with pytest.raises(UsageError, match=r"(?s)no metric 'nothing'.*AP, agreement_AP"):
-        TaskJudge(task, range(9), samples[:9], 4, float_path.read_bytes(), "nothing")
 
 
 @pytest.fixture(scope="module")

@@ -1,28 +1,27 @@
-"""Mending a case: samples and a task in, a recipe out (`search.py` is the procedure)."""
+"""Mending a case of LiteRT's (`quantbench/diagnosis/mending/` is the procedure)."""
 
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.litert.convert import float_file
-from quantbench.backends.litert.mending.judge import TaskJudge
-from quantbench.backends.litert.mending.search import CHOOSING, OBSERVED, search
+from quantbench.backends.litert.interpreter import opened
+from quantbench.backends.litert.mending.repaired import Repaired
 from quantbench.core.progress import Steps
-from quantbench.diagnosis.judge import check_searchable
-from quantbench.errors import UsageError
+from quantbench.diagnosis.mending.mending import Mender, mended_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from quantbench.backends.litert.mending.recipes import Recipe
     from quantbench.core.progress import Progress
     from quantbench.protocols import MendableTask
     from quantbench.study import Gate
-
-
-_ASKED = ("agreement", "moved", "unanswered")
 
 
 def mended(
@@ -33,23 +32,12 @@ def mended(
     progress: Progress,
     what: str,
 ) -> Recipe:
-    """Search a recipe.
+    """Search a recipe; raises as `mended_by`."""
+    mender = Mender(_read, partial(opened, threads=1), Repaired)
+    with Steps(progress, what) as step:
+        return mended_by(mender, float_model, task, samples, gate, step)
 
-    Raises:
-        UsageError: too few samples, a gate that the search cannot judge by, or a task that is no
-            `MendableTask`.
-    """
-    check_searchable(gate, len(samples), OBSERVED)
-    if lacking := [name for name in _ASKED if not hasattr(task, name)]:
-        raise UsageError(
-            "the task's models cannot be mended: it does not say how far answers moved",
-            where=f"{type(task).__module__}.{type(task).__qualname__}",
-            expected="what quantbench.protocols.MendableTask has",
-            got=f"no {', '.join(lacking)}",
-        )
-    prepared = [task.prepare(sample) for sample in samples]
-    with tempfile.TemporaryDirectory() as temporary, Steps(progress, what) as step:
-        path = float_file(float_model, prepared[:1], Path(temporary))
-        others = samples[OBSERVED:], prepared[OBSERVED:], CHOOSING
-        judge = TaskJudge(task, *others, path.read_bytes(), gate.metric)
-        return search(path, prepared, judge, gate.margin, step)
+
+def _read(float_model: Path, prepared: Sequence[NDArray[Any]]) -> bytes:
+    with tempfile.TemporaryDirectory() as temporary:
+        return float_file(float_model, prepared, Path(temporary)).read_bytes()

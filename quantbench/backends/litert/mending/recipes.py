@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from quantbench.backends.litert.mending.equalise import Exponents
-    from quantbench.backends.litert.mending.ranges import Range
+    from quantbench.diagnosis.ranges import Range
 
 _NARROWEST = 1e-4  # width of a range: below it a scale says nothing, and a bias overflows
 _ALWAYS_FLOAT = ("BATCH_MATMUL", "DIV", "INPUT", "OUTPUT")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from quantbench.backends.litert.interpreter import opened
-from quantbench.backends.litert.mending.search import Loss
 from quantbench.core.settings import usable_threads
 from quantbench.diagnosis.judge import paired_loss
 from quantbench.errors import PredictionError, UsageError
@@ -19,7 +17,37 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from quantbench.diagnosis.opened import OpenModel
     from quantbench.protocols import MendableTask, Row
+
+    Pairs = Sequence[tuple[Any, NDArray[Any]]]  # samples, each with what a model is fed for it
+
+
+class Loss(NamedTuple):
+    """What a candidate lost.
+
+    Attributes:
+        difference: to the float model in the gate's metric.
+        low: the lower bound of it.
+        agreement: with the float model's answers.
+    """
+
+    difference: float
+    low: float
+    agreement: float
+
+
+class Judge(Protocol):
+    """Says how good a candidate is, by the calibration split's samples."""
+
+    def agreement(self, content: bytes, samples: int) -> float:
+        """With the float model's answers, in [0, 1], on the first so many samples."""
+
+    def loss(self, content: bytes) -> Loss:
+        """On all samples that judge."""
+
+    def moved(self, content: bytes, samples: int) -> tuple[float, float]:
+        """Two mean squares of how far answers moved, on samples that judge nothing else."""
 
 
 class TaskJudge:
@@ -31,27 +59,27 @@ class TaskJudge:
     def __init__(
         self,
         task: MendableTask,
-        samples: Sequence[Any],
-        prepared: Sequence[NDArray[Any]],
-        choosing: int,
-        float_content: bytes,
         metric: str,
+        pairs: Pairs,
+        choosing: int,
+        open_model: OpenModel,
+        float_content: bytes,
     ) -> None:
         """Evaluate the float model.
 
         Args:
             task: makes and sums up rows.
-            samples: of the calibration split, none of which ranges are taken from.
-            prepared: the same, as the model's input.
-            choosing: how many of the first choose; the others judge.
-            float_content: of the float `.tflite`.
             metric: that the gate asks for.
+            pairs: samples of the calibration split, none of which ranges are taken from.
+            choosing: how many of the first choose; the others judge.
+            open_model: opens a model that answers on one thread: several are open at a time.
+            float_content: of the float model.
 
         Raises:
+            PredictionError: the float model cannot be run.
             UsageError: the task has no such metric.
         """
-        self._task, self._metric = task, metric
-        pairs = list(zip(samples, prepared, strict=True))
+        self._task, self._metric, self._open_model = task, metric, open_model
         self._choosing, self._judging = pairs[:choosing], pairs[choosing:]
         self._chosen_by = self._rows(float_content, self._choosing)
         self._meant = self._rows(float_content, self._judging)
@@ -88,15 +116,15 @@ class TaskJudge:
     def _rows(
         self,
         content: bytes,
-        pairs: Sequence[tuple[Any, NDArray[Any]]],
+        pairs: Pairs,
         meant: Sequence[Row] = (),
     ) -> list[Row]:
         """Of samples and their inputs; none says anything where a candidate cannot answer."""
-        # Ops that no delegate takes run on one thread: an interpreter for each keeps all busy.
+        # Ops that no delegate takes run on one thread: a model for each keeps all busy.
         workers = min(usable_threads(os.environ), len(pairs)) or 1
 
         def rows(first: int) -> list[Row]:
-            with opened(content, threads=1) as model:
+            with self._open_model(content) as model:
                 mine = pairs[first::workers]
                 return [self._task.evidence(sample, model(values)) for sample, values in mine]
 

@@ -1,0 +1,1 @@
+"""The search for a mixed-precision recipe that backends share."""
