@@ -44,22 +44,23 @@ def difference(said: Answers, meant: Answers, where: str) -> tuple[float, bool]:
 
     Args:
         said: by the built model, by output.
-        meant: by the framework; outputs that it lacks are left out.
+        meant: by the framework; an importer may drop outputs that nobody reads.
         where: the model, for an error.
 
     Raises:
-        BuildError: an output is missing, of another shape, or not finite in the framework itself.
+        BuildError: an output is not the framework's, of another shape, or not finite in the
+            framework itself.
     """
     most, in_order = 0.0, True
-    for name, values in meant.items():
-        if name not in said:
+    for name, values in said.items():
+        if name not in meant:
             raise BuildError(
-                f"output {name!r} was lost on the way",
+                f"output {name!r} is none of the framework's",
                 where=where,
                 expected=", ".join(meant),
                 got=", ".join(said),
             )
-        error, same = _difference(said[name], values, name, where)
+        error, same = _difference(values, meant[name], name, where)
         most, in_order = max(most, error), in_order and same
     return most, in_order
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from quantbench.protocols import Backend, Import
+from quantbench.protocols import Backend, Import, Mending
+from quantbench.study import Gate
 from quantbench.study.family import ListedSchemes
 
 _HERE = "quantbench.backends.onnxruntime"
@@ -25,6 +26,7 @@ BACKEND = Backend(
             },
             "ort_nncf": {"ort_int8_static_nncf": _STATIC},
             "ort_int4": {"ort_int4_weight": ("int4", "float32")},
+            "ort_mended": {"ort_int8_mended": _STATIC},
             "ort_as_shipped": {"ort_as_shipped": ("as shipped", "as shipped")},
         },
     ),
@@ -35,10 +37,14 @@ BACKEND = Backend(
         "ort_static": f"{_HERE}.quantizers.static:StaticQuantizer",
         "ort_nncf": f"{_HERE}.quantizers.nncf:NNCFQuantizer",
         "ort_int4": f"{_HERE}.quantizers.int4:Int4Quantizer",
+        "ort_mended": f"{_HERE}.mending.quantizer:MendedQuantizer",
         "ort_as_shipped": f"{_HERE}.quantizers.as_shipped:AsShippedQuantizer",
     },
     starts_from=("onnx_checked",),
     importers={
         "onnx": Import("onnx", "onnx_checked", f"{_HERE}.importers.onnx:OnnxImporter"),
     },
+    diagnosis=f"{_HERE}.diagnosis.looks:onnx_looks",
+    mendings={"ort_mended": Mending(Gate("AP", 0.015), 256, 1, f"{_HERE}.mending.mending:mended")},
+    mended="ort_int8_mended",
 )

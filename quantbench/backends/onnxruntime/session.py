@@ -41,8 +41,15 @@ class OnnxModel:
     given as float32.
     """
 
-    def __init__(self, model: Path | bytes, threads: int, device: Device = "cpu") -> None:
-        """Open a file, or a model in memory.
+    def __init__(
+        self,
+        model: Path | bytes,
+        threads: int,
+        device: Device = "cpu",
+        *,
+        optimized: bool = True,
+    ) -> None:
+        """Open a file, or a model in memory; unoptimized, every op runs as the file says.
 
         Raises:
             PredictionError: ONNX Runtime cannot load it, takes another provider than was asked
@@ -62,6 +69,8 @@ class OnnxModel:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = _ERRORS_ONLY
+        if not optimized:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         try:
             content = model if isinstance(model, bytes) else str(model)

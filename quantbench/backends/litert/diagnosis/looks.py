@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.litert.diagnosis.noise import side_by_side
@@ -11,11 +10,11 @@ from quantbench.backends.litert.graph import CARRIES, Graph
 from quantbench.backends.litert.interpreter import model_file, opened
 from quantbench.backends.litert.mending.ranges import observe
 from quantbench.backends.litert.mending.recipes import build_int8, repair_graph
-from quantbench.backends.litert.mending.repairs import BEYOND_REASON
 from quantbench.diagnosis.alone import Outputs, each_alone
-from quantbench.diagnosis.findings import Diagnosis, ranked
-from quantbench.diagnosis.noise_findings import judged, sensitive_ops
+from quantbench.diagnosis.looks import Looks, diagnosed
+from quantbench.diagnosis.noise_findings import sensitive_ops
 from quantbench.diagnosis.ranges import RULES
+from quantbench.diagnosis.scan_findings import BEYOND_REASON
 from quantbench.diagnosis.wiring import tail
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.core.progress import Step
-    from quantbench.diagnosis.findings import Finding
+    from quantbench.diagnosis.findings import Diagnosis, Finding
 
 _SAMPLES = 16
 _SIDE_BY_SIDE = 8
@@ -50,29 +49,14 @@ def diagnose(
             after each.
         alone: whether to quantize each op alone, which takes minutes.
     """
-    seconds: dict[str, float] = {}
-    started = time.perf_counter()
     graph, built = Graph.read(float_path), Graph.read(built_path)
-    findings = scan(graph, built)
-    seconds["scan"] = time.perf_counter() - started
-
-    started = time.perf_counter()
-    advance = step("side by side", 1)
-    noise = side_by_side(float_path, built_path, samples[:_SIDE_BY_SIDE])
-    advance(1)
-    findings += list(judged(noise, {op.name for op in tail(graph, CARRIES)}))
-    seconds["side by side"] = time.perf_counter() - started
-
-    flagged: list[str] = []
-    if alone:
-        started = time.perf_counter()
-        flagged, more = _alone(float_path, samples, step)
-        findings += more
-        seconds["one op alone"] = time.perf_counter() - started
-    profile = [
-        {"place": n.place, "op": n.op, "kind": n.kind, "snr_db": round(n.snr_db, 2)} for n in noise
-    ]
-    return Diagnosis(ranked(findings), profile, tuple(flagged), seconds)
+    looks = Looks(
+        scan=lambda: scan(graph, built),
+        side_by_side=lambda: side_by_side(float_path, built_path, samples[:_SIDE_BY_SIDE]),
+        at_the_end={op.name for op in tail(graph, CARRIES)},
+        alone=lambda: _alone(float_path, samples, step),
+    )
+    return diagnosed(looks, step, alone=alone)
 
 
 def litert_looks(

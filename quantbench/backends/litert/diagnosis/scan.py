@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantbench.backends.litert.mending.hard_swish import hard_swishes
-from quantbench.backends.litert.mending.repairs import BEYOND_REASON, biased, largest_weights
+from quantbench.backends.litert.mending.repairs import biased, largest_weights
 from quantbench.diagnosis.findings import Finding
+from quantbench.diagnosis.scan_findings import (
+    COSTLY,
+    GRAVE,
+    WORTH_KNOWING,
+    infinite_constant,
+    odd_scale,
+    stuck_biases,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from quantbench.backends.litert.graph import Graph, Op
+    from quantbench.backends.litert.graph import Graph
 
 _DEAD = 1e-7  # of the largest weight of a channel over its bias: int8 steps below float32's own
-_CAUSE, _FATAL, _GRAVE, _COSTLY, _WORTH_KNOWING = 130.0, 120.0, 100.0, 20.0, 1.0  # in dB
-_WIDEST, _NARROWEST = 1e6, 1e-7  # a step of a tensor that still says something
 _REPAIRED = "quantbench mend repairs it: scheme int8_mended"
 
 
@@ -25,7 +31,7 @@ def scan(graph: Graph, built: Graph | None = None) -> list[Finding]:
     """Look at a float graph, and at what was built of it."""
     findings = [*_infinite_constants(graph), *_hard_swishes(graph)]
     # Of a built graph its biases say whether the tool minded.
-    findings += _dead_channels(graph, _GRAVE if built is None else _WORTH_KNOWING)
+    findings += _dead_channels(graph, GRAVE if built is None else WORTH_KNOWING)
     if built is not None:
         places = {op.name: op.index for op in graph.ops}
         for look in (_scales, _biases, _empty_products):
@@ -38,20 +44,9 @@ def _infinite_constants(graph: Graph) -> Iterator[Finding]:
         for tensor in op.inputs:
             if not graph.is_constant(tensor) or graph.dtype(tensor) not in {"float32", "float16"}:
                 continue
-            values = graph.constant(tensor).astype(np.float64)
-            beyond = ~(np.abs(values) < BEYOND_REASON)
-            if n := int(beyond.sum()):
-                worst = float(values[beyond].ravel()[0])
-                yield Finding(
-                    cause="infinite constant",
-                    ops=(op.name,),
-                    place=op.index,
-                    text=f"{op.kind} reads a constant of {worst:g} ({n} of {values.size} values): "
-                    "no scale holds it beside real values",
-                    numbers={"values": n, "of": values.size},
-                    remedy=_REPAIRED if op.kind == "PADV2" else "export it with a finite constant",
-                    weight=_CAUSE,
-                )
+            remedy = _REPAIRED if op.kind == "PADV2" else "export it with a finite constant"
+            if found := infinite_constant(op, graph.constant(tensor), remedy):
+                yield found
 
 
 def _hard_swishes(graph: Graph) -> Iterator[Finding]:
@@ -65,7 +60,7 @@ def _hard_swishes(graph: Graph) -> Iterator[Finding]:
             "three times, in scales that its product makes up to 6 times too coarse",
             numbers={"times": len(found)},
             remedy=_REPAIRED,
-            weight=_COSTLY,
+            weight=COSTLY,
         )
 
 
@@ -96,53 +91,18 @@ def _scales(built: Graph, places: dict[str, int]) -> Iterator[Finding]:
             scales, _ = built.quantization(tensor)
             if not scales.size or built.dtype(tensor) == "float32":
                 continue
-            scale = float(scales.max())
-            if not scale < _WIDEST:
-                yield _of_scale(
-                    op, places, "scale beyond reason", scale,
-                    f"one step of its output is {scale:.3g}", _FATAL,
-                )  # fmt: skip
-            elif scale < _NARROWEST:
-                yield _of_scale(
-                    op, places, "range near zero", scale,
-                    f"its output was given a range of {255 * scale:.1e}: calibration saw nothing "
-                    "there, or it is always zero", _WORTH_KNOWING,
-                )  # fmt: skip
-
-
-def _of_scale(
-    op: Op, places: dict[str, int], cause: str, scale: float, text: str, weight: float
-) -> Finding:
-    return Finding(
-        cause=cause,
-        ops=(op.name,),
-        place=places.get(op.name, op.index),
-        text=f"{op.kind}: {text}",
-        numbers={"scale": scale if np.isfinite(scale) else -1.0},
-        remedy="look at what is padded or summed before it; a floor under ranges, or float",
-        weight=weight,
-    )
+            place = places.get(op.name, op.index)
+            if found := odd_scale(op, place, float(scales.max())):
+                yield found
 
 
 def _biases(built: Graph, places: dict[str, int]) -> Iterator[Finding]:
-    """Quantized biases at the limit of an int32."""
-    limits = np.iinfo(np.int32)
     for op, _, bias in biased(built):
         if built.dtype(bias) != "int32":
             continue
-        values = built.constant(bias)
-        stuck = int(((values == limits.min) | (values == limits.max)).sum())
-        if stuck:
-            yield Finding(
-                cause="bias at the limit of int32",
-                ops=(op.name,),
-                place=places.get(op.name, op.index),
-                text=f"{stuck} of {values.size} biases of this {op.kind} are stored as the limit "
-                "of an int32: they overflowed",
-                numbers={"channels": stuck, "of": int(values.size)},
-                remedy=_REPAIRED,
-                weight=_FATAL,
-            )
+        place = places.get(op.name, op.index)
+        if found := stuck_biases(op, place, built.constant(bias), _REPAIRED):
+            yield found
 
 
 def _empty_products(built: Graph, places: dict[str, int]) -> Iterator[Finding]:
@@ -159,5 +119,5 @@ def _empty_products(built: Graph, places: dict[str, int]) -> Iterator[Finding]:
                     text=f"{op.kind} multiplies with zeros alone",
                     numbers={"values": int(built.constant(tensor).size)},
                     remedy="leave it in float",
-                    weight=_GRAVE,
+                    weight=GRAVE,
                 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,9 @@ from quantbench.backends.litert.mending.recipes import (
     widened,
 )
 from quantbench.backends.litert.mending.repairs import infinite_pads
+from quantbench.diagnosis.mending.ranged import START, Ranged
 from quantbench.diagnosis.mending.search import BY_RULE
-from quantbench.diagnosis.ranges import RULES, grid
+from quantbench.diagnosis.ranges import grid
 from quantbench.diagnosis.wiring import tail
 
 if TYPE_CHECKING:
@@ -39,20 +40,15 @@ if TYPE_CHECKING:
     from quantbench.backends.litert.mending.repairs import Repair
     from quantbench.core.progress import Step
     from quantbench.diagnosis.mending.candidates import Found
+    from quantbench.diagnosis.mending.ranged import Ranges
     from quantbench.diagnosis.ranges import Range, Seen
     from quantbench.diagnosis.wiring import WiredOp
 
-    Ranges = Mapping[str, Range]  # of all tensors, by name
 
-_SAME = 0.03  # of a range's width: what makes no other range
-
-
-class Repaired:
+class Repaired(Ranged[int]):
     """What the search asks of LiteRT (`Mendable`): a setting is the ranges of all tensors."""
 
-    # The mildest rule that clips. Where none passes, the ranking of rules is that of the few worst
-    # tensors: it says nothing about the others, which start here.
-    start = "99.99 %"
+    start = START
     carries = CARRIES
 
     def __init__(self, content: bytes, samples: Sequence[NDArray[Any]], step: Step) -> None:
@@ -73,7 +69,8 @@ class Repaired:
         graph, _ = self._repair(padded)
         self._exponents = exponents(graph, samples, step("sizes of channels", len(samples)))
         self.wiring, _ = self._repair(padded)
-        self._seen = self._observed(self.wiring, samples)
+        seen = self._observed(self.wiring, samples)
+        super().__init__(self.wiring, seen, self._keep_extremes(), partial(visible, self.wiring))
         self._last: tuple[Ranges, Graph] | None = None
 
     def _observed(self, graph: Graph, samples: Sequence[NDArray[Any]]) -> dict[str, Seen]:
@@ -91,18 +88,7 @@ class Repaired:
         seen = self._observed(graph, samples)
         return {name: seen[name].whole for name in (graph.name(op.inputs[0]) for op in self._pads)}
 
-    @cached_property
-    def settings(self) -> dict[str, Ranges]:
-        """The ranges of all tensors under each rule."""
-        kept = {name: self._seen[name].whole for name in self._extremes}
-        return {
-            rule: visible(self.wiring, {name: chosen(seen) for name, seen in self._seen.items()})
-            | kept
-            for rule, chosen in RULES.items()
-        }
-
-    @cached_property
-    def _extremes(self) -> set[str]:
+    def _keep_extremes(self) -> set[str]:
         """Tensors that keep minimum and maximum.
 
         The output tail's extremes are what is detected; the least value of what is padded is what
@@ -111,13 +97,7 @@ class Repaired:
         tensors = [tensor for op in tail(self.wiring, CARRIES) for tensor in op.outputs]
         tensors += [gate.outputs[0] for gate, _ in gates(self.wiring)]
         tensors += [op.inputs[0] for op in self._pads]
-        return set(map(self.wiring.name, tensors)) & set(self._seen)
-
-    @cached_property
-    def tensors(self) -> list[int]:
-        """Those that ops write and that have a range."""
-        written = {self.wiring.name(t): t for op in self.wiring.ops for t in op.outputs}
-        return [tensor for name, tensor in written.items() if name in self._seen]
+        return set(map(self.wiring.name, tensors))
 
     def build(self, ranges: Ranges, kept: Mapping[str, str]) -> bytes:
         """An int8 `.tflite` (`build_int8`)."""
@@ -133,14 +113,6 @@ class Repaired:
     @cached_property
     def _at_start(self) -> Graph:
         return self._repair(self.settings[self.start])[0]
-
-    def alternatives(self, ranges: Ranges, tensor: int) -> list[Ranges]:
-        """The other rules' ranges of one tensor, where it need not keep its extremes."""
-        name = self.wiring.name(tensor)
-        if name in self._extremes:
-            return []
-        by_rule = [each[name] for each in self.settings.values()]
-        return [{**ranges, name: other} for other in _different([ranges[name], *by_rule])[1:]]
 
     def extra_bytes(self, op: WiredOp[int]) -> int:
         """What an op's weights take more in float32 than in int8."""
@@ -175,12 +147,3 @@ def rounded_alone(graph: Graph, tensor: int, within: Range) -> bytes:
     changed = graph.copy()
     changed.insert_rounding(tensor, step, zero - 128)
     return changed.content()
-
-
-def _different(ranges: Sequence[Range]) -> list[Range]:
-    """Without those that are nearly an earlier one."""
-    found: list[Range] = []
-    for low, high in ranges:
-        if all(abs(low - a) + abs(high - b) > _SAME * (b - a) for a, b in found):
-            found.append((low, high))
-    return found

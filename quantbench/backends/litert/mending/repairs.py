@@ -13,6 +13,7 @@ import numpy as np
 
 from quantbench.backends.litert.graph import WEIGHTED
 from quantbench.core.words import plural
+from quantbench.diagnosis.scan_findings import BEYOND_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from quantbench.backends.litert.graph import Graph, Op
 
-BEYOND_REASON = 1e30  # constants that stand for infinity
 BIAS_LIMIT = 2.0**30  # half of what an int32 bias holds
 
 

@@ -26,6 +26,12 @@ def prepared_graph(path: Path) -> Iterator[Path]:
         yield prepared
 
 
+def prepared_content(path: Path) -> bytes:
+    """The same, in memory."""
+    with prepared_graph(path) as prepared:
+        return prepared.read_bytes()
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The tool warns on the root logger that a model should be prepared, when it is."""

@@ -50,7 +50,7 @@ class StaticQuantizer:
         path = folder / "model.onnx"
         method = _METHODS.get(scheme.name.rpartition("_")[2], "MinMax")
         with prepared_graph(float_graph(float_model, scheme.name)) as graph:
-            content = quantized(graph, calibrated_ranges(graph, samples, method))
+            content = quantized(graph.read_bytes(), calibrated_ranges(graph, samples, method))
         path.write_bytes(content)
         return {"calibration": method, **check_build(path, samples, scheme.weights)}
 
@@ -93,11 +93,11 @@ def calibrated_ranges(graph: Path, samples: Sequence[NDArray[np.float32]], metho
     return found
 
 
-def quantized(graph: Path, ranges: Any, kept: Iterable[str] = ()) -> bytes:
+def quantized(content: bytes, ranges: Any, kept: Iterable[str] = ()) -> bytes:
     """A prepared graph in QDQ form.
 
     Args:
-        graph: prepared.
+        content: of the prepared graph.
         ranges: of its tensors.
         kept: names of nodes that stay in float (`nodes_to_exclude`).
     """
@@ -107,7 +107,7 @@ def quantized(graph: Path, ranges: Any, kept: Iterable[str] = ()) -> bytes:
     from onnxruntime.quantization.registry import QDQRegistry
 
     tool = QDQQuantizer(
-        onnx.load(str(graph)),
+        onnx.load_model_from_string(content),
         True,  # per channel
         False,  # the whole range of 8 bits
         QuantType.QInt8,
@@ -119,5 +119,5 @@ def quantized(graph: Path, ranges: Any, kept: Iterable[str] = ()) -> bytes:
         {},
     )
     tool.quantize_model()
-    content: bytes = tool.model.model.SerializeToString(deterministic=True)
-    return content
+    built: bytes = tool.model.model.SerializeToString(deterministic=True)
+    return built

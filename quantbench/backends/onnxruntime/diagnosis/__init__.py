@@ -1,0 +1,1 @@
+"""Why a quantized ONNX model is worse than its float model."""

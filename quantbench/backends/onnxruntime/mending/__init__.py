@@ -1,0 +1,1 @@
+"""Mixed precision in ONNX: which nodes stay in float."""
