@@ -1,0 +1,1 @@
+"""Importers that make ONNX models."""
