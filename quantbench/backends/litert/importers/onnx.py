@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.litert.importers.onnx_graph import as_function
@@ -23,8 +24,9 @@ _OLDEST = 13  # opset; before it the same ops mean other things
 class ONNXImporter:
     """One `model.onnx` of one float32 input becomes a SavedModel of the same input and outputs.
 
-    Names, shapes and the layout of what goes in and out stay as they are. Of the outputs those
-    stay that the description names, and what only the others need is left out.
+    Names, shapes and the layout of what goes in and out stay as they are, but for letters that
+    TensorFlow takes in no input's name. Of the outputs those stay that the description names, and
+    what only the others need is left out.
     """
 
     tools = ("onnx", "tensorflow")
@@ -49,7 +51,7 @@ class ONNXImporter:
                 "the model has no such outputs", expected=sorted(missing), got=sorted(outputs)
             )
         wanted = [output for output in outputs if not named or output in named]
-        spec = tf.TensorSpec(shape, tf.float32, name=name)
+        spec = tf.TensorSpec(shape, tf.float32, name=_allowed(name))
         run = tf.function(as_function(described, wanted), input_signature=[spec], autograph=False)
         module = tf.Module()
         module.run = run.get_concrete_function()
@@ -73,9 +75,16 @@ class ONNXImporter:
         ]
 
 
+def _allowed(name: str) -> str:
+    """A name as TensorFlow takes it: `/head/x:0` is `head_x_0`."""
+    return re.sub(r"[^A-Za-z0-9_.]", "_", name).lstrip("_") or "input"
+
+
 def _read(source: Path) -> Any:
     """The model, with functions of its own written out."""
     import onnx
+    from google.protobuf.message import DecodeError
+    from onnx import inliner
 
     files = [path for path in source.rglob("*") if path.is_file()]
     if [path.name for path in files] != ["model.onnx"]:
@@ -85,7 +94,20 @@ def _read(source: Path) -> Any:
             got=sorted(path.name for path in files)[:10],
             remedy="save it with its weights inside (onnx.save without external data)",
         )
-    model = onnx.load(files[0], load_external_data=False)
+    try:
+        model = onnx.load(files[0], load_external_data=False)
+    except DecodeError as error:
+        raise BuildError(
+            "not an ONNX model that is whole", where=files[0], got=str(error)[:300]
+        ) from error
+    outside = sum(each.data_location == each.EXTERNAL for each in model.graph.initializer)
+    if outside or model.graph.sparse_initializer:
+        raise BuildError(
+            "the model's weights are not inside, or sparse",
+            where=files[0],
+            got=f"{outside} in other files, {len(model.graph.sparse_initializer)} sparse",
+            remedy="save it with its weights inside (onnx.save without external data)",
+        )
     opset = max((e.version for e in model.opset_import if e.domain in {"", "ai.onnx"}), default=0)
     if opset < _OLDEST:
         raise BuildError(
@@ -95,7 +117,7 @@ def _read(source: Path) -> Any:
             got=opset,
             remedy="lift it: onnx.version_converter.convert_version",
         )
-    return onnx.inliner.inline_local_functions(model) if model.functions else model
+    return inliner.inline_local_functions(model) if model.functions else model
 
 
 def _input(model: Any) -> tuple[str, tuple[int, ...]]:
@@ -122,14 +144,14 @@ def _input(model: Any) -> tuple[str, tuple[int, ...]]:
             where=given.name,
             got=onnx.TensorProto.DataType.Name(tensor.elem_type),
         )
-    lengths = [each.dim_value or each.dim_param or "?" for each in tensor.shape.dim]
-    if not lengths or not all(isinstance(length, int) for length in lengths):
+    lengths = tuple(int(each.dim_value) for each in tensor.shape.dim)  # 0 where it is open
+    if not lengths or min(lengths) < 1:
         raise BuildError(
             "the model's input has no fixed shape",
             where=given.name,
             expected="numbers, the first of them 1",
-            got=lengths,
+            got=[each.dim_value or each.dim_param or "?" for each in tensor.shape.dim],
             remedy="export it at the size that it is to run at, or fix its axes: "
             "onnxruntime.tools.make_dynamic_shape_fixed",
         )
-    return given.name, tuple(lengths)
+    return given.name, lengths

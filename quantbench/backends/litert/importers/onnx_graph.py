@@ -42,15 +42,32 @@ def as_function(model: Any, wanted: Sequence[str]) -> Callable[[Any], dict[str, 
     opset = next(each.version for each in model.opset_import if each.domain in _OWN)
     constants = _constants(model.graph)
     name = next(each.name for each in model.graph.input if each.name not in constants)
+    _check_order(nodes, {"", name, *constants}, wanted)
 
     def run(given: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
         values = {**constants, name: plainly(given)}
         for node in nodes:
             made = _called(node, values, opset)
             values |= {key: each for key, each in zip(node.output, made, strict=False) if key}
-        return {key: values[key].plain() for key in wanted}
+        return {key: tf.identity(values[key].plain()) for key in wanted}
 
     return run
+
+
+def _check_order(nodes: Sequence[Any], known: set[str], wanted: Sequence[str]) -> None:
+    """Every operand and output is made before it is used."""
+    for node in nodes:
+        if missing := set(node.input) - known:
+            raise BuildError(
+                "not an ONNX model that is whole",
+                where=f"node {node.name or node.output[0]}",
+                got=f"an operand that nothing before it makes: {', '.join(sorted(missing))[:300]}",
+            )
+        known |= set(node.output)
+    if missing := set(wanted) - known:
+        raise BuildError("nothing makes an output of the model", got=", ".join(sorted(missing)))
 
 
 def _called(node: Any, values: dict[str, Value], opset: int) -> Sequence[Value]:

@@ -112,7 +112,7 @@ def _input(serve: Any, model: Model) -> tuple[str, Any]:
         )
     shape, size = spec.shape, getattr(model.interface, "size", None)
     if not shape.is_fully_defined() and size is not None:
-        first = model.interface.layout == "nchw"  # type: ignore[union-attr]
+        first = model.interface.layout == "nchw"
         shape = shape.merge_with((1, 3, *size) if first else (1, *size, 3))
     if not shape.is_fully_defined():
         raise BuildError(

@@ -58,7 +58,8 @@ class Windows:
             starts = np.arange(0, before + length + after - kernel + 1, stride)
             ends = np.minimum(starts + kernel, last)
             sides.append(ends - np.maximum(starts, first))
-        return np.outer(*sides).astype(np.float32)
+        counted: NDArray[np.float32] = np.outer(*sides).astype(np.float32)
+        return counted
 
     def _each(self) -> Sequence[tuple[int, int, int, int]]:
         return list(zip(self.lengths, self.kernel, self.strides, self.dilations, strict=True))
