@@ -58,12 +58,11 @@ class ONNXImporter:
         tf.saved_model.save(module, str(folder), signatures=module.run)
 
     def answers(
-        self, model: Model, source: Path, samples: Sequence[NDArray[np.float32]]
+        self, source: Path, samples: Sequence[NDArray[np.float32]]
     ) -> list[dict[str, NDArray[Any]]]:
         """What ONNX Runtime itself answers to each sample, by output name."""
         import onnxruntime
 
-        del model
         session = onnxruntime.InferenceSession(
             str(source / "model.onnx"), providers=["CPUExecutionProvider"]
         )
