@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from quantbench.backends.litert.importers.onnx_ops.reshaping import reshaped
 from quantbench.backends.litert.importers.onnx_ops.values import (
     Value,
     as_pictures,
@@ -88,22 +89,20 @@ def _transpose(node: Node) -> Value:
 
 
 def _reshape(node: Node) -> Value:
-    import tensorflow as tf
-
     value, shape = node.input(0), node.constant(1).reshape(-1).tolist()
     if not node.attributes.get("allowzero", 0):
         shape = [n or value.shape[i] for i, n in enumerate(shape)]
-    return plainly(tf.reshape(value.plain(), shape), positive=value.positive)
+    if shape.count(-1) == 1:
+        known = int(np.prod([n for n in shape if n != -1], dtype=np.int64))
+        shape[shape.index(-1)] = int(np.prod(value.shape, dtype=np.int64)) // max(known, 1)
+    return reshaped(value, shape)
 
 
 def _flatten(node: Node) -> Value:
-    import tensorflow as tf
-
     value, axis = node.input(0), node.attributes.get("axis", 1)
     axis = axis + value.rank if axis < 0 else axis
-    rows = int(np.prod(value.shape[:axis], dtype=np.int64))
-    columns = int(np.prod(value.shape[axis:], dtype=np.int64))
-    return plainly(tf.reshape(value.plain(), [rows, columns]), positive=value.positive)
+    sizes = [np.prod(part, dtype=np.int64) for part in (value.shape[:axis], value.shape[axis:])]
+    return reshaped(value, [int(size) for size in sizes])
 
 
 def _squeeze(node: Node) -> Value:
@@ -118,14 +117,12 @@ def _squeeze(node: Node) -> Value:
 
 
 def _unsqueeze(node: Node) -> Value:
-    import tensorflow as tf
-
     value, axes = node.input(0), node.numbers(1, "axes") or []
     rank = value.rank + len(axes)
     new = {axis % rank for axis in axes}
     shape = iter(value.shape)
     lengths = [1 if axis in new else next(shape) for axis in range(rank)]
-    return plainly(tf.reshape(value.plain(), lengths), positive=value.positive)
+    return reshaped(value, lengths)
 
 
 def _expand(node: Node) -> Value:
