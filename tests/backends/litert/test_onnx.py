@@ -51,7 +51,7 @@ def detector(**changes: Any) -> Any:
     ]  # fmt: skip
     constants = {
         "a": normal(8, 3, 3, 3) / 5, "ab": normal(8), "b": normal(8, 1, 3, 3) / 3,
-        "c": normal(8, 4, 3, 3) / 9, "d": normal(7, 20, 1, 1) / 5, "two": np.float32([1, 1, 2, 2]),
+        "c": normal(8, 4, 3, 3) / 9, "d": normal(7, 20, 1, 1) / 5, "two": np.array([1, 1, 2, 2], np.float32),
         "rows": np.array([1, 7, 256]), "parts": np.array([3, 4]),
     }  # fmt: skip
     return model(nodes, (1, 3, 32, 32), constants, "scores boxes", **changes)

@@ -146,6 +146,22 @@ def test_shapes_are_numbers_and_fold_away() -> None:
     assert_alike(made)
 
 
+def test_anchors_in_channels_are_told_apart() -> None:
+    """As YOLOv3 to v7 do: [1, anchors * numbers, ...] to rows of numbers, anchor by anchor."""
+    made = model(
+        [
+            node("Conv", "x w", "a", pads=[1] * 4),
+            node("Reshape", "a five", "b"),
+            node("Transpose", "b", "c", perm=[0, 1, 3, 4, 2]),
+            node("Sigmoid", "c", "d"),
+            node("Reshape", "d rows", "y"),
+        ],
+        SHAPE,
+        {"w": normal(6, 4, 3, 3), "five": np.array([1, 3, 2, 7, 6]), "rows": np.array([1, -1, 2])},
+    )
+    assert_alike(made)
+
+
 @pytest.mark.parametrize("transposed", [0, 1])
 def test_gemm_scales_and_transposes(transposed: int) -> None:
     weights = normal(5, 6) if transposed else normal(6, 5)
@@ -203,7 +219,9 @@ STEPS = [conv, transposed, softmax, added, mixed, reduced, reshaped, multiplied]
 @st.composite
 def chains(draw: st.DrawFn) -> Any:
     """Ops in any order on a tensor whose axes are all of one length."""
-    nodes, constants, last = [], {}, "x"
+    nodes: list[Any] = []
+    constants: dict[str, Any] = {}
+    last = "x"
     for i, step in enumerate(draw(st.lists(st.sampled_from(STEPS), min_size=2, max_size=7))):
         added_nodes, added_constants = step(last, f"t{i}", draw)
         nodes += added_nodes
@@ -220,8 +238,8 @@ def test_axes_are_followed_where_no_shape_tells_them_apart(made: Any) -> None:
 
 
 REFUSED = [
-    (node("Resize", "x - k", "y", mode="cubic"), {"k": np.float32([1, 1, 2, 2])}, "mode cubic"),
-    (node("Resize", "x - k", "y"), {"k": np.float32([1, 2, 1, 1])}, "more than height and width"),
+    (node("Resize", "x - k", "y", mode="cubic"), {"k": np.array([1, 1, 2, 2], np.float32)}, "mode cubic"),
+    (node("Resize", "x - k", "y"), {"k": np.array([1, 2, 1, 1], np.float32)}, "more than height and width"),
     (node("MaxPool", "x", "y places", kernel_shape=[2, 2]), {}, "second output"),
     (node("MaxPool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2]), {}, "dilations"),
     (node("Conv", "x w", "y", group=4, strides=[2, 2], dilations=[2, 2]), {"w": normal(4, 1, 2, 2)},

@@ -113,7 +113,15 @@ def _input(serve: Any, model: Model) -> tuple[str, Any]:
     shape, size = spec.shape, getattr(model.interface, "size", None)
     if not shape.is_fully_defined() and size is not None:
         first = model.interface.layout == "nchw"
-        shape = shape.merge_with((1, 3, *size) if first else (1, *size, 3))
+        wanted = (1, 3, *size) if first else (1, *size, 3)
+        if not shape.is_compatible_with(wanted):
+            raise BuildError(
+                "the model's input has another size than its description",
+                where=model.source,
+                expected=str(shape),
+                got=wanted,
+            )
+        shape = shape.merge_with(wanted)
     if not shape.is_fully_defined():
         raise BuildError(
             f"{model.name} has no input size",
