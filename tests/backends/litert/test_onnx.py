@@ -51,8 +51,9 @@ def detector(**changes: Any) -> Any:
     ]  # fmt: skip
     constants = {
         "a": normal(8, 3, 3, 3) / 5, "ab": normal(8), "b": normal(8, 1, 3, 3) / 3,
-        "c": normal(8, 4, 3, 3) / 9, "d": normal(7, 20, 1, 1) / 5, "two": np.array([1, 1, 2, 2], np.float32),
-        "rows": np.array([1, 7, 256]), "parts": np.array([3, 4]),
+        "c": normal(8, 4, 3, 3) / 9, "d": normal(7, 20, 1, 1) / 5,
+        "two": np.array([1, 1, 2, 2], np.float32), "rows": np.array([1, 7, 256]),
+        "parts": np.array([3, 4]),
     }  # fmt: skip
     return model(nodes, (1, 3, 32, 32), constants, "scores boxes", **changes)
 
@@ -94,6 +95,46 @@ def test_litert_answers_as_onnx_runtime_and_channels_stay_last(tmp_path: Path) -
     said, meant = quantized(samples[0]), by_runtime(made, samples[0])
     for name, values in meant.items():
         assert np.corrcoef(said[name].ravel(), values.ravel())[0, 1] > 0.98
+
+
+def test_litert_has_kernels_for_all_windows(tmp_path: Path) -> None:
+    """What TensorFlow computes as ONNX Runtime does, LiteRT might not."""
+    nodes: list[Any] = []
+    outputs: list[str] = []
+    constants = {"k": normal(6, 3, 3, 3), "g": normal(6, 1, 3, 3)}
+    window = {"kernel_shape": [3, 3], "strides": [2, 2]}
+    for kind, operands, settings in (
+        ("Conv", "x k", {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
+        ("Conv", "x k", {"pads": [0, 1, 2, 1], "dilations": [2, 2]}),
+        ("Conv", "x g", {"group": 3, "pads": [2] * 4, "dilations": [2, 2]}),
+        ("MaxPool", "x", {**window, "pads": [1, 0, 2, 1], "ceil_mode": 1}),
+        ("AveragePool", "x", {**window, "pads": [1, 0, 2, 1], "ceil_mode": 1}),
+        ("AveragePool", "x", {**window, "pads": [1] * 4, "count_include_pad": 1}),
+        ("ConvTranspose", "x t", {"strides": [3, 3], "pads": [1, 0, 0, 1], "group": 3}),
+        ("LayerNormalization", "x n", {}),
+        ("Pad", "x p", {"mode": "reflect"}),
+        ("Tile", "x r", {}),
+        ("ReduceMax", "x", {"axes": [1]}),
+        ("DepthToSpace", "wide", {"blocksize": 2, "mode": "CRD"}),
+    ):
+        outputs.append(f"y{len(outputs)}")
+        nodes.append(node(kind, operands, outputs[-1], **settings))
+    for mode in ("nearest", "linear"):
+        for how in ("half_pixel", "asymmetric", "align_corners"):
+            for size in ("larger", "smaller"):
+                outputs.append(f"y{len(outputs)}")
+                settings = {"mode": mode, "coordinate_transformation_mode": how}
+                nodes.append(node("Resize", f"x - - {size}", outputs[-1], **settings))
+    nodes.insert(0, node("Concat", "x x x x", "wide", axis=1))
+    constants |= {
+        "t": normal(3, 2, 4, 4), "n": normal(12), "p": np.array([0, 0, 1, 2, 0, 0, 0, 1]),
+        "r": np.array([1, 2, 1, 3]), "larger": np.array([1, 3, 17, 29]),
+        "smaller": np.array([1, 3, 6, 5]),
+    }  # fmt: skip
+    made, sample = model(nodes, (1, 3, 11, 12), constants, " ".join(outputs)), normal(1, 3, 11, 12)
+    said = converted(imported(tmp_path, made), "float32", [sample])(sample)
+    for name, values in by_runtime(made, sample).items():
+        np.testing.assert_allclose(said[name], values, atol=1e-4, err_msg=name)
 
 
 def kinds(path: Path) -> Counter[str]:

@@ -162,6 +162,44 @@ def test_anchors_in_channels_are_told_apart() -> None:
     assert_alike(made)
 
 
+def test_numbers_are_compared_and_chosen_by_it() -> None:
+    made = model(
+        [
+            node("Conv", "x w", "a", pads=[1] * 4),
+            node("Greater", "a half", "above"),
+            node("Less", "x half", "below"),
+            node("And", "above below", "both"),
+            node("LessOrEqual", "a x", "less"),
+            node("GreaterOrEqual", "a a", "all"),
+            node("Equal", "less all", "equal"),
+            node("Or", "both equal", "either"),
+            node("Not", "either", "neither"),
+            node("Where", "neither a half", "y"),
+        ],
+        FOUR,
+        {"w": ABOVE["w"], "half": np.array([0.5], np.float32)},
+        "y either",
+    )
+    assert_alike(made)
+
+
+def test_grids_are_constants() -> None:
+    nodes = [
+        node("Range", "start end step", "row"),
+        node("Cast", "row", "numbers", to=1),
+        node("Constant", "", "scale", value_floats=[0.5, 2.0, 1.0, 3.0]),
+        node("Mul", "numbers scale", "grid"),
+        node("Add", "x grid", "y"),
+    ]
+    numbers = {"start": np.array(2), "end": np.array(10), "step": np.array(2)}
+    assert_alike(model(nodes, FOUR, numbers))
+
+
+@pytest.mark.parametrize("kind", ["Gelu", "Mish"])
+def test_ops_of_newer_opsets(kind: str) -> None:
+    assert_alike(model([node(kind, "x", "y")], FOUR, opset=20))
+
+
 @pytest.mark.parametrize("transposed", [0, 1])
 def test_gemm_scales_and_transposes(transposed: int) -> None:
     weights = normal(5, 6) if transposed else normal(6, 5)
@@ -237,9 +275,10 @@ def test_axes_are_followed_where_no_shape_tells_them_apart(made: Any) -> None:
     assert_alike(made)
 
 
+TALLER, DEEPER = np.array([1, 1, 2, 2], np.float32), np.array([1, 2, 1, 1], np.float32)
 REFUSED = [
-    (node("Resize", "x - k", "y", mode="cubic"), {"k": np.array([1, 1, 2, 2], np.float32)}, "mode cubic"),
-    (node("Resize", "x - k", "y"), {"k": np.array([1, 2, 1, 1], np.float32)}, "more than height and width"),
+    (node("Resize", "x - k", "y", mode="cubic"), {"k": TALLER}, "mode cubic"),
+    (node("Resize", "x - k", "y"), {"k": DEEPER}, "more than height and width"),
     (node("MaxPool", "x", "y places", kernel_shape=[2, 2]), {}, "second output"),
     (node("MaxPool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2]), {}, "dilations"),
     (node("Conv", "x w", "y", group=4, strides=[2, 2], dilations=[2, 2]), {"w": normal(4, 1, 2, 2)},

@@ -45,7 +45,7 @@ class ONNXImporter:
         described = _read(source)
         name, shape = _input(described)
         outputs = [each.name for each in described.graph.output]
-        named = [output for _, output in model.interface.outputs] if model.interface else []
+        named = [output for _, output in getattr(model.interface, "outputs", ())]
         if missing := set(named) - set(outputs):
             raise BuildError(
                 "the model has no such outputs", expected=sorted(missing), got=sorted(outputs)

@@ -39,7 +39,6 @@ def as_function(model: Any, wanted: Sequence[str]) -> Callable[[Any], dict[str, 
             remedy="choose outputs before them (Detector(outputs=...)), export the model without "
             "them, or quantize by a backend that reads ONNX itself",
         )
-    opset = next(each.version for each in model.opset_import if each.domain in _OWN)
     constants = _constants(model.graph)
     name = next(each.name for each in model.graph.input if each.name not in constants)
     _check_order(nodes, {"", name, *constants}, wanted)
@@ -49,7 +48,7 @@ def as_function(model: Any, wanted: Sequence[str]) -> Callable[[Any], dict[str, 
 
         values = {**constants, name: plainly(given)}
         for node in nodes:
-            made = _called(node, values, opset)
+            made = _called(node, values)
             values |= {key: each for key, each in zip(node.output, made, strict=False) if key}
         return {key: tf.identity(values[key].plain()) for key in wanted}
 
@@ -70,7 +69,7 @@ def _check_order(nodes: Sequence[Any], known: set[str], wanted: Sequence[str]) -
         raise BuildError("nothing makes an output of the model", got=", ".join(sorted(missing)))
 
 
-def _called(node: Any, values: dict[str, Value], opset: int) -> Sequence[Value]:
+def _called(node: Any, values: dict[str, Value]) -> Sequence[Value]:
     """The values that a node makes; of constants alone they are constants."""
     import onnx
     import tensorflow as tf
@@ -79,7 +78,7 @@ def _called(node: Any, values: dict[str, Value], opset: int) -> Sequence[Value]:
         each.name: _plain(onnx.helper.get_attribute_value(each)) for each in node.attribute
     }
     operands = tuple(values[key] if key else None for key in node.input)
-    described = Node(node.op_type, node.name, operands, tuple(node.output), attributes, opset)
+    described = Node(node.op_type, node.name, operands, tuple(node.output), attributes)
     op = OPS[node.op_type]
     try:
         if all(value is None or value.constant for value in operands):

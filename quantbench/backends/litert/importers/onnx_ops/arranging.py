@@ -24,8 +24,8 @@ def _concat(node: Node) -> Value:
 
     values = [value for value in node.inputs if value is not None]
     moving = [value for value in values if not value.constant]
-    order = (moving or values)[0].order
-    axis = Value(None, order).axis(node.attributes["axis"])
+    first = (moving or values)[0]
+    order, axis = first.order, first.axis(node.attributes["axis"])
     held = tf.concat([value.held_as(order) for value in values], axis)
     return Value(held, order, all(value.positive for value in values))
 

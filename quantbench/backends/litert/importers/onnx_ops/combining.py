@@ -100,11 +100,11 @@ def _batch_normalized(node: Node) -> Value:
 
 def _scaled(value: Value, factor: Any, offset: Any) -> Value:
     """By channel, which is axis 1."""
+    import tensorflow as tf
+
     shape = [1] * value.rank
     shape[1] = -1
     for numbers, name in ((factor, "multiply"), (offset, "add")):
-        import tensorflow as tf
-
         one = plainly(np.asarray(numbers, dtype=np.float32).reshape(shape))
         (x, by), order = aligned([value, one])
         value = Value(getattr(tf, name)(x, by), order)

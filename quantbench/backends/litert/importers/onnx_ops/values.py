@@ -81,7 +81,6 @@ class Node:
     inputs: tuple[Value | None, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
-    opset: int
 
     def input(self, i: int) -> Value:
         """An operand that must be there.
