@@ -54,6 +54,9 @@ BACKEND = Backend(
         "torch_export": Import(
             "torch_export", "tflite", f"{_HERE}.importers.pytorch:TorchExportImporter"
         ),
+        "onnx_channels_last": Import(
+            "onnx_checked", "saved_model", f"{_HERE}.importers.onnx:ONNXImporter"
+        ),
         "detr": Import("", "tflite", f"{_HERE}.importers.pytorch:DETRImporter"),
     },
     diagnosis=f"{_HERE}.diagnosis.looks:litert_looks",

@@ -43,6 +43,12 @@ BACKEND = Backend(
     starts_from=("onnx_checked",),
     importers={
         "onnx": Import("onnx", "onnx_checked", f"{_HERE}.importers.onnx:OnnxImporter"),
+        "tf2onnx": Import(
+            "saved_model", "onnx", f"{_HERE}.importers.saved_model:SavedModelImporter"
+        ),
+        "torch_onnx": Import(
+            "torch_export", "onnx", f"{_HERE}.importers.pytorch:TorchExportImporter"
+        ),
     },
     diagnosis=f"{_HERE}.diagnosis.looks:onnx_looks",
     mendings={"ort_mended": Mending(Gate("AP", 0.015), 256, 1, f"{_HERE}.mending.mending:mended")},

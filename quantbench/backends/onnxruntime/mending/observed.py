@@ -133,10 +133,9 @@ def rounded_alone(model: Any, tensor: str, within: Range) -> bytes:
     graph, raw = changed.graph, f"{tensor}/raw"
     graph.initializer.append(numpy_helper.from_array(np.float32(scale), f"{tensor}/scale"))
     graph.initializer.append(numpy_helper.from_array(np.uint8(zero), f"{tensor}/zero"))
-    for place, node in enumerate(graph.node):
-        if tensor in node.output:
-            node.output[list(node.output).index(tensor)] = raw
-            break
+    place = next(i for i, node in enumerate(graph.node) if tensor in node.output)
+    written = graph.node[place].output
+    written[list(written).index(tensor)] = raw
     grids = [f"{tensor}/scale", f"{tensor}/zero"]
     there = helper.make_node("QuantizeLinear", [raw, *grids], [f"{tensor}/q"], f"{tensor}/to")
     back = helper.make_node("DequantizeLinear", [f"{tensor}/q", *grids], [tensor], f"{tensor}/back")
