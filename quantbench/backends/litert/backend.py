@@ -55,6 +55,9 @@ BACKEND = Backend(
             "torch_export", "tflite", f"{_HERE}.importers.pytorch:TorchExportImporter"
         ),
         "detr": Import("", "tflite", f"{_HERE}.importers.pytorch:DETRImporter"),
+        "image_classifier": Import(
+            "", "tflite", f"{_HERE}.importers.pytorch:ImageClassifierImporter"
+        ),
     },
     diagnosis=f"{_HERE}.diagnosis.looks:litert_looks",
     mendings={

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from quantbench.study import Model
 
 
-_BLOCKS = ((32, 1), (48, 2), (64, 1))  # channels, stride
+_BLOCKS = ((12, 1), (24, 2), (48, 1))  # channels, stride
 
 
 def build_network() -> Any:
@@ -27,7 +27,7 @@ def build_network() -> Any:
     from keras import layers
 
     image = keras.Input((SIZE_PX, SIZE_PX, 3), name="image")
-    x = conv(image, 24, kernel=3, name="stem")
+    x = conv(image, 8, kernel=3, name="stem")
     for i, (channels, stride) in enumerate(_BLOCKS):
         x = conv(depthwise(x, f"block{i}", stride), channels, kernel=1, name=f"block{i}")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
