@@ -115,6 +115,7 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         facts=_facts(record, artifact, runner),
         labels={_text(key): _text(name) for key, name in (record.get("labels") or {}).items()},
         examples=tuple(map(_example, record.get("examples") or ())),
+        **_explained(record.get("explanation") or {}),
         diagnosis=_diagnosis(record["diagnosis"]) if record.get("diagnosis") else None,
     )
 
@@ -236,6 +237,26 @@ def _example(example: Mapping[str, Any]) -> dict[str, Any]:
     if "picture" in example or "context" in example:
         checked |= {side: _answer(example[side]) for side in ("float", "quantized")}
     return checked
+
+
+def _explained(explanation: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task's `explain_change` says by class, of whatever task."""
+    by_class = {
+        _text(name): tuple(_counted(counts[key]) for key in ("n", "right", "were"))
+        for name, counts in (explanation.get("change_by_class") or {}).items()
+    }
+    flipped = tuple(
+        (_text(each["from"]), _text(each["to"]), _counted(each["n"]))
+        for each in explanation.get("flipped") or ()
+    )
+    return {"by_class": by_class, "flipped": flipped}
+
+
+def _counted(value: Any) -> int:
+    count = _whole(value)
+    if count is None:
+        raise ValueError("a count that is missing")
+    return count
 
 
 def _answer(said: Any) -> Any:

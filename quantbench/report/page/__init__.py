@@ -180,6 +180,7 @@ def _told(view: View) -> int:
     tags = 130 * (len(view.metrics) + 3 * len(view.judgements) + len(view.facts) + 5)
     causes = view.diagnosis.causes if view.diagnosis else ()
     told = [[each.cause, *each.ops[:3], each.text, each.remedy] for each in causes]
+    told += [list(each[:2]) for each in view.flipped[:10]]
     return tags + _length([view.facts, view.note, view.reason, view.error or "", told])
 
 
