@@ -76,12 +76,13 @@ def moved(rows: Sequence[Row], reference: Sequence[Row]) -> tuple[float, float]:
 
 
 def _overlap(row: Row, reference: Row) -> float:
-    """A class that one list lacks has at most the least probability there."""
-    sides = [dict(zip(r["top"], np.exp(r["top_logprobs"]), strict=True)) for r in (row, reference)]
-    least = [min(side.values()) for side in sides]
-    listed = sum(
-        min(sides[0].get(each, least[0]), sides[1].get(each, least[1]))
-        for each in {**sides[0], **sides[1]}
+    """What one list lacks has together no more than the other list leaves."""
+    mine, theirs = (
+        dict(zip(each["top"], np.exp(each["top_logprobs"]), strict=True))
+        for each in (row, reference)
     )
-    rest = min(max(1 - sum(side.values()), 0.0) for side in sides)
-    return float(min(listed + rest, 1.0))
+    left, left_there = (max(1 - sum(side.values()), 0.0) for side in (mine, theirs))
+    both = sum(min(p, theirs[each]) for each, p in mine.items() if each in theirs)
+    alone = min(sum(p for each, p in mine.items() if each not in theirs), left_there)
+    alone_there = min(sum(p for each, p in theirs.items() if each not in mine), left)
+    return float(min(both + alone + alone_there + min(left, left_there), 1.0))
