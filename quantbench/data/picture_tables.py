@@ -79,6 +79,11 @@ class PictureTables:
             raise DataError("no Parquet file", where=place, expected="*.parquet")
         try:
             table = datasets.Dataset.from_parquet([str(path) for path in paths])
+            kind = table.features[self.picture]
+            if not isinstance(kind, datasets.Image) and not isinstance(
+                kind, dict
+            ):  # a text is a path
+                raise TypeError(f"{self.picture} holds {kind}, no encoded pictures")  # noqa: TRY301
             return table.cast_column(self.picture, datasets.Image(decode=False))
         except (
             KeyError,

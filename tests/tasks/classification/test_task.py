@@ -46,7 +46,9 @@ def test_the_crop_is_torchvisions_by_pillow_s_own_arithmetic(
     scaled = Image.fromarray(image).resize(size, getattr(Image.Resampling, resample.upper()))
     left, top = round((size[0] - 224) / 2.0), round((size[1] - 224) / 2.0)
     cut = np.asarray(scaled.crop((left, top, left + 224, top + 224)), np.float32) / 255
-    expected = ((cut - np.float32(mean)) / np.float32(std)).transpose(2, 0, 1)[None]
+    expected = ((cut - np.array(mean, np.float32)) / np.array(std, np.float32)).transpose(2, 0, 1)[
+        None
+    ]
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
@@ -206,7 +208,7 @@ def test_identity_tells_what_changes_rows_and_nothing_else() -> None:
     made = type(task(described()))
 
     def identity(**change: Any) -> Any:
-        interface = replace(model.interface, **change)  # type: ignore[type-var]
+        interface = replace(model.interface, **change)
         return made.identity(replace(model, interface=interface))
 
     assert identity(labels=tuple("abcdefghij")) == identity() == identity(unused=("3",))
