@@ -72,5 +72,6 @@ def test_the_importer_s_network_has_depthwise_convolutions_and_relu6(bench: Sess
     from quantbench.backends.litert.graph import Graph
 
     path = next(bench.artifact(cases("digits_classifier")[0]).path.glob("*.tflite"))
-    kinds = [op.kind for op in Graph(path.read_bytes()).ops]
-    assert "DEPTHWISE_CONV_2D" in kinds
+    ops = Graph(path.read_bytes()).ops
+    assert {"DEPTHWISE_CONV_2D", "CONV_2D"} <= {op.kind for op in ops}
+    assert "RELU6" in {op.activation for op in ops}
