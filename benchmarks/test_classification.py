@@ -22,6 +22,3 @@ class TestDigits:
 
     def test_top1(self, evaluation: Evaluation, reference: Evaluation) -> None:
         assert non_inferior(evaluation, reference, metric="top1", margin=0.02)
-
-    def test_calibration(self, evaluation: Evaluation, reference: Evaluation) -> None:
-        assert non_inferior(evaluation, reference, metric="calibration_error", margin=0.03)

@@ -107,6 +107,7 @@ class MendableTask(Task, Protocol):
     """What a search of mixed precision asks of a task besides.
 
     `agreement` names the metric of agreement with the float model that candidates are ranked by.
+    `mending_gate`, where it is there, is what a recipe must pass instead of the search's own gate.
     """
 
     agreement: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.digits import glyphs, scenes
 from quantbench.catalog.digits.classes import WEIGHTS
 from quantbench.core.settings import Settings
+from quantbench.diagnosis.recipe_files import RECIPE
 from quantbench.run.session import Session
 
 SPLITS = ("train", "calibration", "evaluation")
@@ -75,3 +77,14 @@ def test_the_importer_s_network_has_depthwise_convolutions_and_relu6(bench: Sess
     ops = Graph(path.read_bytes()).ops
     assert {"DEPTHWISE_CONV_2D", "CONV_2D"} <= {op.kind for op in ops}
     assert "RELU6" in {op.activation for op in ops}
+
+
+@pytest.mark.slow
+def test_a_recipe_of_mixed_precision_is_searched_by_right_answers(bench: Session) -> None:
+    """200 digits calibrate and judge; the case is judged on others."""
+    (case,) = cases("digits_classifier", schemes=["int8_mended"])
+    recipe = json.loads((bench.recipe(case).path / RECIPE).read_text())
+    assert recipe["notes"]["margin"] == 0.02
+    assert len(recipe["notes"]["tried"]) > 1
+    verdict = non_inferior(bench.evaluate(case), bench.reference(case), "top1", margin=0.02)
+    assert verdict, verdict

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.errors import DataError, UsageError
+from quantbench.study import Gate
 from quantbench.tasks.classification.answer_numbers import AnswerNumbers
 from quantbench.tasks.classification.examples import changed_pictures
 from quantbench.tasks.classification.metrics import agreement
@@ -36,6 +37,7 @@ class Classification(AnswerNumbers):
     version = 1
     tools = ("pillow",)
     agreement = "agreement_overlap"
+    mending_gate = Gate("top1", 0.02)
 
     def __init__(self, model: Model, float_model: Path) -> None:
         """Take the classifier's description from the model; nothing is read from disk.
