@@ -11,23 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quantbench.catalog.models import cases
+    from quantbench.data.class_folders import ClassFolders
+    from quantbench.data.labelled_files import LabelledFiles
     from quantbench.data.passages import Passages
     from quantbench.data.photos import CocoImages
+    from quantbench.data.picture_tables import PictureTables
     from quantbench.errors import QuantbenchError
     from quantbench.run.evaluation import Evaluation
     from quantbench.run.judging import non_inferior
     from quantbench.stats.gates import Verdict
     from quantbench.study import Anchor, Case, Model, Scheme
+    from quantbench.tasks.classification.classifier import Classifier
     from quantbench.tasks.detection.detector import Detector
 
 _HOMES = {
     "Anchor": "quantbench.study",
     "Case": "quantbench.study",
+    "ClassFolders": "quantbench.data.class_folders",
+    "Classifier": "quantbench.tasks.classification.classifier",
     "CocoImages": "quantbench.data.photos",
     "Detector": "quantbench.tasks.detection.detector",
     "Evaluation": "quantbench.run.evaluation",
+    "LabelledFiles": "quantbench.data.labelled_files",
     "Model": "quantbench.study",
     "Passages": "quantbench.data.passages",
+    "PictureTables": "quantbench.data.picture_tables",
     "QuantbenchError": "quantbench.errors",
     "Scheme": "quantbench.study",
     "Verdict": "quantbench.stats.gates",
@@ -38,11 +46,15 @@ _HOMES = {
 __all__ = [
     "Anchor",
     "Case",
+    "ClassFolders",
+    "Classifier",
     "CocoImages",
     "Detector",
     "Evaluation",
+    "LabelledFiles",
     "Model",
     "Passages",
+    "PictureTables",
     "QuantbenchError",
     "Scheme",
     "Verdict",

@@ -29,8 +29,9 @@ BACKENDS, TASKS = folders("backends"), folders("tasks")
 # What may name a backend: the studies that come with the package. A task is also named by its data
 # sets, as their default, and by what reads its result files.
 HOMES = {"backends": ("catalog",), "tasks": ("catalog", "data", "judge")}
-# Assigned here, a word is a distribution's or a logger's: the library's, not the backend's.
-OTHER_MEANING = ("tools", "_FRAMEWORKS")
+# Assigned here, a word is a distribution's or a logger's, or a kind of a detector's mistakes: the
+# library's or the literature's, not the backend's or the task's.
+OTHER_MEANING = ("tools", "_FRAMEWORKS", "_KINDS")
 
 
 def sources(room: str, name: str) -> Iterator[tuple[str, ast.Module]]:
@@ -76,7 +77,7 @@ def reached(tree: ast.Module, module: str) -> list[int]:
 
 def test_backends_and_tasks_are_found() -> None:
     assert {"litert", "transformers"} <= set(BACKENDS)
-    assert {"detection", "last_word"} <= set(TASKS)
+    assert {"classification", "detection", "last_word"} <= set(TASKS)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.catalog.kjv import read_kjv
+from quantbench.data.class_folders import ClassFolders
+from quantbench.data.labelled import Labelled
 from quantbench.data.passages import Passages
 from quantbench.data.photos import CocoImages
 from quantbench.data.samples import Picture
@@ -55,6 +57,31 @@ class DigitScenes:
         return Picture(f"{split}-{index:06d}", drawn.image, truths, _DIGITS)
 
 
+@dataclass(frozen=True)
+class Digits:
+    """Single handwritten digits, from `catalog/digits/glyphs.py`."""
+
+    name: str = "digits"
+    task: str = "classification"
+    source: str | None = None
+    calibration_source: str | None = None
+    default_n: int = 719
+    calibration_n: int = 100
+
+    def samples(self, files: Mapping[str, Path], split: str, n: int | None) -> Sequence[Labelled]:
+        """The first `n` digits of `split`; classes are "0" to "9"."""
+        from quantbench.catalog.digits.glyphs import glyphs
+
+        del files
+        classes = tuple(_DIGITS.values())
+        return [
+            Labelled(
+                f"digit-{row:04d}", Picture(f"digit-{row:04d}", image, ()), str(label), classes
+            )
+            for image, label, row in zip(*glyphs(split), strict=True)
+        ][:n]
+
+
 _COCO = "http://images.cocodataset.org"  # its https answers for another name; digests are pinned
 _COCO_ARCHIVE = (
     "annotations/annotations_trainval2017.zip"
@@ -67,6 +94,8 @@ DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
         DigitScenes(),
+        Digits(),
+        ClassFolders(name="imagenet", source="data:imagenet", calibration_n=500),
         CocoImages(name="coco", source="data:coco"),
         CocoImages(
             name="coco_val2017",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from quantbench.catalog.classifiers import CLASSIFIERS
 from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.declarations import Declarations, Errors, Failures
 from quantbench.catalog.detectors import DETECTORS
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 
     from quantbench.protocols import Dataset
 
-MODELS = {model.name: model for model in (*DETECTORS, *LANGUAGE_MODELS)}
+MODELS = {model.name: model for model in (*DETECTORS, *CLASSIFIERS, *LANGUAGE_MODELS)}
 
 # The study that runs anywhere: data sets of its models.
-EMBEDDED = {"digits_centernet": ("digit_scenes",), "smollm2_135m_instruct": ("kjv",)}
+EMBEDDED = {
+    "digits_centernet": ("digit_scenes",),
+    "digits_classifier": ("digits",),
+    "smollm2_135m_instruct": ("kjv",),
+}
 
 
 def find_model(name: str) -> Model:

@@ -46,7 +46,9 @@ def diagnose(
 
 @click.command(epilog="Example: quantbench mend centernet_mobilenetv3-int8_static-coco")
 @click.argument("case")
-@click.option("--margin", type=float, help="Loss that may be left; default: .015 AP, .02 accuracy.")
+@click.option(
+    "--margin", type=float, help="Loss that may be left; default: .015 AP, .02 accuracy or top1."
+)
 @click.option("--metric", help="To be judged by, e.g. agreement_AP, which needs no labels.")
 @click.option("-o", "--output", type=FILE, help="Write the recipe, to be committed.")
 @DATA
@@ -74,6 +76,7 @@ def mend(
     from quantbench.record.recording import record_of
     from quantbench.report.terminal import recipe_block, verdict_block
     from quantbench.run.judging import non_inferior
+    from quantbench.run.steps.build import usual_gate
     from quantbench.study import Gate, Scheme
     from quantbench.study.registry import find_backend
 
@@ -83,7 +86,7 @@ def mend(
     if not backend.mended:
         raise UsageError(f"nothing mends models of the backend {backend.name}")
     asked = replace(asked, scheme=Scheme.parse(backend.mended))
-    usual = backend.mendings[asked.scheme.quantizer].gate
+    usual = usual_gate(asked, backend.mendings[asked.scheme.quantizer])
     gate = Gate(
         usual.metric if metric is None else metric, usual.margin if margin is None else margin
     )

@@ -89,7 +89,10 @@ def resolve(code: str) -> Any:
         ) from error
 
 
-_RATIO = Path(__file__).parents[1] / "stats" / "ratio.py"  # that metrics of several tasks count by
+# What metrics of several tasks count by.
+_SHARED = tuple(
+    Path(__file__).parents[1] / "stats" / f"{name}.py" for name in ("divergence", "ratio")
+)
 
 
 @cache
@@ -105,7 +108,7 @@ def code_digest(kind: type) -> str:
             file = Path(inspect.getfile(each))
             beside = [file.with_name("metrics.py"), *file.parent.glob("metrics/*.py")]
             files += [file, *sorted(path for path in beside if path.is_file())]
-    files.append(_RATIO)
+    files += _SHARED
     return digest_of([sha256_of(path) for path in dict.fromkeys(files)])
 
 

@@ -51,16 +51,18 @@ def _check_ids(samples: Sequence[Any]) -> None:
 
 
 def _check_same_truth(first: Any, second: Any) -> None:
-    """Of pictures: the truth of a passage is its text."""
+    """Of pictures, boxes or a label: the truth of a passage is its text."""
     truths = [
         sorted(json.dumps(truth, sort_keys=True) for truth in getattr(sample, "truths", ()))
         for sample in (first, second)
     ]
     if truths[0] != truths[1]:
+        labels = [getattr(sample, "label", None) for sample in (first, second)]
+        of_boxes = f"{len(truths[0])} and {len(truths[1])} boxes, of which not all are the same"
         raise DataError(
             "the same picture has two different truths",
             where=f"samples {first.id} and {second.id}",
-            expected="the same boxes, or another picture",
-            got=f"{len(truths[0])} and {len(truths[1])} boxes, of which not all are the same",
+            expected="the same boxes or label, or another picture",
+            got=of_boxes if None in labels else f"the labels {' and '.join(map(repr, labels))}",
             remedy="leave one of the two out",
         )

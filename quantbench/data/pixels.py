@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -15,10 +20,52 @@ if TYPE_CHECKING:
 _ORIENTATION = 0x0112  # EXIF's tag
 _ON_ITS_SIDE = (5, 6, 7, 8)  # values of it that exchange height and width
 _STEP = 257  # of 16 bits, one of 8: 65535 / 255
+_MOST_PIXELS = 50_000_000  # 150 MB as RGB
+_LONGEST_SIDE = 256  # pixels of a thumbnail, about 8 kB
 _DEEP = ("PNG", "PPM")  # formats whose integers Pillow brings to the range of 16 bits
 
 
-def rgb(image: Image.Image, path: Path) -> NDArray[Any]:
+@contextmanager
+def opened(file: Path | io.BytesIO, where: Path | str) -> Iterator[Image.Image]:
+    """A picture whose header was read; its pixels are decoded when they are asked for.
+
+    Raises:
+        DataError: it is no image, also where that shows inside the block, or too large.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            # Of too many pixels Pillow warns, or raises: here they are an error of ours.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            found = Image.open(file)
+        with found as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise DataError(
+                    "a picture is too large to decode",
+                    where=where,
+                    expected=f"at most {_MOST_PIXELS:,} pixels",
+                    got=f"{image.width} x {image.height}",
+                    remedy="scale it down, or leave it out: models see a few hundred pixels a side",
+                )
+            yield image
+    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        # UnidentifiedImageError and truncated files are OSErrors; broken PNGs raise the rest.
+        raise DataError("not an image", where=where, got=error) from error
+
+
+def thumbnail(image: NDArray[Any]) -> str:
+    """A JPEG in base64, at most 256 pixels a side."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=70, optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def rgb(image: Image.Image, path: Path | str) -> NDArray[Any]:
     """The pixels as RGB, uint8, [height, width, 3].
 
     Grey of 16 bits is scaled by 1/257 to the nearest of 8 bits. Colours of a palette are looked

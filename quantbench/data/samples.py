@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.digests import digest_of, sha256_of
-from quantbench.data.pixels import is_deep, is_turned, rgb
+from quantbench.data.pixels import is_deep, is_turned, opened, rgb
 from quantbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 
 _ROUNDING = 1.0  # pixels
-_MOST_PIXELS = 50_000_000  # 150 MB as RGB
 
 
 @dataclass(frozen=True)
@@ -146,39 +144,20 @@ class Photo:
 
     @contextmanager
     def _opened(self) -> Iterator[Image.Image]:
-        from PIL import Image
-
-        try:
-            with warnings.catch_warnings():
-                # Of too many pixels Pillow warns, or raises: here they are an error of ours.
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                opened = Image.open(self.path)
-            with opened as image:
-                if image.width * image.height > _MOST_PIXELS:
-                    raise DataError(
-                        "a picture is too large to decode",
-                        where=self.path,
-                        expected=f"at most {_MOST_PIXELS:,} pixels",
-                        got=f"{image.width} x {image.height}",
-                        remedy="scale it down, or leave it out: detectors see a few hundred "
-                        "pixels a side",
-                    )
-                stored = image.height, image.width
-                if self.annotated not in {None, stored} and not is_turned(image, self.annotated):
-                    raise DataError(
-                        "a picture has another size than its annotations say",
-                        where=self.path,
-                        expected=f"{self.annotated} (height, width)",
-                        got=stored,
-                        remedy="give the originals: boxes of a resized copy would miss",
-                    )
-                if self.annotated is None:  # else it was checked where the size was read
-                    for truth in self.truths:
-                        check_inside(truth["bbox"], stored, str(self.path))
-                yield image
-        except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-            # UnidentifiedImageError and truncated files are OSErrors; broken PNGs raise the rest.
-            raise DataError("not an image", where=self.path, got=error) from error
+        with opened(self.path, self.path) as image:
+            stored = image.height, image.width
+            if self.annotated not in {None, stored} and not is_turned(image, self.annotated):
+                raise DataError(
+                    "a picture has another size than its annotations say",
+                    where=self.path,
+                    expected=f"{self.annotated} (height, width)",
+                    got=stored,
+                    remedy="give the originals: boxes of a resized copy would miss",
+                )
+            if self.annotated is None:  # else it was checked where the size was read
+                for truth in self.truths:
+                    check_inside(truth["bbox"], stored, str(self.path))
+            yield image
 
     @cached_property
     def digest(self) -> str:

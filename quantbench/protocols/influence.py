@@ -27,6 +27,9 @@ class Influence:
         most: the highest.
         smooth: the metric without the jumps of its definition, where it has such (the 101 recall
             levels of AP): what `change` are the derivatives of.
+        folded: where the metric is a sum of absolute values (the calibration error: of a gap in
+            each bin), each sample's signed part of each term, [terms, samples]. Chance adds to an
+            absolute value what it does not add to what is inside, so such a metric is too high.
     """
 
     change: NDArray[np.float64]
@@ -34,3 +37,4 @@ class Influence:
     least: float = 0.0
     most: float = 1.0
     smooth: float | None = None
+    folded: NDArray[np.float64] | None = None

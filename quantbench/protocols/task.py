@@ -57,7 +57,10 @@ class Task(Numbers, Protocol):
     A task may have a method `check(samples)`, which refuses evaluated samples that it could not
     judge: it is called before anything is built or predicted for them. It may have a method
     `cross_check(rows)`, which refuses rows that it counts wrongly: it is called in every run that
-    uses them, whether or not the store has them.
+    uses them, whether or not the store has them. It may have a method `check_reference(rows)`,
+    which refuses the rows of a float model that nothing may be judged against. It may have a
+    method `explain_change(rows, reference)`: what the change against the float model is made of,
+    JSON by name, which joins what `explain` says.
     """
 
     tools: tuple[str, ...]
@@ -89,9 +92,11 @@ class Task(Numbers, Protocol):
     ) -> list[dict[str, Any]]:
         """At most `most` samples that changed most against the float model's rows, as JSON.
 
-        `samples` by id; each change has `id`, `change`, and what both models said. Reports draw
-        those that have a `picture` or a `context`, which are read as detection's and last_word's
-        (`examples.py` of their folders).
+        `samples` by id; each change has `id`, `change`, and what both models said, as `float` and
+        `quantized`. Reports draw those that have a `picture` (a JPEG in base64, with `width` and
+        `height`) or a `context` (a text, with its `target`), and of each side boxes (a list of [x,
+        y, width, height, score, id]) or words (`right`, and `words` with their probabilities);
+        see `examples.py` in the folders of `tasks/`. `unit` names the unit of `change`.
         """
 
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
@@ -102,6 +107,7 @@ class MendableTask(Task, Protocol):
     """What a search of mixed precision asks of a task besides.
 
     `agreement` names the metric of agreement with the float model that candidates are ranked by.
+    `mending_gate`, where it is there, is what a recipe must pass instead of the search's own gate.
     """
 
     agreement: str

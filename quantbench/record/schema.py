@@ -74,10 +74,11 @@ def blank_record(case: str, model: str, scheme: str, task: str) -> dict[str, Any
 
 
 def _labels(case: Case) -> dict[str, str]:
-    """Names of a detector's categories by their ids."""
+    """Names of what a model tells apart by their ids: a detector's categories, or classes."""
     interface = case.model.interface
-    ids, names = (getattr(interface, name, ()) for name in ("category_ids", "labels"))
-    return dict(zip(map(str, ids), names, strict=False))
+    known = (getattr(interface, name, ()) for name in ("category_ids", "class_ids"))
+    ids = next((each for each in known if each), ())
+    return dict(zip(map(str, ids), getattr(interface, "labels", ()), strict=False))
 
 
 def with_artifact(

@@ -115,6 +115,7 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         facts=_facts(record, artifact, runner),
         labels={_text(key): _text(name) for key, name in (record.get("labels") or {}).items()},
         examples=tuple(map(_example, record.get("examples") or ())),
+        **_explained(record.get("explanation") or {}),
         diagnosis=_diagnosis(record["diagnosis"]) if record.get("diagnosis") else None,
     )
 
@@ -214,28 +215,58 @@ def _box(latency: Mapping[str, Any]) -> Box | None:
 
 
 def _example(example: Mapping[str, Any]) -> dict[str, Any]:
-    """A picture with boxes or a passage with words, of whatever task; others are not shown."""
-    checked: dict[str, Any] = {"id": _text(example["id"]), "change": _number(example["change"])}
+    """A picture or a text, with boxes or words of both models, of whatever task.
+
+    Others are not shown.
+    """
+    checked: dict[str, Any] = {
+        "id": _text(example["id"]),
+        "change": _number(example["change"]),
+        "unit": _text(example.get("unit") or ""),
+    }
     if "picture" in example:
         checked |= {
             "width": _side(example["width"]),
             "height": _side(example["height"]),
             "picture": _text(example["picture"]),
-            **{side: [_detected(box) for box in example[side]] for side in ("float", "quantized")},
         }
     if "context" in example:
-        checked |= {
-            "context": _text(example["context"]),
-            "target": _text(example["target"]),
-            **{
-                side: {
-                    "right": bool(example[side]["right"]),
-                    "words": [(_text(w), _number(p)) for w, p in example[side]["words"]],
-                }
-                for side in ("float", "quantized")
-            },
-        }
+        checked |= {"context": _text(example["context"])}
+    if "target" in example:
+        checked |= {"target": _text(example["target"])}
+    if "picture" in example or "context" in example:
+        checked |= {side: _answer(example[side]) for side in ("float", "quantized")}
     return checked
+
+
+def _explained(explanation: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task's `explain_change` says by class, of whatever task."""
+    by_class = {
+        _text(name): tuple(_counted(counts[key]) for key in ("n", "right", "were"))
+        for name, counts in (explanation.get("change_by_class") or {}).items()
+    }
+    flipped = tuple(
+        (_text(each["from"]), _text(each["to"]), _counted(each["n"]))
+        for each in explanation.get("flipped") or ()
+    )
+    return {"by_class": by_class, "flipped": flipped}
+
+
+def _counted(value: Any) -> int:
+    count = _whole(value)
+    if count is None:
+        raise ValueError("a count that is missing")
+    return count
+
+
+def _answer(said: Any) -> Any:
+    """Boxes, or words with their probabilities."""
+    if isinstance(said, list | tuple):
+        return [_detected(box) for box in said]
+    return {
+        "right": bool(said["right"]),
+        "words": [(_text(w), _number(p)) for w, p in said["words"]],
+    }
 
 
 def _diagnosis(data: Mapping[str, Any]) -> Diagnosis:

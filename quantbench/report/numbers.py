@@ -65,7 +65,16 @@ def size(n: float | None) -> str:
     """Bytes, in powers of 1,000."""
     if n is None:
         return "-"
+    if n < 1e5:  # noqa: PLR2004 - a tenth of a megabyte
+        return f"{n / 1e3:.1f} kB"
     return f"{n / 1e6:.1f} MB" if n < 1e9 else f"{n / 1e9:.2f} GB"  # noqa: PLR2004 - a gigabyte
+
+
+def megabytes(n: float | None) -> str:
+    """Bytes as a number of 1,000,000; of a small model in thousandths."""
+    if not n:
+        return "-"
+    return f"{n / 1e6:.3f}" if n < 1e5 else f"{n / 1e6:.1f}"  # noqa: PLR2004 - a tenth
 
 
 def joules(energy: float | None) -> str:

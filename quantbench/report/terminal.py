@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.words import plural
 from quantbench.report.checking import judgement_of, metric_of, views_of
-from quantbench.report.numbers import difference, estimate, joules, margin, milliseconds, quality
+from quantbench.report.numbers import (
+    difference,
+    estimate,
+    joules,
+    margin,
+    megabytes,
+    milliseconds,
+    quality,
+)
 from quantbench.report.numbers import flips as flips_of
 from quantbench.report.views import studies_of, worst_first
 
@@ -311,7 +319,7 @@ def _row(view: View, metric: str, *, flips: bool, energy: bool) -> tuple[str, ..
         quality(view, metric),
         difference(view.judged),
         *([flips_of(view.judged)] * flips),
-        f"{view.weights_bytes / 1e6:.1f}" if view.weights_bytes else "-",
+        megabytes(view.weights_bytes),
         milliseconds(view.latency_s),
         *([joules(view.joules)] * energy),
     )

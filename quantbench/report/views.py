@@ -111,6 +111,8 @@ class View:
         timed_by: threads and delegate while it was timed.
         headline: the metric that stands for its quality.
         size_ratio: its bytes over its reference's; `latency_ratio` likewise.
+        by_class: samples of each class, those answered rightly now, and by the float model.
+        flipped: answers that changed most often: from what, to what, how often.
     """
 
     case: str
@@ -152,6 +154,8 @@ class View:
     facts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[Mapping[str, Any], ...] = ()
+    by_class: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    flipped: tuple[tuple[str, str, int], ...] = ()
     diagnosis: Diagnosis | None = None
 
     @property

@@ -128,7 +128,8 @@ class Results:
         """A metric's interval without draws: against a metric that is 0 and cannot vary."""
         value, moved = self.value(metric), self.influence(metric)
         smooth = None if moved.smooth is None else 0.0
-        still = replace(moved, change=np.zeros_like(moved.change), smooth=smooth)
+        folded = None if moved.folded is None else np.zeros_like(moved.folded)
+        still = replace(moved, change=np.zeros_like(moved.change), smooth=smooth, folded=folded)
         pair = PairedInfluence.between((value, 0.0), (moved, still), groups=self.seen_group_numbers)
         down, up = max(value - moved.least, 0.0), max(moved.most - value, 0.0)
         return replace(pair, down=down, up=up).interval(confidence)

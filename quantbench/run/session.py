@@ -211,10 +211,12 @@ class Session:
         Raises:
             UsageError: the model has no reference.
             BuildError: the case's artifact is the reference's.
-            AnchorError: the reference does not reproduce its published score.
+            AnchorError: the reference does not reproduce its published score, or the task finds
+                that nothing can be judged against it.
         """
         reference = self.evaluate(case.reference)
         check.check_anchor(reference)
+        check.check_reference(reference, self.task(case.reference))
         check.check_other(case, self.artifact(case), reference)
         for evaluation in (reference, self.evaluate(case)):
             if evaluation.case not in self._compared:
@@ -354,7 +356,8 @@ class Session:
         samples = partial(self.samples, evaluation.case, "evaluation")
         found = agree(self._context, _rows_of(evaluation), theirs, task, samples)
         evaluation.replicates |= found.replicates
-        evaluation.changes = found.details
+        evaluation.changes = found.details["changes"]
+        evaluation.explanation = {**evaluation.explanation, **found.details["explanation"]}
         evaluation.per_sample |= task.per_sample(rows, theirs.rows)
         evaluation.moved_by = lru_cache(2)(partial(influence_of, task, rows, theirs.rows))
 

@@ -48,7 +48,9 @@ class PairedInfluence(Comparison):
     The estimated quantity is the expected difference on data sets of this size, over the
     categories that they show: AP depends on the number of images. Bounds lie around the difference
     without the jumps of AP's 101 recall levels (`centre`), and hold that with them. Assumes
-    independent samples, or independent groups. An unseen sample could break the bounds if its new
+    independent samples, or independent groups. A metric that sums up absolute values lies above
+    what it estimates; the bounds are as much wider as that may differ between the two (`slack`).
+    An unseen sample could break the bounds if its new
     false detections outscore true ones elsewhere: the share of its own objects does not bound that.
 
     Attributes:
@@ -62,6 +64,8 @@ class PairedInfluence(Comparison):
         centre: the difference without the jumps of the metric's definition, where it has such: the
             bounds lie around it, and hold `value`. AP's 101 recall levels jump by a hundredth,
             which of 5,000 images is as much as chance.
+        slack: how far the expected difference may lie below and above the true one's, where the
+            metric sums up absolute values (`_slack`).
     """
 
     value: float
@@ -72,6 +76,7 @@ class PairedInfluence(Comparison):
     n: int
     groups: int | None = None
     centre: float | None = None
+    slack: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def between(
@@ -103,6 +108,7 @@ class PairedInfluence(Comparison):
         kept = shown.any(axis=1)  # a stratum that no sample shows has no say
         change, shown = change[kept], shown[kept]
         n, count = change.shape[1], None
+        slack = _slack(mine, its, groups)
         if groups is not None:
             change, shown = by_group(change, groups), by_group(shown, groups) > 0
             count = change.shape[1]
@@ -110,7 +116,8 @@ class PairedInfluence(Comparison):
         down, up = max(was - least, 0.0) / unit, max(most - was, 0.0) / unit
         # Unseen samples are assumed to gain no more than they could lose.
         down, up = (min(down, up), up) if lower_is_better else (down, min(up, down))
-        return cls(difference, change, shown, down, up, n, count, centre)
+        slack = slack[0] / unit, slack[1] / unit
+        return cls(difference, change, shown, down, up, n, count, centre, slack)
 
     @property
     def units(self) -> int:
@@ -154,6 +161,7 @@ class PairedInfluence(Comparison):
             change=-self.change,
             down=self.up,
             up=self.down,
+            slack=self.slack[::-1],
         )
 
     @cached_property
@@ -169,7 +177,8 @@ class PairedInfluence(Comparison):
         if found.variance == 0:
             if self._nowhere_repeated:
                 return -np.inf, np.inf
-            return self.value - unseen * self.down, self.value + unseen * self.up
+            down, up = unseen * self.down + self.slack[0], unseen * self.up + self.slack[1]
+            return self.value - down, self.value + up
         # Of a bound that is to miss more often than not (alpha over .5) nothing is asked.
         t = max(float(stdtrit(max(found.freedom, 1.0), 1 - alpha)), 0.0)
         shift = found.third / found.variance * (1 + 2 * t * t) / 6
@@ -178,7 +187,35 @@ class PairedInfluence(Comparison):
         middle = self.value if self.centre is None else self.centre
         low = middle - float(np.hypot(half - min(shift, 0.0), unseen * self.down))
         high = middle + float(np.hypot(half + max(shift, 0.0), unseen * self.up))
-        return min(low, self.value), max(high, self.value)
+        return min(low, self.value) - self.slack[0], max(high, self.value) + self.slack[1]
+
+
+def _slack(
+    mine: Influence, its: Influence, groups: NDArray[np.int64] | None
+) -> tuple[float, float]:
+    """How much chance may have added to the one sum of absolute values and not to the other.
+
+    A term's mean absolute value exceeds the absolute value of its mean by at most
+    sqrt(2 / pi) standard errors (the folded normal's, at 0: Leone, Nelson, Nottingham,
+    Technometrics 3, 1961); of two terms the excess differs by no more than their means and
+    sqrt(2 / pi) of their errors do, for it moves with neither faster than that.
+
+    Returns:
+        Of the first over the second, by which the difference may be too high, and the reverse.
+    """
+    if mine.folded is None or its.folded is None:
+        return 0.0, 0.0
+    parts = [
+        each if groups is None else by_group(each, groups) for each in (mine.folded, its.folded)
+    ]
+    totals = [part.sum(axis=1) for part in parts]
+    units = parts[0].shape[1]
+    chance = [
+        (2 / np.pi * units / max(units - 1, 1) * part.var(axis=1) * units) ** 0.5 for part in parts
+    ]
+    apart = np.abs(totals[0] - totals[1]) + np.abs(chance[0] - chance[1])
+    over, under = (float(np.minimum(each, apart).sum()) for each in chance)
+    return over, under
 
 
 def _centre(

@@ -124,6 +124,63 @@ def test_examples_of_a_task_from_outside_are_drawn_by_what_they_hold(
     assert {pair["data-example"] for pair in pairs} == {"scene-1", "verse-1"}
 
 
+def named(scheme: str) -> dict[str, Any]:
+    """A case whose changed pictures have answers instead of boxes, of whatever task."""
+    record = detection(scheme, 0.69) | {"labels": {"n01": "tench"}}
+    said = {"right": True, "words": [["tench", 0.75], ["goldfish", 0.2]]}
+    (example,) = record["examples"] or [{}]
+    record["examples"] = [
+        {
+            **example,
+            "target": "tench",
+            "unit": "of the probability moved",
+            "float": said,
+            "quantized": {"right": False, "words": [["goldfish", 0.6], ["tench", 0.3]]},
+        }
+    ]
+    record["explanation"] = {
+        "change_by_class": {
+            "n01": {"n": 10, "right": 7, "were": 9},
+            "n02": {"n": 10, "right": 8, "were": 8},
+        },
+        "flipped": [{"from": "n01", "to": "n02", "n": 2}],
+    }
+    return record
+
+
+def test_a_picture_with_answers_shows_those_of_both_models(written: Callable[..., Path]) -> None:
+    path = written([detection("float32", 0.7), named("int8_static")])
+    text = page_of(path)
+    page = _Page(text)
+    (pair,) = [a for tag, a in page.tags if tag == "figure" and a.get("data-example")]
+    assert pair == {"class": "passage named", "data-example": "scene-1"}
+    (image,) = [a for tag, a in page.tags if tag == "img"]
+    assert str(image["src"]).startswith("data:image/jpeg;base64,")
+    assert "2.00 of the probability moved" in text
+    assert ">float: right<" in text and ">quantized: wrong<" in text
+    assert text.count("goldfish") == 2
+    assert "Answers that changed most often" in text
+    assert "<td>tench</td><td>n02</td>" in text
+    assert 'data-figure="right_by_class"' in text
+
+
+def test_a_picture_with_boxes_of_one_model_and_answers_of_the_other_is_not_drawn(
+    written: Callable[..., Path],
+) -> None:
+    record = named("int8_static")
+    record["examples"][0]["float"] = []
+    assert "data-example" not in page_of(written([record]))
+
+
+def test_what_a_record_says_by_class_cannot_leave_its_cell(written: Callable[..., Path]) -> None:
+    record = named("int8_static")
+    record["explanation"]["flipped"] = [{"from": HOSTILE, "to": HOSTILE, "n": 1}]
+    record["explanation"]["change_by_class"] = {HOSTILE: {"n": 2, "right": 0, "were": 1}}
+    record["examples"][0] |= {"target": HOSTILE, "unit": HOSTILE}
+    record["examples"][0]["quantized"]["words"] = [[HOSTILE, 0.5]]
+    assert HOSTILE not in page_of(written([detection("float32", 0.7), record]))
+
+
 def test_every_gate_of_a_case_is_named_in_its_row(written: Callable[..., Path]) -> None:
     record = detection("int8_static", 0.69)
     record["verdicts"] += [verdict(f"AR_{i}", 0.1) for i in range(6)]

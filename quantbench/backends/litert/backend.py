@@ -58,6 +58,9 @@ BACKEND = Backend(
             "onnx_checked", "saved_model", f"{_HERE}.importers.onnx:ONNXImporter"
         ),
         "detr": Import("", "tflite", f"{_HERE}.importers.pytorch:DETRImporter"),
+        "image_classifier": Import(
+            "", "tflite", f"{_HERE}.importers.pytorch:ImageClassifierImporter"
+        ),
     },
     diagnosis=f"{_HERE}.diagnosis.looks:litert_looks",
     mendings={

@@ -33,19 +33,19 @@ def build_network() -> Any:
     from keras import layers
 
     image = keras.Input((SIZE_PX, SIZE_PX, 3), name="image")
-    x = _conv(image, 16, kernel=3, stride=2, name="stem")
+    x = conv(image, 16, kernel=3, stride=2, name="stem")
     laterals = []
     for index, (channels, expansion, blocks) in enumerate(_STAGES):
         for block in range(blocks):
             stride = 2 if block == 0 else 1
             x = _inverted_residual(x, channels, expansion, stride, f"stage{index}_{block}")
         laterals.append(x)
-    x = _conv(laterals.pop(), _NECK_CHANNELS, kernel=1, name="neck_top", activate=False)
+    x = conv(laterals.pop(), _NECK_CHANNELS, kernel=1, name="neck_top", activate=False)
     for index, lateral in reversed(list(enumerate(laterals))):
         up = layers.UpSampling2D(name=f"up{index}")(x)
-        side = _conv(lateral, _NECK_CHANNELS, kernel=1, name=f"lateral{index}", activate=False)
+        side = conv(lateral, _NECK_CHANNELS, kernel=1, name=f"lateral{index}", activate=False)
         x = layers.Add(name=f"merge{index}")([up, side])
-        x = _separable(x, _NECK_CHANNELS, f"smooth{index}")
+        x = separable(x, _NECK_CHANNELS, f"smooth{index}")
     outputs = {
         "heatmap": _head(x, len(CATEGORIES), "heatmap", activation="sigmoid", bias=_PRIOR_LOGIT),
         "size": _head(x, 2, "size"),
@@ -56,9 +56,13 @@ def build_network() -> Any:
 
 def load_network(weights: Path) -> Any:
     """The trained Keras model, from a safetensors file keyed by variable path."""
+    return with_weights(build_network(), weights)
+
+
+def with_weights(network: Any, weights: Path) -> Any:
+    """The network with every variable as the file has it."""
     from safetensors.numpy import load_file
 
-    network = build_network()
     stored = load_file(weights)
     for variable in network.variables:
         variable.assign(stored[variable.path])
@@ -72,9 +76,10 @@ def save_network(network: Any, weights: Path) -> None:
     save_file({v.path: v.numpy() for v in network.variables}, weights)
 
 
-def _conv(
+def conv(
     x: Any, channels: int, *, kernel: int, name: str, stride: int = 1, activate: bool = True
 ) -> Any:
+    """A convolution with batch normalization and, if asked for, ReLU6."""
     from keras import layers
 
     x = layers.Conv2D(
@@ -84,7 +89,8 @@ def _conv(
     return layers.ReLU(6.0, name=f"{name}_relu6")(x) if activate else x
 
 
-def _depthwise(x: Any, name: str, stride: int = 1) -> Any:
+def depthwise(x: Any, name: str, stride: int = 1) -> Any:
+    """A depthwise convolution of 3 x 3 with batch normalization and ReLU6."""
     from keras import layers
 
     x = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(
@@ -94,16 +100,17 @@ def _depthwise(x: Any, name: str, stride: int = 1) -> Any:
     return layers.ReLU(6.0, name=f"{name}_depthwise_relu6")(x)
 
 
-def _separable(x: Any, channels: int, name: str) -> Any:
-    return _conv(_depthwise(x, name), channels, kernel=1, name=name)
+def separable(x: Any, channels: int, name: str) -> Any:
+    """Depthwise, then pointwise."""
+    return conv(depthwise(x, name), channels, kernel=1, name=name)
 
 
 def _inverted_residual(x: Any, channels: int, expansion: int, stride: int, name: str) -> Any:
     from keras import layers
 
-    y = _conv(x, expansion * x.shape[-1], kernel=1, name=f"{name}_expand")
-    y = _depthwise(y, name, stride)
-    y = _conv(y, channels, kernel=1, name=f"{name}_project", activate=False)
+    y = conv(x, expansion * x.shape[-1], kernel=1, name=f"{name}_expand")
+    y = depthwise(y, name, stride)
+    y = conv(y, channels, kernel=1, name=f"{name}_project", activate=False)
     return layers.Add(name=f"{name}_add")([x, y]) if x.shape == y.shape else y
 
 
@@ -113,7 +120,7 @@ def _head(
     import keras
     from keras import layers
 
-    y = _separable(x, _NECK_CHANNELS, f"{name}_head")
+    y = separable(x, _NECK_CHANNELS, f"{name}_head")
     return layers.Conv2D(
         channels,
         1,
@@ -134,8 +141,12 @@ class DigitsImporter:
         """Export with the signature image [1, 160, 160, 3] -> heatmap, size, offset."""
         del model
         start_tensorflow()
-        import tensorflow as tf
+        export_network(load_network(source / "weights.safetensors"), SIZE_PX, folder)
 
-        network = load_network(source / "weights.safetensors")
-        image = tf.TensorSpec((1, SIZE_PX, SIZE_PX, 3), tf.float32, name="image")
-        network.export(folder, "tf_saved_model", verbose=False, input_signature=[image])
+
+def export_network(network: Any, size: int, folder: Path) -> None:
+    """A SavedModel with the signature image [1, size, size, 3] -> the network's outputs."""
+    import tensorflow as tf
+
+    image = tf.TensorSpec((1, size, size, 3), tf.float32, name="image")
+    network.export(folder, "tf_saved_model", verbose=False, input_signature=[image])

@@ -26,6 +26,7 @@ FIGURES: tuple[Callable[[Study], Drawn | None], ...] = (
     quality.by_iou,
     quality.by_area,
     quality.by_category,
+    quality.by_class,
     language.by_bits,
     language.quality_and_memory,
     language.speed_and_memory,

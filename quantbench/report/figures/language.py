@@ -49,13 +49,14 @@ def by_bits(study: Study) -> Drawn | None:
     axes.set_xlim(-0.6, len(bits) - 0.4)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("bits of a weight")
-    axes.set_ylabel("share of passages")
+    axes.set_ylabel("share of samples")
     legend(figure)
     worst = min(known, key=lambda case: case.metrics["top1"].value or 0.0)
     return Drawn(
         "top_by_bits",
-        "Top-1 and top-5 of the target's first token by bits",
-        "Filled: the likeliest token is right (top-1); hollow: it is among the five likeliest. "
+        "Top-1 and top-5 by bits of a weight",
+        "Filled: the likeliest answer is right (top-1), of a language model its first token; "
+        "hollow: the right one is among the five likeliest. "
         f"Lowest is {worst.scheme}: {worst.metrics['top1'].value or 0:.1%} and "
         f"{worst.metrics['top5'].value or 0:.1%}.",
         figure,

@@ -241,8 +241,7 @@ def by_category(study: Study) -> Drawn | None:
     ]
     if reference is None or not losing:
         return None
-    alive = [case for case in losing if case.verdict in {"pass", "inconclusive", "fail"}] or losing
-    case = max(alive, key=attrgetter("loss"))
+    case = _worst_alive(losing)
     changes = sorted(
         (value - was, case.labels.get(name.removeprefix("AP_category_"), name[len("AP_") :]))
         for name in case.metrics
@@ -252,6 +251,51 @@ def by_category(study: Study) -> Drawn | None:
     )
     if not changes:
         return None
+    figure, of = _change_of_each(changes, f"change of AP under {case.scheme}")
+    return Drawn(
+        "ap_by_category",
+        f"Change of AP by category, {case.scheme}",
+        f"Shown: {of} categories. The mean change is "
+        f"{sum(change for change, _ in changes) / len(changes):+.3f}; a category with few objects "
+        "moves by chance.",
+        figure,
+    )
+
+
+def by_class(study: Study) -> Drawn | None:
+    """Change of the share of right answers by class, of the case that loses most and works."""
+    known = [case for case in study.cases if case.by_class and not case.is_reference]
+    if not known:
+        return None
+    case = _worst_alive(known)
+    changes = sorted(
+        ((right - were) / n, f"{case.labels.get(name, name)} ({n})")
+        for name, (n, right, were) in case.by_class.items()
+        if n
+    )
+    moved = [change for change, _ in changes if change]
+    if not moved:
+        return None
+    figure, of = _change_of_each(
+        changes, f"change of the share of right answers under {case.scheme}"
+    )
+    return Drawn(
+        "right_by_class",
+        f"Change of right answers by class, {case.scheme}",
+        f"Shown: {of} classes, with the number of their samples; {len(moved)} of {len(changes)} "
+        "changed. A class with few samples moves by chance.",
+        figure,
+    )
+
+
+def _worst_alive(cases: Sequence[View]) -> View:
+    """The case that loses most among those that still work, else among all."""
+    alive = [case for case in cases if case.verdict in {"pass", "inconclusive", "fail"}]
+    return max(alive or cases, key=attrgetter("loss"))
+
+
+def _change_of_each(changes: Sequence[tuple[float, str]], label: str) -> tuple[Any, str]:
+    """A figure of the lowest and highest of sorted changes, and which those are."""
     half = _CATEGORIES // 2
     shown = changes if len(changes) <= _CATEGORIES else [*changes[:half], *changes[-half:]]
     figure, axes = blank(rows_height(len(shown)))
@@ -261,16 +305,9 @@ def by_category(study: Study) -> Drawn | None:
         axes.plot(change, row, "o" if change < 0 else "s", color=colour, markersize=6)
     axes.axvline(0, color=INK, linewidth=0.9)
     named_rows(axes, [name for _, name in shown])
-    axes.set_xlabel(f"change of AP under {case.scheme}")
+    axes.set_xlabel(label)
     of = f"the {half} most lowered and most raised of {len(changes)}" if shown != changes else "all"
-    return Drawn(
-        "ap_by_category",
-        f"Change of AP by category, {case.scheme}",
-        f"Shown: {of} categories. The mean change is "
-        f"{sum(change for change, _ in changes) / len(changes):+.3f}; a category with few objects "
-        "moves by chance.",
-        figure,
-    )
+    return figure, of
 
 
 def as_published(study: Study) -> Drawn | None:

@@ -134,7 +134,7 @@ def _policy(script: str) -> str:
     )
 
 
-_NOTHING: dict[str, list[Any]] = {"figures": [], "pictures": [], "passages": []}
+_NOTHING: dict[str, list[Any]] = {"figures": [], "pictures": [], "named": [], "passages": []}
 
 
 class _Rendered:
@@ -180,6 +180,7 @@ def _told(view: View) -> int:
     tags = 130 * (len(view.metrics) + 3 * len(view.judgements) + len(view.facts) + 5)
     causes = view.diagnosis.causes if view.diagnosis else ()
     told = [[each.cause, *each.ops[:3], each.text, each.remedy] for each in causes]
+    told += [list(each[:2]) for each in view.flipped[:10]]
     return tags + _length([view.facts, view.note, view.reason, view.error or "", told])
 
 
@@ -211,10 +212,28 @@ def _looked_at(place: int, study: Study, shown: View | None) -> dict[str, Any]:
         "pictures": [
             _picture(example, f"picture-{place}-{i}", shown.labels)
             for i, example in enumerate(examples)
-            if shown and "picture" in example and _is_jpeg(example["picture"])
+            if shown and _kind(example) == "boxes"
         ],
-        "passages": [example for example in examples if "context" in example],
+        "named": [
+            {**example, "source": _as_source(example["picture"])}
+            for example in examples
+            if _kind(example) == "named"
+        ],
+        "passages": [example for example in examples if _kind(example) == "passage"],
     }
+
+
+def _kind(example: Mapping[str, Any]) -> str:
+    """How it is shown: a picture with boxes or with named answers, a passage, or not at all."""
+    if "picture" in example and _is_jpeg(example["picture"]):
+        boxes = [isinstance(example[side], list) for side in ("float", "quantized")]
+        return "boxes" if all(boxes) else "" if any(boxes) else "named"
+    words = all(isinstance(example.get(side), dict) for side in ("float", "quantized"))
+    return "passage" if "context" in example and words else ""
+
+
+def _as_source(picture: str) -> str:
+    return f"data:image/jpeg;base64,{picture}"
 
 
 def _most_telling(study: Study) -> View | None:
@@ -236,7 +255,7 @@ def _picture(example: Mapping[str, Any], key: str, labels: Mapping[str, str]) ->
         **example,
         **sides,
         "key": key,
-        "source": f"data:image/jpeg;base64,{example['picture']}",
+        "source": _as_source(example["picture"]),
         "type": round((example["width"] or 1) / 22, 1),  # letters of about 10 pixels as shown
     }
 

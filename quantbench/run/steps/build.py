@@ -15,7 +15,7 @@ from quantbench.run.runners import machine_of
 from quantbench.run.steps.conversion import check_conversion, check_links, checked_links
 from quantbench.run.steps.resolve import identity, protocol_of
 from quantbench.study.calibration import calibrates
-from quantbench.study.registry import find_backend, find_quantizer, runner_for
+from quantbench.study.registry import find_backend, find_quantizer, find_task, runner_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -94,6 +94,12 @@ def mending_of(case: Case) -> Mending | None:
     return find_backend(case.scheme.backend).mendings.get(case.scheme.quantizer)
 
 
+def usual_gate(case: Case, mending: Mending) -> Gate:
+    """What a recipe must pass where nobody says: the task's own gate, else the search's."""
+    own: Gate | None = getattr(find_task(case.task), "mending_gate", None)
+    return own or mending.gate
+
+
 def search_recipe(
     context: Context,
     case: Case,
@@ -112,7 +118,7 @@ def search_recipe(
         samples: of the run.
         made: the float model.
         task: makes the case's task.
-        gate: the search's own where none is said.
+        gate: the task's own, or the search's, where none is said.
 
     Raises:
         UsageError: there are too few samples to judge by, or the scheme has no recipe.
@@ -120,7 +126,7 @@ def search_recipe(
     mending = mending_of(case)
     if mending is None:
         raise UsageError(f"{case.scheme.name} is not built from a recipe")
-    gate = gate or mending.gate
+    gate = gate or usual_gate(case, mending)
     used = samples.read(case.dataset, "calibration", None)[: mending.most]
     samples.check_disjoint(case, used)
     check_samples(case, task(), used)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantbench.errors import AnchorError, BuildError
+from quantbench.run.context import explained
 
 if TYPE_CHECKING:
+    from quantbench.protocols import Task
     from quantbench.run.evaluation import Evaluation
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case
@@ -45,3 +47,14 @@ def check_anchor(reference: Evaluation) -> None:
             remedy="the model is fed or decoded wrongly, or is another: mend that first; "
             "quantized cases mean nothing until then",
         )
+
+
+def check_reference(reference: Evaluation, task: Task) -> None:
+    """Let the task refuse a float model that nothing may be judged against.
+
+    Raises:
+        AnchorError: it does.
+    """
+    if (check := getattr(task, "check_reference", None)) is not None:
+        with explained(f"checking the answers of {reference.case}", AnchorError):
+            check(reference.rows)

@@ -67,7 +67,8 @@ class Summary:
 
     Attributes:
         replicates: each metric on the samples as they are and under each draw, [1 + draws].
-        details: what the loss is made of (`Task.explain`), or the samples that changed most.
+        details: what the loss is made of (`Task.explain`); or `changes`, the samples that changed
+            most, and `explanation`, what the change is made of.
         seconds: that it took, whenever that was.
     """
 
@@ -107,8 +108,12 @@ def agree(
         agreed: dict[str, Any] = dict(task.agree(mine.rows, theirs.rows, mine.weights()))
         np.savez(folder / _REPLICATES, **agreed)
         by_id = {sample.id: sample for sample in samples()}
-        changes = task.changes(by_id, mine.rows, theirs.rows, most)
-        (folder / _CHANGES).write_text(json.dumps(changes, allow_nan=False))
+        explain: Any = getattr(task, "explain_change", lambda *_: {})
+        found = {
+            "changes": task.changes(by_id, mine.rows, theirs.rows, most),
+            "explanation": dict(explain(mine.rows, theirs.rows)),
+        }
+        (folder / _CHANGES).write_text(json.dumps(found, allow_nan=False))
 
     ingredients = {
         "evidence": [mine.sha256, theirs.sha256],

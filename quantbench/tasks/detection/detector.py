@@ -5,16 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-from quantbench.errors import UsageError, meant
+from quantbench.data.described import Channels, Layout, check_labels, check_words
+from quantbench.errors import UsageError
 from quantbench.study.freezing import freeze
 
-Channels = Literal["rgb", "bgr"]
-Layout = Literal["nhwc", "nchw"]
 Fit = Literal["exact", "letterbox", "letterbox_corner", "stretch"]
-_DETECTOR_WORDS = {
-    name: get_args(words)
-    for name, words in (("channels", Channels), ("layout", Layout), ("fit", Fit))
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,26 +68,8 @@ class Detector:
             raise UsageError(
                 "two output channels have the same category id", got=list(self.category_ids)
             )
-        if strange := set(self.unused) - set(self.category_ids):
-            raise UsageError(
-                "a detector's unused categories are none of its own",
-                expected="ids among its category_ids",
-                got=sorted(strange),
-            )
-        if self.labels and len(self.labels) != len(self.category_ids):
-            raise UsageError(
-                "a detector needs a label for each of its categories, or none",
-                expected=f"{len(self.category_ids)} labels",
-                got=len(self.labels),
-            )
-        for name, known in _DETECTOR_WORDS.items():
-            if getattr(self, name) not in known:
-                raise UsageError(
-                    f"unknown {name} of a detector",
-                    expected=", ".join(known),
-                    got=repr(getattr(self, name)),
-                    remedy=meant(str(getattr(self, name)), known),
-                )
+        check_labels(self.category_ids, self.labels, self.unused, "detector", "categories")
+        check_words(self, "detector", {"fit": get_args(Fit)})
         for iou, score in self.operating_points:
             if not (0 < iou <= 1 and 0 <= score <= 1):
                 raise UsageError(
@@ -100,5 +77,3 @@ class Detector:
                     expected="pairs of IoU in (0, 1] and score in [0, 1]",
                     got=(iou, score),
                 )
-        if 0 in self.std:
-            raise UsageError("a standard deviation of a detector's input is zero", got=self.std)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING, Any
 
+from quantbench.data.pixels import thumbnail
 from quantbench.stats.changes import most_changed
 from quantbench.tasks.detection.metrics import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from quantbench.protocols import Row
-
-_LONGEST_SIDE = 256  # pixels of a thumbnail, about 8 kB
 
 
 def changed_pictures(
@@ -42,7 +37,7 @@ def changed_pictures(
             "height": rows[i]["height"],
             "float": _shown(reference[i]),
             "quantized": _shown(rows[i]),
-            "picture": _thumbnail(samples[rows[i]["id"]].image),
+            "picture": thumbnail(samples[rows[i]["id"]].image),
         }
         for i in most_changed(change, most)
     ]
@@ -54,14 +49,3 @@ def _shown(row: Row) -> list[list[float]]:
         for said in row["detections"]
         if said["score"] >= agreement.CONFIDENT
     ]
-
-
-def _thumbnail(image: NDArray[Any]) -> str:
-    """A JPEG in base64."""
-    from PIL import Image
-
-    picture = Image.fromarray(image)
-    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=70, optimize=True)
-    return base64.b64encode(file.getvalue()).decode()

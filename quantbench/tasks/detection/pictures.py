@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from quantbench.errors import DataError
+from quantbench.data.inputs import as_input, check_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,30 +55,11 @@ def fitted(image: NDArray[np.uint8], detector: Detector, name: str) -> NDArray[n
             asked for.
     """
     exact = detector.fit == "exact"
-    expected = (*(detector.size if exact else image.shape[:2]), 3)
-    if image.shape != expected or image.dtype != np.uint8:
-        raise DataError(
-            "the picture does not fit the detector",
-            where=name,
-            expected=f"uint8 {expected}",
-            got=f"{image.dtype} {image.shape}",
-        )
+    check_pixels(image, detector.size if exact else None, "detector", name)
     if not exact:
         height, width = image.shape[:2]
         image = _placed(image, placement((height, width), detector), detector)
-    if detector.channels == "bgr":
-        image = image[..., ::-1]
-    low, high = (np.float64(end) for end in detector.value_range)
-    mean, std = np.array(detector.mean), np.array(detector.std)
-    values = image.astype(np.float32)
-    scale, shift = (high - low) / 255 / std, (low - mean) / std
-    if (scale != 1).any():
-        values *= scale.astype(np.float32)
-    if shift.any():
-        values += shift.astype(np.float32)
-    if detector.layout == "nchw":
-        values = np.ascontiguousarray(values.transpose(2, 0, 1))
-    return values[None]
+    return as_input(image, detector)
 
 
 def in_picture(boxes: NDArray[Any], size: tuple[int, int], detector: Detector) -> NDArray[Any]:

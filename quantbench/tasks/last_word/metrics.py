@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.protocols import Influence
+from quantbench.stats.divergence import divergence
 from quantbench.stats.influence import mean_influence, ratio_influence
 from quantbench.stats.ratio import ratio
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.protocols import Row
-
-_NOTHING = 1e-12  # a remainder of probabilities that is rounding, and no outcome
-_ROUNDED = 1e-6  # what six decimals of log-probabilities may take from a remainder
 
 
 def per_passage(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
@@ -106,36 +104,6 @@ def agreement(
 ) -> dict[str, NDArray[np.float64]]:
     """Weighted means of `agreement_per_passage` for each row of `weights`."""
     return _means(agreement_per_passage(rows, reference), weights)
-
-
-def divergence(
-    ids: Sequence[int],
-    logprobs: Sequence[float],
-    reference_ids: Sequence[int],
-    reference_logprobs: Sequence[float],
-) -> float:
-    """Kullback-Leibler divergence of the float model's next token to this model's, in nats.
-
-    Over the tokens that stand among the likeliest of both, and one more outcome for all others:
-    exact where the lists hold the whole vocabulary, else a lower bound (merging never
-    raises it: the log-sum inequality; Cover and Thomas, 2006, theorem 2.7.1), of the given
-    numbers: rounded to six decimals, they lift it by less than 1e-4.
-
-    Args:
-        ids: this model's likeliest tokens.
-        logprobs: theirs, in nats.
-        reference_ids: the float model's likeliest tokens.
-        reference_logprobs: theirs, in nats.
-    """
-    mine = dict(zip(ids, logprobs, strict=True))
-    theirs = zip(reference_ids, reference_logprobs, strict=True)
-    both = [(p, mine[i]) for i, p in theirs if i in mine]
-    p = np.exp([logprob for logprob, _ in both])
-    rest, other = 1 - p.sum(), 1 - np.exp([logprob for _, logprob in both]).sum()
-    common = float(sum(p * np.array([one - two for one, two in both])))
-    if rest > _NOTHING:
-        common += float(rest) * math.log(rest / (max(other, 0.0) + _ROUNDED))
-    return max(common, 0.0)
 
 
 def _mean_divergence(row: Row, reference: Row) -> float:

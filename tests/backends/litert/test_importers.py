@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from quantbench.backends.litert.convert import LiteRTQuantizer
-from quantbench.backends.litert.importers.pytorch import DETRImporter, TorchExportImporter
+from quantbench.backends.litert.importers.pytorch import (
+    DETRImporter,
+    ImageClassifierImporter,
+    TorchExportImporter,
+)
 from quantbench.backends.litert.importers.saved_model import KerasImporter, SavedModelImporter
 from quantbench.backends.litert.interpreter import LiteRTModel
 from quantbench.catalog.models import find_model
@@ -297,3 +301,28 @@ def _batch_matmul_types(path: Path) -> set[str]:
             if kind == schema.BuiltinOperator.BATCH_MATMUL:
                 found |= {names[graph.tensors[i].type] for i in [*op.inputs, *op.outputs]}
     return found
+
+
+def test_a_classifier_of_transformers_answers_as_there(tmp_path: Path) -> None:
+    import torch
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    torch.manual_seed(0)
+    config = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=5
+    )
+    network = ResNetForImageClassification(config).eval()
+    network.save_pretrained(tmp_path / "checkpoint")
+    published = find_model("deit_tiny")
+    interface = replace(published.interface, size=(32, 48), resize=48)
+    model = replace(published, interface=interface)
+    (tmp_path / "float").mkdir()
+    ImageClassifierImporter().build(model, tmp_path / "checkpoint", tmp_path / "float")
+    pixels = torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        meant = network(pixels).logits.numpy()
+    said = LiteRTModel(tmp_path / "float" / "model.tflite", threads=1)(pixels.numpy())
+    np.testing.assert_allclose(said["logits"], meant, atol=1e-4)
+    last = replace(model, interface=replace(interface, layout="nhwc"))
+    with pytest.raises(BuildError, match='layout="nchw"'):
+        ImageClassifierImporter().build(last, tmp_path / "checkpoint", tmp_path / "float")

@@ -1,4 +1,4 @@
-"""PyTorch detectors become float `.tflite` files through litert-torch."""
+"""PyTorch models of pictures become float `.tflite` files through litert-torch."""
 
 from __future__ import annotations
 
@@ -92,6 +92,46 @@ class DETRImporter:
         _convert(Heads().eval(), (), {"pixel_values": pixels}, folder, model.tolerance)
 
 
+class ImageClassifierImporter:
+    """A checkpoint of one of transformers' image classifiers, at its description's fixed size."""
+
+    tools = ("torch", "transformers", "litert-torch", "ai-edge-litert")
+    version = 1
+
+    def build(self, model: Model, source: Path, folder: Path) -> None:
+        """Write `model.tflite` with the output `logits`; checked as a `.pt2` is.
+
+        Raises:
+            BuildError: the description has no size or puts channels last, or the conversion
+                changes answers.
+        """
+        import torch
+        from transformers import AutoModelForImageClassification
+
+        if model.interface is None or model.interface.layout != "nchw":
+            raise BuildError(
+                f"{model.name} does not say how transformers' classifiers are fed",
+                expected='Model(interface=Classifier(size=..., layout="nchw"))',
+                got=model.interface,
+            )
+
+        class Answers(torch.nn.Module):  # type: ignore[misc]
+            """The checkpoint with its output named."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.classifier = AutoModelForImageClassification.from_pretrained(
+                    source, local_files_only=True, use_safetensors=True
+                )
+
+            def forward(self, pixel_values: Any) -> dict[str, Any]:
+                return {"logits": self.classifier(pixel_values=pixel_values).logits}
+
+        torch.manual_seed(0)
+        pixels = torch.randn(1, 3, *model.interface.size)
+        _convert(Answers().eval(), (), {"pixel_values": pixels}, folder, model.tolerance)
+
+
 def _convert(
     module: Any,
     positional: tuple[Any, ...],
@@ -112,7 +152,7 @@ def _convert(
         said = module(*positional, **named)
     if not isinstance(said, dict):
         raise BuildError(
-            "a detector's outputs must have names",
+            "a model's outputs must have names",
             expected="forward() returns a dictionary of tensors",
             got=type(said).__name__,
         )

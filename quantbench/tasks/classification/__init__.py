@@ -1,0 +1,1 @@
+"""Image classification, judged by its answers, its probabilities and the float model's."""

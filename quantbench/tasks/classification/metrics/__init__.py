@@ -1,0 +1,1 @@
+"""What answers, probabilities and the float model's say of a classifier."""
