@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from quantbench.protocols import Backend, Import
+from quantbench.protocols import Backend, Import, Mending
+from quantbench.study import Gate
 from quantbench.study.family import ListedSchemes
 
 _HERE = "quantbench.backends.openvino"
@@ -24,6 +25,7 @@ BACKEND = Backend(
                 "ov_int8_weight": ("int8", "float32"),
                 "ov_int4_weight": ("int4", "float32"),
             },
+            "ov_mended": {"ov_int8_mended": ("int8", "int8")},
             "ov_as_shipped": {"ov_as_shipped": ("as shipped", "as shipped")},
         },
     ),
@@ -32,6 +34,7 @@ BACKEND = Backend(
         "ov_float": f"{_HERE}.quantizers.floats:FloatQuantizer",
         "ov_static": f"{_HERE}.quantizers.static:StaticQuantizer",
         "ov_weight": f"{_HERE}.quantizers.weights:WeightQuantizer",
+        "ov_mended": f"{_HERE}.mending.quantizer:MendedQuantizer",
         "ov_as_shipped": f"{_HERE}.quantizers.as_shipped:AsShippedQuantizer",
     },
     starts_from=("openvino_ir",),
@@ -43,4 +46,7 @@ BACKEND = Backend(
             "saved_model", "openvino_ir", f"{_HERE}.importers.saved_model:SavedModelImporter"
         ),
     },
+    diagnosis=f"{_HERE}.diagnosis.looks:openvino_looks",
+    mendings={"ov_mended": Mending(Gate("AP", 0.015), 256, 1, f"{_HERE}.mending.mending:mended")},
+    mended="ov_int8_mended",
 )

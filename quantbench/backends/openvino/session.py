@@ -68,10 +68,18 @@ class OpenVinoModel:
                 remedy="import it with a description of its input: Detector(size=...)",
             )
         self.input_shape = list(self._compiled.input(0).shape)
-        self._outputs = [each.any_name for each in self._compiled.outputs]
+        self._outputs = [_name_of(each, i) for i, each in enumerate(self._compiled.outputs)]
 
     def __call__(self, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """One inference: float input of the model's shape to float outputs by name.
+
+        Raises:
+            PredictionError: the shape does not fit, or OpenVINO failed.
+        """
+        return dict(zip(self._outputs, self.in_order(values), strict=True))
+
+    def in_order(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The same as a list, in the order of the model's outputs.
 
         Raises:
             PredictionError: the shape does not fit, or OpenVINO failed.
@@ -88,7 +96,7 @@ class OpenVinoModel:
             said = self._request.infer([values], share_inputs=True, share_outputs=False)
         except RuntimeError as error:
             raise self._error("OpenVINO failed", error) from error
-        return {name: np.asarray(said[i], np.float32) for i, name in enumerate(self._outputs)}
+        return [np.asarray(said[i], np.float32) for i in range(len(self._outputs))]
 
     def kernels(self) -> dict[str, int]:
         """How many ops each kernel runs, e.g. `brgconv_avx512_amx_1x1_i8`; most first."""
@@ -109,6 +117,11 @@ class OpenVinoModel:
             got=str(error).strip()[:2000],
             remedy="see the message: it is the runtime's own; leave the op that it names in float",
         )
+
+
+def _name_of(output: Any, place: int) -> str:
+    """An output's name; where it has none, its place: what is traced has none."""
+    return str(output.any_name) if output.names else f"output {place}"
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Why a quantized OpenVINO model is worse than its float model."""

@@ -1,0 +1,1 @@
+"""Mixed precision in OpenVINO: which ops go back to float."""
