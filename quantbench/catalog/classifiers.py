@@ -20,7 +20,10 @@ _DIGITS_CLASSIFIER = Model(
     source=f"file:{_DIGITS / WEIGHTS}",
     importer="quantbench.catalog.digits.classifier:ClassifierImporter",
     reference="float32",
-    schemes=("float32", "float16", "int8_dynamic", "int8_static"),
+    schemes=(
+        *("float32", "float16", "int8_dynamic", "int8_static"),
+        *("ort_float32", "ort_int8_static", "ov_float32", "ov_int8_static"),
+    ),
     datasets=("digits",),
     interface=Classifier(
         size=(8, 8),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from quantbench.backends.litert.backend import AEQ_SCHEMES, CONVERTED_SCHEMES
 from quantbench.catalog.coco import CATEGORIES
+from quantbench.catalog.runtimes import RUNTIME_SCHEMES
 from quantbench.study import Anchor, Model
 from quantbench.tasks.detection.detector import Detector, Fit
 
@@ -100,6 +101,30 @@ _NANODET = _detector(
     license="Apache-2.0",
     paper="RangiLyu/nanodet, model g",
     published=("AP", 0.229, _VAL2017),
+)
+
+_YOLOX = _detector(
+    "yolox_nano",
+    "data:models/yolox_nano.onnx",
+    None,
+    Detector(
+        size=(416, 416),
+        decoder="yolox",
+        category_ids=_COCO_80,
+        labels=_names(_COCO_80),
+        channels="bgr",
+        layout="nchw",
+        fit="letterbox_corner",
+        padding=114,
+        strides=(8, 16, 32),
+        outputs=(("predictions", "output"),),
+    ),
+    format="onnx",
+    schemes=(*CONVERTED_SCHEMES[:-1], *RUNTIME_SCHEMES),
+    note="one float model under three runtimes",
+    license="Apache-2.0",
+    paper="arXiv 2107.08430",
+    published=("AP", 0.258, _VAL2017),
 )
 
 _SSD_UINT8 = _detector(
@@ -265,6 +290,7 @@ DETECTORS: tuple[Model, ...] = (
         schemes=(*CONVERTED_SCHEMES, "int8_mended"),
         note="the graph as its package ships it",
     ),
+    _YOLOX,
     _SSD_UINT8,
     *_KAGGLE,
     *_DETR,

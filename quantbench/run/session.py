@@ -236,8 +236,8 @@ class Session:
         Raises:
             UsageError: there is no float model beside it, or its backend has no diagnosis.
         """
-        diagnosing.check_diagnosable(case)
-        artifacts = self.artifact(case.reference), self.artifact(case)
+        beside = diagnosing.float_beside(case)
+        artifacts = self.artifact(beside), self.artifact(case)
         samples = self.samples(case, "calibration")
         self.diagnoses[case] = diagnosing.diagnose(
             self._context, case, artifacts, samples, lambda: self.task(case), alone=alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from quantbench.core.plugins import resolve
 from quantbench.core.progress import Steps
 from quantbench.errors import UsageError
 from quantbench.run.steps.resolve import protocol_of
+from quantbench.study import Scheme
 from quantbench.study.registry import backends, find_backend
 
 if TYPE_CHECKING:
@@ -29,11 +31,14 @@ _SAMPLES = 16
 _WARM_UP = 3  # rounds
 
 
-def check_diagnosable(case: Case) -> None:
-    """Refuse a case that nothing can be said of.
+def float_beside(case: Case) -> Case:
+    """The float case that a diagnosis lays beside a case: of the same model and backend.
+
+    That is the reference where it runs there too, else the first scheme of the model that stores
+    and computes in float32 there.
 
     Raises:
-        UsageError: it is a float model, its reference runs elsewhere, or its backend has no
+        UsageError: it is a float model itself, there is none beside it, or its backend has no
             diagnosis.
     """
     backend = find_backend(case.scheme.backend)
@@ -43,14 +48,25 @@ def check_diagnosable(case: Case) -> None:
             expected="one that does: "
             + ", ".join(each.name for each in backends().values() if each.diagnosis),
         )
-    if case.is_reference:
+    if case.is_reference or _is_float(case.scheme):
         raise UsageError(f"{case} is the float model: there is nothing to explain")
-    if case.reference.scheme.backend != backend.name or case.reference.model != case.model:
-        raise UsageError(
-            f"{case} and its reference are of another model or backend: no diagnosis lays them "
-            "side by side",
-            got=f"{backend.name}, and {case.reference.scheme.backend} for {case.reference}",
-        )
+    reference = case.reference
+    if reference.scheme.backend == backend.name and reference.model == case.model:
+        return reference
+    own = [scheme for scheme in map(Scheme.parse, case.model.schemes) if _is_float(scheme)]
+    for scheme in own:
+        if scheme.backend == backend.name:
+            return replace(case, scheme=scheme, expected="pass", reason="", match="", metrics=())
+    raise UsageError(
+        f"{case} has no float model of its own backend: no diagnosis lays it beside its reference",
+        expected=f"a scheme of {backend.name} in float32 among the model's",
+        got=f"{backend.name}, and {reference.scheme.backend} for {reference}",
+        remedy="add it to Model(schemes=...): it also shows how far the runtimes differ in float",
+    )
+
+
+def _is_float(scheme: Scheme) -> bool:
+    return {scheme.weights, scheme.activations} == {"float32"}
 
 
 def diagnose(
@@ -67,7 +83,7 @@ def diagnose(
     Args:
         context: where it is kept.
         case: a quantized one.
-        artifacts: the reference's and the case's own.
+        artifacts: the float model's and the case's own.
         samples: of the calibration split; the first 16 are looked at.
         task: makes the case's task.
         alone: whether to quantize each op alone, which takes minutes.
