@@ -39,7 +39,7 @@ def mended(model: str) -> list[Scheme]:
 
 def study(name: str, known_failures: dict[str, str] | None = None) -> list[Case]:
     """All of the model's cases under three runtimes, its mended ones last."""
-    schemes = (*LITERT, *RUNTIME_SCHEMES, *mended(name))
+    schemes: tuple[str | Scheme, ...] = (*LITERT, *RUNTIME_SCHEMES, *mended(name))
     model = replace(find_model(name), schemes=schemes)
     return cases(model, known_failures=known_failures)
 

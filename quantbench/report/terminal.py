@@ -295,7 +295,7 @@ def _float_ops_of(recipe: Mapping[str, Any]) -> Iterator[str]:
         yield f"{_end_of(op)}: {why}"
     if lacking := recipe["notes"].get("no_integer_form"):
         yield f"{lacking} more ops in float, of which ai-edge-quantizer has no integer form"
-    for kind, number in Counter(repair["kind"] for repair in recipe["repairs"]).items():
+    for kind, number in Counter(repair["kind"] for repair in recipe.get("repairs", ())).items():
         yield f"repaired: {kind}, {plural(number, 'op')}"
 
 
