@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+import quantbench.catalog.digits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -280,3 +283,32 @@ class Study:
         """Names of the schemes that were built, in order."""
         log = self.path / "builds.log"
         return log.read_text().split() if log.exists() else []
+
+
+@pytest.fixture(scope="session")
+def digits_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits detector as a Keras file, and scenes in COCO's layout.
+
+    Made outside of pytester's tests: it forgets their imports, and TensorFlow cannot be imported
+    twice.
+    """
+    from PIL import Image
+
+    from quantbench.catalog.datasets import DigitScenes
+    from quantbench.catalog.digits.network import load_network
+
+    made = tmp_path_factory.mktemp("digits")
+    weights = Path(quantbench.catalog.digits.__file__).with_name("weights.safetensors")
+    load_network(weights).save(made / "detector.keras")
+    for split, name, n in (("evaluation", "val2017", 80), ("calibration", "train2017", 20)):
+        folder = made / "photos" / name
+        folder.mkdir(parents=True)
+        images, annotations = [], []
+        for i, picture in enumerate(DigitScenes().samples({}, split, n)):
+            Image.fromarray(picture.image).save(folder / f"{i}.png")
+            images.append({"id": i, "file_name": f"{i}.png"})
+            annotations += [{**truth, "image_id": i} for truth in picture.truths]
+        annotated = made / "photos" / "annotations" / f"instances_{name}.json"
+        annotated.parent.mkdir(exist_ok=True)
+        annotated.write_text(json.dumps({"images": images, "annotations": annotations}))
+    return made

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import quantbench.catalog.digits
 from tests.conftest import sentence
 
 if TYPE_CHECKING:
@@ -24,35 +23,6 @@ def example(number: int) -> str:
     code: str = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)[number]
     assert len([line for line in code.splitlines() if line.strip()]) <= 15
     return code
-
-
-@pytest.fixture(scope="session")
-def digits_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits detector as a Keras file, and scenes in COCO's layout.
-
-    Made outside of pytester's tests: it forgets their imports, and TensorFlow cannot be imported
-    twice.
-    """
-    from PIL import Image
-
-    from quantbench.catalog.datasets import DigitScenes
-    from quantbench.catalog.digits.network import load_network
-
-    made = tmp_path_factory.mktemp("digits")
-    weights = Path(quantbench.catalog.digits.__file__).with_name("weights.safetensors")
-    load_network(weights).save(made / "detector.keras")
-    for split, name, n in (("evaluation", "val2017", 80), ("calibration", "train2017", 20)):
-        folder = made / "photos" / name
-        folder.mkdir(parents=True)
-        images, annotations = [], []
-        for i, picture in enumerate(DigitScenes().samples({}, split, n)):
-            Image.fromarray(picture.image).save(folder / f"{i}.png")
-            images.append({"id": i, "file_name": f"{i}.png"})
-            annotations += [{**truth, "image_id": i} for truth in picture.truths]
-        annotated = made / "photos" / "annotations" / f"instances_{name}.json"
-        annotated.parent.mkdir(exist_ok=True)
-        annotated.write_text(json.dumps({"images": images, "annotations": annotations}))
-    return made
 
 
 @pytest.mark.slow
