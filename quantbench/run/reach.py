@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from quantbench.core.requirements import extras, lacking
 from quantbench.errors import QuantbenchError
 from quantbench.measure.devices import require_cuda
-from quantbench.run.steps.resolve import sources_of
+from quantbench.run.steps.resolve import importers_of, sources_of
 from quantbench.sources.parsing import File, parse_source
 from quantbench.study.calibration import calibrates
-from quantbench.study.registry import find_quantizer, runner_for
+from quantbench.study.registry import backends, find_backend, find_quantizer, runner_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +25,27 @@ _ELSEWHERE = {"autogptq": "needs an environment of its own: tox -e autogptq"}
 
 
 def extras_of(case: Case) -> set[str]:
-    """The extras that a case needs: of its backend, quantizer and task, and of its sources."""
-    named = {case.scheme.backend, case.scheme.quantizer, case.task}
+    """The extras that a case needs: of its backend, quantizer, task, importers and sources."""
+    named = {case.scheme.backend, case.scheme.quantizer, case.task, *_importing(case)}
     if any(text.startswith(_HUBS) for text in sources_of(case, calibrated=True)):
         named.add("hubs")
     return named.intersection(extras()) - (
         {"autogptq"} if "QUANTBENCH_AUTOGPTQ_PYTHON" in os.environ else set()
     )
+
+
+def _importing(case: Case) -> set[str]:
+    """The backends whose importers make the float model; none where no chain leads there."""
+    try:
+        chain = importers_of(case.model, find_backend(case.scheme.backend))
+    except QuantbenchError:
+        return set()  # told when the case runs
+    made_by = [each for _, each in chain]
+    return {
+        name
+        for name, backend in backends().items()
+        if any(each in made_by for each in backend.importers.values())
+    }
 
 
 @dataclass(frozen=True)
