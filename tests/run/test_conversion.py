@@ -11,7 +11,7 @@ import pytest
 
 from quantbench import cases
 from quantbench.errors import BuildError, UsageError
-from quantbench.run.steps.conversion import check_conversion
+from quantbench.run.steps.conversion import check_conversion, check_links, checked_links
 
 (CASE,) = cases("digits_centernet", schemes=["float32"])
 SAMPLES = [(f"sample {i}", float(i)) for i in range(3)]
@@ -69,3 +69,56 @@ def test_a_task_without_agreement_goes_by_the_difference() -> None:
 def test_a_tolerance_is_no_negative_number() -> None:
     with pytest.raises(UsageError, match="tolerance of digits_centernet"):
         replace(CASE.model, tolerance=-1.0)
+
+
+def linked(*errors: float, scheme: str = "float32") -> Any:
+    """Links whose source frameworks answer so much more than the built model."""
+
+    def importer(error: float) -> Any:
+        def answers(source: Any, samples: Any) -> Any:
+            return [{"said": sample["said"] + np.float32(error)} for sample in samples]
+
+        return SimpleNamespace(answers=answers)
+
+    links: list[Any] = [
+        SimpleNamespace(name=f"link{i}", importer=importer(e), before=SimpleNamespace(path=None))
+        for i, e in enumerate(errors)
+    ]
+    mute: Any = SimpleNamespace(name="mute", importer=object(), before=None)
+    (case,) = cases("digits_centernet", schemes=[scheme])
+    seen: Any = [(f"sample {i}", {"said": np.array([float(i), -9.0])}) for i in range(5)]
+    runner: Any = SimpleNamespace(predict=lambda prepared: prepared, close=lambda: None)
+    asked = checked_links(case, [*links, mute])
+    task: Any = Firsts()
+    return asked, lambda: check_links(case, asked, task, seen, lambda: runner)
+
+
+class Firsts(Signs):
+    """Rows keep whether the first answer is above one half."""
+
+    def evidence(self, sample: str, answer: Any) -> dict[str, Any]:
+        return super().evidence(sample, answer["said"][0] - 0.5)
+
+
+def test_each_importer_that_can_asks_its_source_framework() -> None:
+    asked, check = linked(0.0, 9e-5)
+    assert [link.name for link in asked] == ["link0", "link1"]
+    found = check()["import_differences"]
+    assert found["link0"] == 0
+    assert found["link1"] == pytest.approx(1e-5, rel=0.01)  # in shares of the largest, 9
+
+
+def test_an_importer_that_changes_decoded_answers_is_named() -> None:
+    _, check = linked(0.0, 0.7)
+    with pytest.raises(BuildError, match=r"(?s)importer link1 takes.*agreement 0\.6667"):
+        check()
+
+
+def test_a_difference_that_changes_nothing_decoded_will_do() -> None:
+    _, check = linked(0.05)
+    assert check()["float_agreement"] == 1.0
+
+
+def test_only_float_models_are_compared_with_their_sources() -> None:
+    assert linked(0.7, scheme="int8_static")[0] == []
+    assert linked(0.7, scheme="float16")[0] == []

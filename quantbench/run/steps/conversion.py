@@ -27,6 +27,7 @@ def check_conversion(
     task: Task,
     samples: Sequence[tuple[Any, Any]],
     answers: tuple[Callable[[], Iterable[Any]], Callable[[], Runner]],
+    where: str | None = None,
 ) -> dict[str, Any]:
     """Refuse a float model that does not answer as the framework that it comes from.
 
@@ -40,6 +41,7 @@ def check_conversion(
         task: of the case.
         samples: with what was prepared of each.
         answers: gives the framework's, and opens the built model.
+        where: the conversion's name, for an error.
 
     Returns:
         Facts to add: the agreement, where it was asked for.
@@ -65,6 +67,7 @@ def check_conversion(
     shown = "unknown" if np.isnan(agreement) else f"{agreement:.4f}"
     raise BuildError(
         f"{case} does not answer as the framework that it comes from",
+        where=where,
         expected=f"answers within {case.model.tolerance:g} of the largest, or decoded answers that "
         f"agree to {_ENOUGH:g}",
         got=f"a difference of {difference:.3g}, agreement {shown} on {len(samples)} samples",
@@ -115,5 +118,6 @@ def check_links(
         found[link.name] = max(difference(mine, each, link.name)[0] for mine, each in pairs)
         facts = {"float_difference": found[link.name]}
         asked = (lambda meant=meant: meant), opened
-        agreed |= check_conversion(case, facts, task, seen, asked)
+        where = f"what importer {link.name} takes"
+        agreed |= check_conversion(case, facts, task, seen, asked, where)
     return {"import_differences": found, **agreed}
