@@ -70,6 +70,14 @@ def test_every_scheme_answers_nearly_as_the_float_model(
     assert again.read_bytes() == path.read_bytes()
 
 
+def test_nncf_is_asked_again_where_the_runtime_cannot_run_its_choice(
+    saved: Saved, tmp_path: Path
+) -> None:
+    """Depthwise convolutions of the small network: a scale a channel is no `QLinearConv`."""
+    _, facts = built("ort_int8_static_nncf", saved(network()), tmp_path / "built")
+    assert facts["activations"] == "per tensor"
+
+
 def test_static_weights_are_signed_and_have_a_scale_a_channel(saved: Saved, tmp_path: Path) -> None:
     """The scale is the channel's largest weight over 127 (symmetric, ONNX Runtime)."""
     path, facts = built("ort_int8_static", saved(network()), tmp_path / "built")
