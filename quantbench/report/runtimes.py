@@ -45,8 +45,8 @@ def with_runtimes(views: Sequence[View]) -> list[View]:
             view,
             runtime=names[view.backend],
             runtime_float=own is view and not view.is_reference and _place(view) in floats,
-            speed_up=_ratio(own and own.latency_s, view.latency_s),
-            own_size_ratio=_ratio(view.weights_bytes, own and own.weights_bytes),
+            speed_up=_ratio(own.latency_s if own else None, view.latency_s),
+            own_size_ratio=_ratio(view.weights_bytes, own.weights_bytes if own else None),
         )
 
     return [told(view) for view in views]
@@ -70,9 +70,13 @@ def _names(views: Sequence[View]) -> Mapping[str, str]:
     found = {view.backend: view.backend or _UNKNOWN for view in views}
     for view in views:
         kernel = view.facts.get("kernel", "")
-        if re.sub(r"[^a-z0-9]", "", kernel.lower()) == view.backend.replace("_", "") != "":
+        if view.backend and _letters(kernel) == _letters(view.backend):
             found[view.backend] = kernel
     return found
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def groups(study: Study) -> list[tuple[str, list[View]]]:
