@@ -24,6 +24,7 @@ def empty_record(case: Case) -> dict[str, Any]:
     """A record that knows the case's name and nothing measured."""
     return {
         **blank_record(str(case), case.model.name, case.scheme.name, case.task),
+        "backend": case.scheme.backend,
         "device": case.device,
         "bits": case.scheme.bits if case.scheme.weights != "as shipped" else None,
         "reference": str(case.reference) if case.model.reference else None,
@@ -46,6 +47,7 @@ def blank_record(case: str, model: str, scheme: str, task: str) -> dict[str, Any
         "model": model,
         "scheme": scheme,
         "task": task,
+        "backend": None,
         "device": "cpu",
         "bits": None,
         "reference": None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.jsons import MALFORMED
 from quantbench.errors import RecordError
+from quantbench.report.runtimes import with_runtimes
 from quantbench.report.views import (
     OUTCOMES,
     SEVERITY,
@@ -46,7 +47,7 @@ def views_of(document: Mapping[str, Any], where: str, run: str = "") -> list[Vie
             raise RecordError(
                 "a record is malformed", where=place, got=f"{type(error).__name__}: {error}"
             ) from error
-    return sorted(_with_ratios(found), key=worst_first)
+    return sorted(with_runtimes(_with_ratios(found)), key=worst_first)
 
 
 def _verdict(record: Mapping[str, Any], judgements: Sequence[Judgement]) -> str:
@@ -82,6 +83,7 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         task=_text(record["task"]),
         dataset=_text(record["dataset"]["name"]),
         device=_text(record.get("device") or "cpu"),
+        backend=_text(record.get("backend") or ""),
         verdict=_verdict(record, judgements),
         run=run,
         n=_whole(record["dataset"].get("n")),

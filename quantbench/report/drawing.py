@@ -25,6 +25,7 @@ _COLOURS = (
     *("#7A6FF0", "#8C6D31", "#999999", "#A6CE39"),
 )
 _MARKERS = "osD^vPX<>"  # one less than colours: ninety cases look unlike
+_FILLS = ("full", "left", "top", "right", "bottom")  # of a runtime's second ten cases, and so on
 OUTCOME_COLOURS = {
     "pass": "#009E73",
     "fail": "#D55E00",
@@ -101,20 +102,49 @@ def plot_height(n: int) -> float:
 
 
 def looks(cases: Sequence[View]) -> dict[str, dict[str, str]]:
-    """Colour and marker of each scheme of a study."""
-    return {
-        case.scheme: {
+    """Colour and marker of each scheme of a study; of several runtimes each has its own marker."""
+    shapes = _shapes(cases)
+    styles: dict[str, dict[str, str]] = {}
+    before = dict.fromkeys(shapes, 0)
+    for i, case in enumerate(cases):
+        several = len(shapes) > 1
+        lap = before[case.runtime] // len(_COLOURS) if several else 0
+        before[case.runtime] += 1
+        styles[case.scheme] = {
             "color": _COLOURS[i % len(_COLOURS)],
-            "marker": _MARKERS[i % len(_MARKERS)],
+            "marker": shapes[case.runtime] if several else _MARKERS[i % len(_MARKERS)],
+            "fillstyle": _FILLS[lap % len(_FILLS)],
         }
-        for i, case in enumerate(cases)
-    }
+    return styles
 
 
-def legend(figure: Any, handles: Sequence[Any] | None = None) -> None:
-    """Below the axes, where it hides nothing."""
-    options = {"handles": handles} if handles else {}
-    figure.legend(loc="outside lower center", ncols=2, handletextpad=0.4, **options)
+def _shapes(cases: Sequence[View]) -> dict[str, str]:
+    """A marker for each runtime, in the order of the cases."""
+    runtimes = dict.fromkeys(case.runtime for case in cases)
+    return {name: _MARKERS[i % len(_MARKERS)] for i, name in enumerate(runtimes)}
+
+
+def legend(figure: Any, cases: Sequence[View] = ()) -> None:
+    """Schemes below the axes, where they hide nothing; the shapes of several runtimes above.
+
+    Args:
+        figure: matplotlib's.
+        cases: of the study, where markers are drawn.
+    """
+    figure.legend(loc="outside lower center", ncols=2, handletextpad=0.4)
+    shapes = _shapes(cases)
+    if len(shapes) > 1:
+        from matplotlib.lines import Line2D
+
+        handles = [
+            Line2D([], [], linestyle="none", marker=marker, markersize=7, label=name,
+                   markerfacecolor="none", markeredgecolor=INK)
+            for name, marker in shapes.items()
+        ]  # fmt: skip
+        figure.legend(
+            handles=handles, loc="outside upper center", ncols=min(len(handles), 4),
+            handletextpad=0.2,
+        )  # fmt: skip
 
 
 def bars(axes: Any, labels: Sequence[str], values: Sequence[float], **style: Any) -> None:

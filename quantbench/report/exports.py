@@ -16,31 +16,48 @@ from quantbench.report.numbers import (
     quality,
     size,
 )
+from quantbench.report.runtimes import (
+    FASTEST,
+    FASTEST_HEADER,
+    FASTEST_NOTE,
+    OWN_DIFFERENCE,
+    fastest,
+    groups,
+)
 from quantbench.report.tables import escaped, inert
-from quantbench.report.views import outcome, studies_of, worst_first
+from quantbench.report.views import outcome, studies_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from quantbench.report.views import View
+    from quantbench.report.views import Study, View
 
 
 def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
     """One sentence, a table for each study, and what was skipped (GitHub's Markdown)."""
     lines = [f"**{escaped(outcome(views))}**", ""]
     for study in studies_of(views):
-        members = sorted(study.cases, key=worst_first)
+        members = [view for _, group in groups(study) for view in group]
         metric = study.metric or "metric"
         energy = study.has_energy
+        several = len(study.runtimes) > 1
         header = (
+            *["runtime"] * several,
             *("scheme", "verdict", metric, "difference", "margin", "flips", "size", "latency"),
             *["energy"] * energy,
         )
         lines += [f"### {escaped(study.title)}", "", _row(header), _row(["---"] * len(header))]
-        lines += [_row(map(escaped, _cells(view, metric, energy=energy))) for view in members]
-        lines += [""]
+        lines += [
+            _row(map(escaped, [*[view.runtime] * several, *_cells(view, metric, energy=energy)]))
+            for view in members
+        ]
+        lines += ["", *_fastest(study)]
         for view in members:
+            if view.runtime_float:
+                lines += [
+                    f"- {escaped(f'{view.scheme}: float of {view.runtime}; {OWN_DIFFERENCE}')}"
+                ]
             if view.error:
                 first = next(iter(view.error[1].splitlines()), "")
                 lines += [f"- {escaped(f'{view.scheme}: {view.error[0]}: {first}')}"]
@@ -49,6 +66,13 @@ def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str
         for reason, cases in run["skipped"].items():
             lines.append(f"Skipped {len(cases)}: {escaped(reason)}")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _fastest(study: Study) -> list[str]:
+    """A table of the fastest case of each runtime."""
+    rows = [_row(map(escaped, each.cells)) for each in fastest(study)]
+    head = [_row(FASTEST_HEADER), _row(["---"] * len(FASTEST_HEADER))]
+    return [f"{FASTEST}; {FASTEST_NOTE}:", "", *head, *rows, ""] if rows else []
 
 
 def _row(cells: Any) -> str:
@@ -85,7 +109,7 @@ def as_csv(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 _COLUMNS = (
-    *("run", "case", "model", "scheme", "dataset", "device", "n", "verdict"),
+    *("run", "case", "model", "scheme", "backend", "dataset", "device", "n", "verdict"),
     *("metric", "value", "low", "high", "confidence", "method"),
     *("difference", "difference_low", "difference_high", "margin", "outcome", "lost", "won"),
     *("weights_bytes", "artifact_bytes", "peak_bytes", "latency_s", "joules", "energy", "error"),
@@ -93,7 +117,7 @@ _COLUMNS = (
 
 
 def _flat(view: View) -> list[dict[str, Any]]:
-    names = ("run", "case", "model", "scheme", "dataset", "device", "n", "verdict")
+    names = ("run", "case", "model", "scheme", "backend", "dataset", "device", "n", "verdict")
     costs = ("weights_bytes", "artifact_bytes", "peak_bytes", "latency_s", "joules", "energy")
     base = {name: getattr(view, name) for name in (*names, *costs)}
     base["error"] = view.error[0] if view.error else None

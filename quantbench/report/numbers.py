@@ -61,6 +61,11 @@ def flips(judged: Judgement | None) -> str:
     return "/".join(map(str, judged.flips)) if judged and judged.flips else "-"
 
 
+def times(ratio: float | None) -> str:
+    """How many times as much or as fast."""
+    return "-" if ratio is None else f"x{ratio:.2f}"
+
+
 def size(n: float | None) -> str:
     """Bytes, in powers of 1,000."""
     if n is None:

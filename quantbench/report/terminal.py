@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.words import plural
@@ -19,7 +20,15 @@ from quantbench.report.numbers import (
     quality,
 )
 from quantbench.report.numbers import flips as flips_of
-from quantbench.report.views import studies_of, worst_first
+from quantbench.report.runtimes import (
+    FASTEST,
+    FASTEST_HEADER,
+    FASTEST_NOTE,
+    OWN_DIFFERENCE,
+    fastest,
+    groups,
+)
+from quantbench.report.views import studies_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +56,7 @@ class Table:
 
     Attributes:
         rows: cells of each case, after `header`.
+        headings: of several runtimes, by the place of the first row under each.
         notes: lines below it.
     """
 
@@ -54,6 +64,15 @@ class Table:
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     notes: Sequence[str]
+    headings: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> tuple[str, list[tuple[str, str]]]:
+        """The header, and each row as it is shown with the heading above it, or ""."""
+        inset = "  " * bool(self.headings)
+        rows = [(f"{inset}{first}", *rest) for first, *rest in self.rows]
+        head, *lines = aligned([self.header, *rows], text=_WORDS)
+        return head, [(line, self.headings.get(i, "")) for i, line in enumerate(lines)]
 
 
 def summary(
@@ -71,7 +90,11 @@ def summary(
     """
     for table in tables(records):
         yield table.title
-        yield from aligned([table.header, *table.rows], text=_WORDS)
+        head, lines = table.lines
+        yield head
+        for line, heading in lines:
+            yield from [f"  {heading}"] * bool(heading)
+            yield line
         yield from (f"  {note}" for note in table.notes)
         yield ""
     yield from _remarks(records, skipped or {}, alone=alone)
@@ -93,11 +116,13 @@ def coloured(
 
     for table in tables(records):
         write(table.title, "bold")
-        head, *lines = aligned([table.header, *table.rows], text=_WORDS)
+        head, lines = table.lines
         write(head, "dim")
-        for line, row in zip(lines, table.rows, strict=True):
+        for (line, heading), row in zip(lines, table.rows, strict=True):
+            if heading:
+                write(f"  {heading}", "bold")
             text = Text(line)
-            start = line.index(row[1], len(row[0]))
+            start = line.index(row[1], line.index(row[0]) + len(row[0]))
             style = _STYLES.get(row[1].partition(" (")[0], "dim")
             text.stylize(style, start, start + len(row[1]))
             console.print(text, soft_wrap=True)
@@ -114,7 +139,8 @@ def tables(records: Sequence[Mapping[str, Any]]) -> list[Table]:
 
 
 def _table(study: Study) -> Table:
-    members = sorted(study.cases, key=worst_first)
+    grouped = groups(study)
+    members = [view for _, group in grouped for view in group]
     # One metric for the whole table: its name stands once, over the column.
     metric = study.metric or "metric"
     flips = any(judged.flips for view in members for judged in view.judgements)
@@ -141,8 +167,29 @@ def _table(study: Study) -> Table:
             *["energy"] * energy,
         ),
         rows=[_row(view, metric, flips=flips, energy=energy) for view in members],
-        notes=[*notes, *_against_baseline(members)],
+        notes=[*notes, *_against_baseline(members), *_of_runtimes(members), *_fastest(study)],
+        headings=_headings(grouped),
     )
+
+
+def _headings(grouped: Sequence[tuple[str, Sequence[View]]]) -> dict[int, str]:
+    """The runtimes' names over their first rows; none of a single one."""
+    starts = accumulate((len(group) for _, group in grouped), initial=0)
+    return {start: name for start, (name, _) in zip(starts, grouped, strict=False) if name}
+
+
+def _of_runtimes(members: Sequence[View]) -> Iterator[str]:
+    """Which differences are no quantization's."""
+    for view in members:
+        if view.runtime_float:
+            yield f"{view.scheme}: float of {view.runtime}; {OWN_DIFFERENCE}"
+
+
+def _fastest(study: Study) -> Iterator[str]:
+    """A small table of the fastest case of each runtime."""
+    if rows := [each.cells for each in fastest(study)]:
+        yield f"{FASTEST}; {FASTEST_NOTE}"
+        yield from aligned([FASTEST_HEADER, *rows], text=3)
 
 
 def _remarks(

@@ -111,6 +111,11 @@ class View:
         timed_by: threads and delegate while it was timed.
         headline: the metric that stands for its quality.
         size_ratio: its bytes over its reference's; `latency_ratio` likewise.
+        backend: that ran it, "" where the record does not say.
+        runtime: the backend's name as people write it.
+        runtime_float: it is the float case of a runtime that is not the reference's.
+        speed_up: median latency of its own runtime's float case over its own.
+        own_size_ratio: its bytes over those of its own runtime's float case.
         by_class: samples of each class, those answered rightly now, and by the float model.
         flipped: answers that changed most often: from what, to what, how often.
     """
@@ -146,6 +151,11 @@ class View:
     energy: str = "unavailable"
     size_ratio: float | None = None
     latency_ratio: float | None = None
+    backend: str = ""
+    runtime: str = ""
+    runtime_float: bool = False
+    speed_up: float | None = None
+    own_size_ratio: float | None = None
     expected: str = "pass"
     reason: str = ""
     error: tuple[str, str] | None = None
@@ -216,6 +226,11 @@ class Study:
         return next((case for case in self.cases if case.is_reference), None)
 
     @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Names of those that ran its cases, the reference's first."""
+        return tuple(dict.fromkeys(case.runtime for case in self.cases))
+
+    @property
     def metric(self) -> str | None:
         """The metric that most cases are judged by."""
         named = Counter(case.headline for case in self.cases if case.headline)
@@ -241,17 +256,25 @@ def worst_first(view: View) -> tuple[int, float, str, str]:
 def studies_of(views: Sequence[View]) -> list[Study]:
     """Grouped by model, data set, device and run, in the order in which these come up.
 
-    Within a study the reference stands first, then cases by bits and name.
+    Within a study the reference stands first, then cases by bits and name. Those of a runtime stand
+    together, those of the reference's first.
     """
     grouped: dict[tuple[str, str, str, str], list[View]] = {}
     for view in views:
         key = view.model, view.dataset, view.device, view.run
         grouped.setdefault(key, []).append(view)
 
-    def order(view: View) -> tuple[bool, int, str]:
-        return not view.is_reference, -(view.bits or 0), view.scheme
+    return [Study(*key, _in_order(group)) for key, group in grouped.items()]
 
-    return [Study(*key, tuple(sorted(group, key=order))) for key, group in grouped.items()]
+
+def _in_order(cases: Sequence[View]) -> tuple[View, ...]:
+    home = {case.runtime for case in cases if case.is_reference}
+
+    def order(view: View) -> tuple[bool, str, bool, int, str]:
+        of = view.runtime not in home, view.runtime.lower()
+        return *of, not view.is_reference, -(view.bits or 0), view.scheme
+
+    return tuple(sorted(cases, key=order))
 
 
 def outcome(views: Sequence[View]) -> str:
@@ -260,7 +283,11 @@ def outcome(views: Sequence[View]) -> str:
     if not views:
         return "No case ran."
     named = [
-        f"{view.case} (the float model itself)" if view.moved else view.case
+        f"{view.case} (the float model itself)"
+        if view.moved
+        else f"{view.case} (float of {view.runtime})"
+        if view.runtime_float
+        else view.case
         for view in views
         if view.verdict in {"fail", "error"}
     ]

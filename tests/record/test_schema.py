@@ -29,6 +29,7 @@ def record(**known: Any) -> dict[str, Any]:
 def test_an_empty_record_invents_nothing() -> None:
     made = empty_record(CASE)
     assert made["case"] == "digits_centernet-int8_static-digit_scenes"
+    assert made["backend"] == CASE.scheme.backend == "litert"
     assert made["latency"] is None
     assert made["artifact"] is None
     assert made["energy"] == {"joules_per_sample": None, "provenance": "unavailable"}

@@ -50,7 +50,7 @@ def by_bits(study: Study) -> Drawn | None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("bits of a weight")
     axes.set_ylabel("share of samples")
-    legend(figure)
+    legend(figure, study.cases)
     worst = min(known, key=lambda case: case.metrics["top1"].value or 0.0)
     return Drawn(
         "top_by_bits",
@@ -105,7 +105,7 @@ def speed_and_memory(study: Study) -> Drawn | None:
     axes.set_ylabel("tokens/s")
     axes.set_xlim(0, max(memory for _, memory, _ in known) * 1.08)
     axes.set_ylim(bottom=0)
-    legend(figure)
+    legend(figure, study.cases)
     best = max(known, key=lambda each: each[2].value or 0)
     return Drawn(
         "speed_memory",

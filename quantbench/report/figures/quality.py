@@ -60,9 +60,17 @@ def differences(study: Study) -> Drawn | None:
         f"Difference in {metric}, quantized less float, on the same samples",
         f"Bars are intervals whose ends are one-sided bounds at {judged.confidence:.0%}, an arrow "
         "where nothing bounds them; the short upright line is the margin of each case, beyond "
-        "which it fails. " + (f"Not passing: {'; '.join(words)}." if words else "All pass."),
+        "which it fails. "
+        + (f"Not passing: {'; '.join(words)}." if words else "All pass.")
+        + _of_runtimes([case for case, _ in known]),
         figure,
     )
+
+
+def _of_runtimes(cases: Sequence[View]) -> str:
+    """Which differences are no quantization's."""
+    floats = [f"{case.scheme} of {case.runtime}" for case in cases if case.runtime_float]
+    return f" Float, so the runtime's own difference: {', '.join(floats)}." if floats else ""
 
 
 def _reach(judged: Sequence[Judgement]) -> tuple[float, float]:
@@ -157,7 +165,7 @@ def by_iou(study: Study) -> Drawn | None:
     axes.set_xlabel("IoU threshold")
     axes.set_ylabel("AP")
     axes.set_ylim(bottom=0)
-    legend(figure)
+    legend(figure, study.cases)
     return Drawn("ap_by_iou", "AP by IoU threshold", _steepest(curves, study), figure)
 
 

@@ -66,6 +66,7 @@ def quality_and_latency(study: Study) -> Drawn | None:
     log_milliseconds(axes, [cost for _, cost, _ in points])
     title = f"{study.metric} against latency"
     caption = f"{front_caption(points, study, 'faster')} Across: the quartiles of the rounds."
+    caption += " The shape is the runtime's." if len(study.runtimes) > 1 else ""
     return Drawn("quality_latency", title, caption, figure)
 
 
@@ -125,7 +126,7 @@ def scatter(figure: Any, axes: Any, study: Study, points: Sequence[Point]) -> No
         zorder=1,
     )
     axes.set_ylabel(f"{study.metric}, interval at {points[0][2].confidence:.0%}")
-    legend(figure)
+    legend(figure, study.cases)
 
 
 def point(axes: Any, study: Study, case: View, cost: float, number: Number) -> None:

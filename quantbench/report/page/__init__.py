@@ -12,6 +12,14 @@ from typing import TYPE_CHECKING, Any
 from quantbench.report.drawing import as_svg
 from quantbench.report.figures import drawn
 from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, size
+from quantbench.report.runtimes import (
+    FASTEST,
+    FASTEST_HEADER,
+    FASTEST_NOTE,
+    OWN_DIFFERENCE,
+    by_runtime,
+    fastest,
+)
 from quantbench.report.views import outcome, studies_of
 
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from quantbench.report.views import Study, View
 
 _HERE = Path(__file__).parent
-_WORDS = ("verdict", "scheme", "model and data")
+_WORDS = ("verdict", "scheme", "runtime", "model and data")
 _NUMBERS = (
     "quality",
     "difference to float",
@@ -67,7 +75,8 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         "word": lambda verdict: verdict.rpartition(" ")[2],
     }
     css, script = ((_HERE / f"report.{kind}").read_text() for kind in ("css", "js"))
-    shown = views[:_CASES_AT_MOST]
+    shown = by_runtime(views[:_CASES_AT_MOST])
+    runtimes = any(len(study.runtimes) > 1 for study in studies_of(shown))
     listed = [_listed(run) for run in runs]
     rows = sum(_ROW + 2 * len(view.model + view.scheme + view.dataset) for view in shown)
     rendered = _Rendered(shown, rows + _length(listed))
@@ -80,13 +89,18 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         outcome=outcome(views),
         choices={
             name: sorted({getattr(view, name) for view in shown})
-            for name in ("model", "scheme", "verdict")
+            for name in ("model", "scheme", *["runtime"] * runtimes, "verdict")
         },
         columns=[
             {"name": name, "number": name in _NUMBERS}
             for name in (*_WORDS, *_NUMBERS)
-            if any_flips or name != "lost/won"
+            if {"lost/won": any_flips, "runtime": runtimes}.get(name, True)
         ],
+        runtimes=runtimes,
+        own_difference=OWN_DIFFERENCE,
+        fastest_title=FASTEST,
+        fastest_header=FASTEST_HEADER,
+        fastest_note=FASTEST_NOTE,
         any_flips=any_flips,
         views=shown,
         notes=_left_out(len(views) - len(shown), rendered),
@@ -171,6 +185,8 @@ class _Rendered:
             "title": study.title,
             "notes": sorted({case.note[:_CLIPPED] for case in study.cases if case.note}),
             "cases": [case for case in study.cases if (case.case, case.run) in self.told],
+            "runtimes": study.runtimes if len(study.runtimes) > 1 else (),
+            "fastest": fastest(study),
             "example_scheme": shown.scheme if shown else "",
         }
 
