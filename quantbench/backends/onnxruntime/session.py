@@ -23,7 +23,7 @@ _NUMBERS = {
     f"tensor({kind})"
     for kind in ("float", "float16", "double", "int64", "int32", "int16", "int8", "uint8", "bool")
 }
-_ERRORS_ONLY = 3
+_FATAL = 4  # what is worse is said; errors are raised
 _LIKELY = {
     "NOT_IMPLEMENTED": "the runtime has no kernel for this op and type: leave the op in float, or "
     "quantize by another scheme",
@@ -68,7 +68,7 @@ class OnnxModel:
             )
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL
         if not optimized:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")

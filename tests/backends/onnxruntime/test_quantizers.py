@@ -174,3 +174,14 @@ def test_a_gpu_that_is_not_there_is_named(saved: Saved) -> None:
         pytest.skip("a GPU is here")
     with pytest.raises(MissingDeviceError, match="CUDAExecutionProvider"):
         OnnxRuntimeRunner(saved(network()), Machine(1, "cuda"))
+
+
+@pytest.mark.gpu
+def test_a_gpu_answers_as_the_processor_does(saved: Saved) -> None:
+    folder = saved(network())
+    meant = answers(folder)
+    runner = OnnxRuntimeRunner(folder, Machine(1, "cuda"))
+    said = [each["said"] for each in runner.predict_all(SAMPLES)]
+    assert runner.facts().as_json()["provider"] == "CUDAExecutionProvider"
+    runner.close()
+    assert snr_db(said, meant) > 50
