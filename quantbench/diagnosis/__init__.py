@@ -1,1 +1,1 @@
-"""What the diagnoses and mendings of all backends share."""
+"""What backends share: asking frameworks, comparing answers, looks, and mixed precision."""

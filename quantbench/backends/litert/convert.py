@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.litert.check import CHECKED, check_build
 from quantbench.backends.litert.interpreter import finished_model
-from quantbench.backends.litert.tensorflow import start_tensorflow
+from quantbench.diagnosis.tensorflow import saved_model_answers, start_tensorflow
 from quantbench.errors import BuildError
 from quantbench.study import Scheme
 
@@ -75,13 +75,15 @@ class LiteRTQuantizer:
             return {"converter": "none", **check_build(path, samples, scheme.weights)}
         facts = convert(float_model, scheme, samples, path)
         meant = (
-            framework_outputs(float_model, samples[:CHECKED]) if scheme.name == "float32" else None
+            saved_model_answers(float_model, samples[:CHECKED])
+            if scheme.name == "float32"
+            else None
         )
         return {**facts, **check_build(path, samples, scheme.weights, meant)}
 
     def answers(self, float_model: Path, samples: Sequence[NDArray[Any]]) -> list[dict[str, Any]]:
         """What the SavedModel itself answers, by TensorFlow."""
-        return framework_outputs(float_model, samples)
+        return saved_model_answers(float_model, samples)
 
 
 def float_file(float_model: Path, samples: Sequence[NDArray[Any]], temporary: Path) -> Path:
@@ -135,28 +137,6 @@ def convert(
             raise _refused(scheme, again) from again
     path.write_bytes(flat)
     return facts
-
-
-def framework_outputs(
-    float_model: Path, samples: Sequence[NDArray[Any]]
-) -> list[dict[str, NDArray[Any]]]:
-    """What TensorFlow itself answers to each sample, by output name.
-
-    Its graph optimizer is left out: on some graphs what it fuses answers differently in the
-    fourth digit (seen on a MobileNetV3), and then the reference would be wrong.
-    """
-    import tensorflow as tf
-
-    serve = tf.saved_model.load(str(float_model)).signatures["serving_default"]
-    before = tf.config.optimizer.get_experimental_options()
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    try:
-        return [
-            {name: value.numpy() for name, value in serve(tf.constant(sample)).items()}
-            for sample in samples
-        ]
-    finally:
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False, **before})
 
 
 def _refused(scheme: Scheme, error: Exception) -> BuildError:

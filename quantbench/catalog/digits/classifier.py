@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from quantbench.backends.litert.tensorflow import start_tensorflow
 from quantbench.catalog.digits.classes import CLASSES, WEIGHTS
 from quantbench.catalog.digits.glyphs import SIZE_PX
 from quantbench.catalog.digits.network import conv, depthwise, export_network, with_weights
+from quantbench.diagnosis.tensorflow import start_tensorflow
 
 if TYPE_CHECKING:
     from pathlib import Path

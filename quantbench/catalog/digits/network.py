@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from quantbench.backends.litert.tensorflow import start_tensorflow
 from quantbench.catalog.digits.scenes import CATEGORIES, SIZE_PX
+from quantbench.diagnosis.tensorflow import start_tensorflow
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.litert.importers.onnx_graph import as_function
-from quantbench.backends.litert.tensorflow import start_tensorflow
+from quantbench.diagnosis.tensorflow import start_tensorflow
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:

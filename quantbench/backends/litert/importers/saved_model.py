@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.backends.litert.importers.unrolling import unrolled
-from quantbench.backends.litert.tensorflow import start_tensorflow
+from quantbench.diagnosis.tensorflow import start_tensorflow
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.backends.litert.importers.tfjs_files import LOOP_OPS, Shipped, read_graph_model
-from quantbench.backends.litert.tensorflow import start_tensorflow
+from quantbench.diagnosis.tensorflow import start_tensorflow
 from quantbench.errors import BuildError, QuantbenchError
 
 if TYPE_CHECKING:

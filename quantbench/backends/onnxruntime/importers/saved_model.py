@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from quantbench.diagnosis.tensorflow import saved_model_answers, start_tensorflow
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class SavedModelImporter:
                 nobody says, or ops that ONNX lacks.
         """
         with _quiet():
-            tf = _tensorflow()
+            start_tensorflow()
+            import tensorflow as tf
             from tf2onnx.convert import from_function
 
             serve = _signature(source)
@@ -54,36 +55,21 @@ class SavedModelImporter:
     def answers(
         self, source: Path, samples: Sequence[NDArray[np.float32]]
     ) -> list[dict[str, NDArray[Any]]]:
-        """What TensorFlow itself answers to each sample, by output name.
-
-        Without its graph optimizer, whose fused ops differ in the fourth digit on some graphs.
-        """
-        tf = _tensorflow()
-        serve = _signature(source)
-        (name,) = serve.structured_input_signature[1]
-        before = tf.config.optimizer.get_experimental_options()
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-        try:
-            said = [serve(**{name: tf.constant(sample)}) for sample in samples]
-        finally:
-            options = {"disable_meta_optimizer": False, **before}
-            tf.config.optimizer.set_experimental_options(options)
-        return [{key: value.numpy() for key, value in each.items()} for each in said]
+        """What TensorFlow itself answers to each sample, by output name."""
+        return saved_model_answers(_folder(source), samples)
 
 
-def _tensorflow() -> Any:
-    """TensorFlow, imported without most of what it writes about the processor."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
-
-    return tf
-
-
-def _signature(source: Path) -> Any:
+def _folder(source: Path) -> Path:
     found = [path.parent for path in source.rglob("saved_model.pb")]
     if len(found) != 1:
         raise BuildError("expected one saved_model.pb", where=source, got=len(found))
-    loaded = _tensorflow().saved_model.load(str(found[0]))
+    return found[0]
+
+
+def _signature(source: Path) -> Any:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(_folder(source)))
     if _SIGNATURE not in loaded.signatures:
         raise BuildError(
             "the SavedModel has no signature to serve by",
@@ -102,7 +88,8 @@ def _input(serve: Any, model: Model) -> tuple[str, Any]:
     if len(inputs) != 1:
         raise BuildError("expected one input", where=model.source, got=sorted(inputs))
     ((name, spec),) = inputs.items()
-    tf = _tensorflow()
+    import tensorflow as tf
+
     if spec.dtype != tf.float32:
         raise BuildError(
             "expected a float32 input",

@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import sys
-from quantbench.backends.litert.tensorflow import start_tensorflow
+from quantbench.diagnosis.tensorflow import start_tensorflow
 start_tensorflow()
 import tensorflow as tf
 tf.constant(1) + 1
