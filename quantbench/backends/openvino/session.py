@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,13 @@ PRECISION = "f32"
 class OpenVinoModel:
     """A compiled model of one float input. Outputs go by their names, as float32."""
 
-    def __init__(self, model: Path | Any, threads: int) -> None:
+    def __init__(self, model: Path | Any, threads: int, *, streams: int = 1) -> None:
         """Compile a file, or a model in memory.
+
+        Args:
+            model: path of its `.xml`, or OpenVINO's own.
+            threads: of the processor.
+            streams: inferences that may run at once, each on its share of the threads.
 
         Raises:
             PredictionError: OpenVINO cannot read or compile it, computes in another type than was
@@ -45,6 +51,7 @@ class OpenVinoModel:
                     "PERFORMANCE_HINT": "LATENCY",
                     "INFERENCE_PRECISION_HINT": PRECISION,
                     "INFERENCE_NUM_THREADS": threads,
+                    "NUM_STREAMS": streams,
                 },
             )
             self._request = self._compiled.create_infer_request()
@@ -97,6 +104,12 @@ class OpenVinoModel:
         except RuntimeError as error:
             raise self._error("OpenVINO failed", error) from error
         return [np.asarray(said[i], np.float32) for i in range(len(self._outputs))]
+
+    def another(self) -> OpenVinoModel:
+        """The same compiled model for another thread, with a request of its own."""
+        made = copy(self)
+        made._request = self._compiled.create_infer_request()  # noqa: SLF001 - of its own class
+        return made
 
     def kernels(self) -> dict[str, int]:
         """How many ops each kernel runs, e.g. `brgconv_avx512_amx_1x1_i8`; most first."""

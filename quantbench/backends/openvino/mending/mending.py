@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
+from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.openvino.files import float_file, read
 from quantbench.backends.openvino.mending.reverted import Reverted, packed, unpacked
 from quantbench.backends.openvino.session import OpenVinoModel
 from quantbench.core.progress import Steps
+from quantbench.core.settings import usable_threads
 from quantbench.diagnosis.mending.mending import Mender, mended_by
 
 if TYPE_CHECKING:
@@ -41,10 +45,24 @@ def mended(
 def opened_content(content: bytes) -> Iterator[OpenVinoModel]:
     """A model of this content, on one thread, for the time of the block.
 
+    Threads that ask for the same content share what was compiled: that takes longer than the few
+    samples that a candidate is tried on.
+
     Raises:
         PredictionError: as `OpenVinoModel`.
     """
-    yield OpenVinoModel(unpacked(content), 1)
+    with _COMPILING:
+        model = _compiled(content)
+    yield model.another()
+
+
+_COMPILING = Lock()
+
+
+@lru_cache(maxsize=1)
+def _compiled(content: bytes) -> OpenVinoModel:
+    threads = usable_threads(os.environ)
+    return OpenVinoModel(unpacked(content), threads, streams=threads)
 
 
 def _read(float_model: Path, prepared: Sequence[NDArray[Any]]) -> bytes:
