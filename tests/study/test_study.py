@@ -242,7 +242,9 @@ def test_a_seed_makes_another_case_of_a_calibrated_scheme() -> None:
 def test_unknown_names_list_what_exists() -> None:
     with pytest.raises(UsageError, match=r"digits_centernet, .*smollm2_135m_instruct"):
         cases("centernet")
-    with pytest.raises(UsageError, match=r"coco, coco_val2017, digit_scenes, digits, .*kjv, lambada"):
+    with pytest.raises(
+        UsageError, match=r"coco, coco_val2017, digit_scenes, digits, .*kjv, lambada"
+    ):
         cases("digits_centernet", datasets=["openimages"])
     with pytest.raises(UsageError, match="cannot be studied on coco"):
         cases("smollm2_135m_instruct", datasets=["coco"])
