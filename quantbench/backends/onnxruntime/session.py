@@ -94,7 +94,7 @@ class OnnxModel:
             raise PredictionError(
                 "a model must have one float input",
                 where=self.where,
-                got=", ".join(f"{each.name}: {each.type}" for each in inputs),
+                got=", ".join(f"{each.name}: {each.type}" for each in inputs) or "no input",
                 remedy="export it with one picture as its input, in float32 or float16; constants "
                 "belong into the graph",
             )
