@@ -114,5 +114,5 @@ LEADS = {
 @pytest.mark.parametrize("content", LEADS.values(), ids=LEADS)
 def test_a_bent_pair_costs_an_error(content: tuple[bytes, bytes], folder: Path) -> None:
     write(folder, *content)
-    with pytest.raises(PredictionError, match="OpenVINO cannot|ends the process|got: +no input"):
+    with pytest.raises(PredictionError, match=r"OpenVINO cannot|ends the process|got: +no input"):
         checked_file(folder)
