@@ -115,7 +115,7 @@ def test_good_cases_are_kept_beside_a_broken_one(
     workers: tuple[str, ...], mine: Callable[[str], Study]
 ) -> None:
     """A convolution alone has no product whose weights int4 could be."""
-    study = mine(f'cases(model(), schemes={[*SCHEMES, "ort_int4_weight"]})')
+    study = mine(f"cases(model(), schemes={[*SCHEMES, 'ort_int4_weight']})")
     result = study.run(*RUN, *workers)
     result.assert_outcomes(passed=6, errors=2)
     result.stdout.fnmatch_lines(["*ort_int4_weight: BuildError: *has nothing to quantize*"])
