@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litert_loop import ROUNDS, photographs
+from litert_loop import ROUNDS, photographs  # type: ignore[import-not-found]  # beside
 
 from quantbench import CocoImages, cases
 from quantbench.core.settings import Settings
@@ -83,12 +83,12 @@ def whole_s(bench: Session, case: Any) -> Times:
     return evidence.measured["predict_s"], time.thread_time() - started
 
 
-def ratio(case: Any, settings: Settings, n: int) -> float:
+def ratio(case: Any, cache: Path, n: int) -> float:
     """Of the best rounds of one runtime."""
     whole, bare = [], []
     for _ in range(ROUNDS):
-        shutil.rmtree(settings.cache / "evidence", ignore_errors=True)
-        bench = Session(settings)
+        shutil.rmtree(cache / "evidence", ignore_errors=True)
+        bench = Session(Settings(cache=cache, threads=1))
         whole.append(whole_s(bench, case))
         bare.append(bare_s(bench, case))
         bench.close()
@@ -110,8 +110,7 @@ def main() -> None:
         photographs(folder / "photos", n)
         data = CocoImages("photos", f"file:{folder / 'photos'}")
         chosen = cases("centernet_mobilenetv3", schemes=list(SCHEMES), datasets=[data])
-        settings = Settings(cache=folder / "cache", threads=1)
-        print(f"ratio: {max(ratio(case, settings, n) for case in chosen):.2f}")  # noqa: T201
+        print(f"ratio: {max(ratio(case, folder / 'cache', n) for case in chosen):.2f}")  # noqa: T201
 
 
 if __name__ == "__main__":
