@@ -6,6 +6,7 @@ to is checked here: data in other files, ops that only a library of somebody's o
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = (2 << 30) - 1  # of a protocol buffer
 _MOST_DEPTH = 8  # graphs within graphs
-_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
+_ONNX = {"", "ai.onnx"}  # two names of one domain
+_DOMAINS = {*_ONNX, "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
+_NO_OPSET = 1 << 31
 _ROOM_BYTES = 3 << 30  # to run a model in
 _ROOM_FOLD = 8
 _MOST_SECONDS = 600.0
@@ -54,8 +57,7 @@ def read_onnx(path: Path) -> Any:
     try:
         model = onnx.load_model_from_string(path.read_bytes())
         _check_model(model, path)
-        if any(tensor.data_location == tensor.EXTERNAL for tensor in _tensors(model.graph)):
-            onnx.load_external_data_for_model(model, str(path.parent))
+        _read_in(model, path)
     except (DecodeError, ValueError, OSError, KeyError, TypeError) as error:
         raise _refused(path, f"{type(error).__name__}: {str(error)[:300]}") from error
     return model
@@ -78,7 +80,7 @@ def stored_types(model: Any) -> dict[str, int]:
     import onnx
 
     found: dict[str, int] = {}
-    for tensor in _tensors(model.graph):
+    for tensor in _tensors(model):
         kind = onnx.TensorProto.DataType.Name(tensor.data_type)
         found[kind] = found.get(kind, 0) + _size_of(tensor)
     return dict(sorted(found.items()))
@@ -94,10 +96,21 @@ def _size_of(tensor: Any) -> int:
 
 
 def _check_model(model: Any, path: Path) -> None:
-    if not model.graph.node or not model.opset_import:
+    import onnx
+
+    if not model.graph.node:
         raise ValueError("no graph")
-    strange = sorted({node.domain for node in _nodes(model.graph)} - _DOMAINS - _own(model))
-    if strange:
+    for part in _parts(model):
+        for field, value in part.ListFields():
+            if field.type == field.TYPE_STRING and isinstance(value, bytes):
+                raise ValueError(f"{field.name} of a {part.DESCRIPTOR.name} is no text")
+    for tensor in _tensors(model):
+        onnx.TensorProto.DataType.Name(tensor.data_type)
+    used = {part.domain for part in _parts(model) if isinstance(part, onnx.NodeProto)}
+    said = [each.version for each in model.opset_import if each.domain in _ONNX]
+    if (said or used & _ONNX) and not (len(said) == 1 and 0 < said[0] < _NO_OPSET):
+        raise ValueError(f"one opset is to be said, not {said}")
+    if strange := sorted(used - _DOMAINS - _own(model)):
         raise PredictionError(
             "the model has ops that only a library of its own runs",
             where=path.name,
@@ -105,9 +118,20 @@ def _check_model(model: Any, path: Path) -> None:
             got=f"domain {', '.join(repr(each[:60]) for each in strange[:5])}",
             remedy="export it without custom ops: quantbench loads no op libraries",
         )
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == tensor.EXTERNAL:
-            _check_external(tensor, path)
+
+
+def _read_in(model: Any, path: Path) -> None:
+    """Put the data of other files where they belong."""
+    outside = [each for each in _tensors(model) if each.data_location == each.EXTERNAL]
+    places = [_place_of(tensor, path) for tensor in outside]
+    if (total := sum(length for *_, length in places)) > _MOST_BYTES:  # one file, named often
+        raise ValueError(f"{total:,} bytes of data in other files, of at most {_MOST_BYTES:,}")
+    for tensor, (there, offset, length) in zip(outside, places, strict=True):
+        with there.open("rb") as file:
+            file.seek(offset)
+            tensor.raw_data = file.read(length)
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
 
 
 def _own(model: Any) -> set[str]:
@@ -115,12 +139,12 @@ def _own(model: Any) -> set[str]:
     return {function.domain for function in model.functions}
 
 
-def _check_external(tensor: Any, path: Path) -> None:
-    """A tensor's bytes lie in a file of the model's own folder, and are there."""
+def _place_of(tensor: Any, path: Path) -> tuple[Path, int, int]:
+    """File, offset and length of a tensor's bytes: in the model's own folder, and there."""
     described = {entry.key: entry.value for entry in tensor.external_data}
     location = described.get("location", "")
     there = path.parent / location
-    inside = there.resolve().is_relative_to(path.parent.resolve())
+    inside = Path(os.path.realpath(there)).is_relative_to(path.parent.resolve())
     if not location or Path(location).is_absolute() or not inside:
         raise PredictionError(
             "the model's data lie outside of its folder",
@@ -137,37 +161,29 @@ def _check_external(tensor: Any, path: Path) -> None:
             remedy="fetch that file too: a folder as the source takes all of its files",
         )
     offset, length = (int(described.get(name) or 0) for name in ("offset", "length"))
-    if min(offset, length) < 0 or offset + length > there.stat().st_size:
+    held = there.stat().st_size
+    if min(offset, length) < 0 or offset + length > held:
         raise ValueError(f"{length:,} bytes at {offset:,} of {location[:200]}")
+    return there, offset, length or held - offset
 
 
-def _graphs(graph: Any, depth: int = 0) -> Iterator[Any]:
-    """A graph and those that its branches and loops have."""
-    if depth > _MOST_DEPTH:
-        raise ValueError("graphs within graphs without end")
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _graphs(attribute.g, depth + 1)
-            for each in attribute.graphs:
-                yield from _graphs(each, depth + 1)
+def _parts(model: Any) -> Iterator[Any]:
+    """The model and all that it is made of, functions and branches too."""
+    ahead = [(model, 0)]
+    while ahead:
+        part, depth = ahead.pop()
+        depth += part.DESCRIPTOR.name == "GraphProto"
+        if depth > _MOST_DEPTH:
+            raise ValueError("graphs within graphs without end")
+        yield part
+        for field, value in part.ListFields():
+            if field.message_type is not None:
+                ahead += [(each, depth) for each in (value if field.is_repeated else (value,))]
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
-    for each in _graphs(graph):
-        yield from each.node
-
-
-def _tensors(graph: Any) -> Iterator[Any]:
-    """All constants, those of attributes too."""
-    for each in _graphs(graph):
-        yield from each.initializer
-        for node in each.node:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
+def _tensors(model: Any) -> Iterator[Any]:
+    """All constants: of graphs, of attributes, of functions, sparse ones too."""
+    return (part for part in _parts(model) if part.DESCRIPTOR.name == "TensorProto")
 
 
 def _refused(path: Path, got: str, expected: str = "a whole ONNX model") -> PredictionError:

@@ -30,6 +30,10 @@ _LIKELY = {
     "is not a registered": "the file was made for a newer runtime: update onnxruntime",
     "opset": "the file was made for a newer runtime: update onnxruntime, or export it at a lower "
     "opset",
+    "IR version": "the file was made for a newer runtime: update onnxruntime",
+    "No Op registered": "the op is not in the opset that the file says: update onnxruntime, or "
+    "export the model again",
+    "INVALID_GRAPH": "export it again; onnx.checker.check_model says what is wrong with it",
     "Protobuf parsing failed": "the file is no ONNX model",
 }
 
@@ -90,8 +94,9 @@ class OnnxModel:
             raise PredictionError(
                 "a model must have one float input",
                 where=self.where,
-                got=", ".join(f"{each.name}: {each.type}" for each in inputs),
-                remedy="export it with one picture as its input; constants belong into the graph",
+                got=", ".join(f"{each.name}: {each.type}" for each in inputs) or "no input",
+                remedy="export it with one picture as its input, in float32 or float16; constants "
+                "belong into the graph",
             )
         self.input_name, self.input_shape = inputs[0].name, inputs[0].shape
         self._dtype = _FLOATS[inputs[0].type]
@@ -181,7 +186,8 @@ def run_on_noise(path: Path) -> None:
         PredictionError: as `OnnxModel`.
     """
     with closing(OnnxModel(path, 1)) as model:
-        if any(not isinstance(size, int) for size in model.input_shape):
+        open_ = not model.input_shape or any(not isinstance(n, int) for n in model.input_shape)
+        if open_:
             return  # the importer asks for the size, and runs it then
         noise = np.random.default_rng(0).uniform(size=model.input_shape).astype(np.float32)
         model(noise)

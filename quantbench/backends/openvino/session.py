@@ -71,7 +71,8 @@ class OpenVinoModel:
                 where=self.where,
                 got=", ".join(
                     f"{each.any_name}: {each.partial_shape}" for each in self._compiled.inputs
-                ),
+                )
+                or "no input",
                 remedy="import it with a description of its input: Detector(size=...)",
             )
         self.input_shape = list(self._compiled.input(0).shape)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.plugins import resolve
-from quantbench.errors import UsageError
+from quantbench.errors import UsageError, meant
 from quantbench.run.context import versions
 from quantbench.sources.parsing import File, parse_source
 from quantbench.study.registry import backends, find_backend, find_importer, find_task
@@ -81,6 +81,9 @@ def _shortest(given: str, backend: Backend) -> list[tuple[str, Import]]:
         expected=f"{', '.join(backend.starts_from)}, or a format that importers read: "
         + ", ".join(sorted({each.reads for _, each in known})),
         got=repr(given),
+        remedy=meant(given, {each.reads for _, each in known})
+        or "say what the source's files are, Model(format=...), or name what takes them, "
+        "Model(importer=...)",
     )
 
 

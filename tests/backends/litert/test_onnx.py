@@ -219,6 +219,8 @@ def test_a_model_that_cannot_be_imported_is_explained(tmp_path: Path) -> None:
     outside = model([node("Add", "x k", "y")], shape, {"k": normal(4096)})
     outside.graph.initializer[0].data_location = TensorProto.EXTERNAL
     dangling = model([node("Add", "x gone", "y")], shape)
+    of_a_function = model([node("LeakyRelu", "x", "y", alpha=0.1)], shape)
+    of_a_function.graph.node[0].attribute[0].ref_attr_name = "slope"
     for i, (made, what) in enumerate(
         (
             (model(relu, (1, 3, "height", 8)), "no fixed shape"),
@@ -228,6 +230,7 @@ def test_a_model_that_cannot_be_imported_is_explained(tmp_path: Path) -> None:
             (sequence, r"no tensor[^$]*sequence"),
             (outside, r"not inside[^$]*1 in other files"),
             (dangling, "nothing before it makes: gone"),
+            (of_a_function, r"attribute 'alpha' of an op has no value[^$]*LeakyRelu"),
         )
     ):
         folder = tmp_path / str(i)

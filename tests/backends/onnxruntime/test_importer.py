@@ -162,3 +162,54 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         (source / "model.onnx").write_bytes(content)
         with pytest.raises(PredictionError, match=r"not a valid \.onnx file"):
             read_onnx(source / "model.onnx")
+
+
+def without_rank(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+
+
+def minus_one(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = -1
+
+
+@pytest.mark.parametrize("change", [without_rank, minus_one])
+def test_a_size_that_is_left_open_in_another_way_is_taken_from_the_description(
+    change: Callable[[Any], None], saved: Saved, tmp_path: Path
+) -> None:
+    model = network()
+    change(model)
+    source = saved(model)
+    with pytest.raises(BuildError, match="how large its input is"):
+        imported(source, tmp_path, described(None))
+    (tmp_path / "imported").rmdir()
+    dims = imported(source, tmp_path).graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_value for dim in dims] == [1, 3, 16, 16]
+
+
+def unknown_op(model: Any) -> None:
+    model.graph.node[1].op_type = "Strange"
+
+
+def of_another_opset(model: Any) -> None:
+    model.opset_import[0].version = 5
+
+
+def of_a_new_format(model: Any) -> None:
+    model.ir_version = 99
+
+
+@pytest.mark.parametrize(
+    ("change", "next_"),
+    [
+        (unknown_op, "update onnxruntime, or export the model again"),
+        (of_another_opset, "onnx.checker.check_model says what is wrong"),
+        (of_a_new_format, "made for a newer runtime"),
+    ],
+)
+def test_what_the_runtime_does_not_load_comes_with_a_next_step(
+    change: Callable[[Any], None], next_: str, saved: Saved, tmp_path: Path
+) -> None:
+    model = network()
+    change(model)
+    with pytest.raises(PredictionError, match=f"(?s)cannot load.*next:.*{next_}"):
+        imported(saved(model), tmp_path)

@@ -71,12 +71,9 @@ def _check_order(nodes: Sequence[Any], known: set[str], wanted: Sequence[str]) -
 
 def _called(node: Any, values: dict[str, Value]) -> Sequence[Value]:
     """The values that a node makes; of constants alone they are constants."""
-    import onnx
     import tensorflow as tf
 
-    attributes = {
-        each.name: _plain(onnx.helper.get_attribute_value(each)) for each in node.attribute
-    }
+    attributes = {each.name: _plain(each, node) for each in node.attribute}
     operands = tuple(values[key] if key else None for key in node.input)
     described = Node(node.op_type, node.name, operands, tuple(node.output), attributes)
     op = OPS[node.op_type]
@@ -92,13 +89,23 @@ def _called(node: Any, values: dict[str, Value]) -> Sequence[Value]:
     return [made] if isinstance(made, Value) else made
 
 
-def _plain(value: Any) -> Any:
-    """Attributes as text, numbers and arrays."""
+def _plain(attribute: Any, node: Any) -> Any:
+    """An attribute as text, number or array."""
     import onnx
 
-    if isinstance(value, bytes):
-        return value.decode()
-    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+    try:
+        value = onnx.helper.get_attribute_value(attribute)
+        if isinstance(value, bytes):
+            return value.decode()
+        tensor = isinstance(value, onnx.TensorProto)
+        return onnx.numpy_helper.to_array(value) if tensor else value
+    except (ValueError, TypeError) as error:  # a value of no kind, a text that is none
+        raise BuildError(
+            f"attribute {attribute.name!r} of an op has no value",
+            where=f"{node.op_type} {node.name or node.output[0]}",
+            got=str(error)[:300],
+            remedy="export the model again; do not use it if it stays so",
+        ) from error
 
 
 def _needed(graph: Any, wanted: Sequence[str]) -> list[Any]:

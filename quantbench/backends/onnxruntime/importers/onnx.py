@@ -40,17 +40,8 @@ class OnnxImporter:
             PredictionError: the file is broken, or leads out of its folder.
             BuildError: it has several inputs, no size, or an opset that cannot be lifted.
         """
-        import onnx
-
         path = onnx_file(source)
-        graph = check_onnx(path)
-        _check_ends(graph, path.name)
-        size = _size_of(model.interface)
-        _fix_shapes(graph, size, path.name)
-        graph = _lifted(graph, path.name)
-        _name_nodes(graph)
-        del graph.graph.value_info[:]
-        graph = onnx.shape_inference.infer_shapes(graph, data_prop=True)
+        graph = completed(check_onnx(path), _size_of(model.interface), path.name)
         if graph.ByteSize() > _MOST_BYTES:
             raise BuildError(
                 "the model is larger than one ONNX file may be",
@@ -66,6 +57,35 @@ class OnnxImporter:
     ) -> list[dict[str, NDArray[np.float32]]]:
         """What the file as it came answers, by ONNX Runtime."""
         return answers_of(onnx_file(source), samples)
+
+
+def completed(model: Any, size: tuple[int, ...] | None, where: str) -> Any:
+    """A `ModelProto` with a size, an opset, names and shapes; the one given is changed.
+
+    Args:
+        model: that `read_onnx` took.
+        size: of the input, where the description says one.
+        where: its file, for errors.
+
+    Raises:
+        BuildError: it has several inputs, no size, or an opset that cannot be lifted.
+    """
+    import onnx
+
+    _check_ends(model, where)
+    _fix_shapes(model, size, where)
+    model = _lifted(model, where)
+    _name_nodes(model)
+    del model.graph.value_info[:]
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:  # ONNX's own, which have no common class
+        raise BuildError(
+            "ONNX cannot infer the shapes of the model's tensors",
+            where=where,
+            got=str(error)[:500],
+            remedy="export it again; onnx.checker.check_model says what is wrong with it",
+        ) from error
 
 
 def _check_ends(model: Any, where: str) -> None:
@@ -95,8 +115,11 @@ def _fix_shapes(model: Any, size: tuple[int, ...] | None, where: str) -> None:
     """Give the input its size where it leaves it open, and forget what outputs said of theirs."""
     (entry,) = model.graph.input
     dims = entry.type.tensor_type.shape.dim
-    said = [dim.dim_value if dim.HasField("dim_value") else 0 for dim in dims]
-    if all(value > 0 for value in said):
+    if not entry.type.tensor_type.HasField("shape"):  # all is open, the number of dimensions too
+        for _ in size or ():
+            dims.add()
+    said = [max(dim.dim_value, 0) for dim in dims]  # some exporters write -1 where it is open
+    if said and all(value > 0 for value in said):
         if size is not None and len(size) == len(said) and tuple(said) != size:
             raise BuildError(
                 "the model's input has another size than its description",
