@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantbench.diagnosis.decibels import decibels
-from quantbench.errors import BuildError
+from quantbench.errors import BuildError, PredictionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +72,7 @@ def each_alone(
     """
     found = {}
     for op in ops:
-        with suppress(BuildError):
+        with suppress(BuildError, PredictionError):  # no integer form, or no kernel for it
             found[op.name] = outputs.snr_db(build([o.name for o in ops if o.index != op.index]))
         if advance:
             advance(1)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Answers = Mapping[str, NDArray[Any]]
 
 _REORDERED = 1e-4  # of the largest answer: what rows that swapped may differ by
+_MOST_ROWS = 1000  # that are matched with each other
 
 
 def check_finite(said: Answers, where: str) -> None:
@@ -38,9 +39,10 @@ def check_finite(said: Answers, where: str) -> None:
 def difference(said: Answers, meant: Answers, where: str) -> tuple[float, bool]:
     """Largest difference in shares of the largest answer (at least 1), and whether in order.
 
-    Each output counts in shares of its own.
+    Each output counts in shares of its own. What is not finite differs by infinity.
 
-    Rows sorted by score may swap where scores are nearly equal: the values are the same then.
+    Rows sorted by score may swap where scores are nearly equal: whole rows are the same then. That
+    rows of several outputs swapped alike is not looked at: what is decoded says so.
 
     Args:
         said: by the built model, by output.
@@ -81,11 +83,25 @@ def _difference(
             where=where,
             got=f"{int((~np.isfinite(meant)).sum())} of {meant.size} values",
         )
+    if not np.isfinite(said).all():
+        return float("inf"), True
     scale = max(1.0, float(np.abs(meant).max(initial=0.0)))
     error = float(np.abs(said - meant).max(initial=0.0)) / scale
     if error <= _REORDERED:
         return error, True
-    swapped = np.abs(np.sort(said, axis=None) - np.sort(meant, axis=None))
-    if (least := float(swapped.max(initial=0.0)) / scale) <= _REORDERED:
+    if (least := _matched(said, meant) / scale) <= _REORDERED:
         return least, False
     return error, True
+
+
+def _matched(said: NDArray[Any], meant: NDArray[Any]) -> float:
+    """Largest difference where whole rows may swap: detections, each a row of [1, n, ...]."""
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
+
+    n = said.shape[1] if said.ndim > 1 and said.shape[0] == 1 else len(said)
+    if not 0 < n <= _MOST_ROWS:
+        return float("inf")
+    rows = [np.asarray(each, np.float64).reshape(n, -1) for each in (said, meant)]
+    apart = cdist(*rows, metric="chebyshev")
+    return float(apart[linear_sum_assignment(apart)].max())

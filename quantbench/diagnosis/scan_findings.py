@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.diagnosis.findings import Finding
+from quantbench.measure.processor import int8_saturates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,15 +115,13 @@ def shared_scale(
     )
 
 
-def saturating_processor(instruction_sets: Sequence[str], setting: str) -> Finding | None:
-    """A processor whose int8 products saturate: x86 with AVX2 and without VNNI.
+def saturating_processor(setting: str) -> Finding | None:
+    """This processor, where its int8 products saturate (`measure/processor.py`).
 
     Args:
-        instruction_sets: of the processor (`measure/processor.py`).
         setting: of the runtime that helps.
     """
-    x86 = any(name.startswith("avx") for name in instruction_sets)
-    if not x86 or any("vnni" in name or name == "amx_int8" for name in instruction_sets):
+    if not int8_saturates():
         return None
     return Finding(
         cause="int8 products saturate here",

@@ -7,6 +7,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from quantbench.errors import BuildError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -43,6 +45,18 @@ def _silent_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def saved_model_folder(source: Path) -> Path:
+    """The one SavedModel of a folder, or of the folders in it.
+
+    Raises:
+        BuildError: there is none, or several.
+    """
+    found = [path.parent for path in source.rglob("saved_model.pb")]
+    if len(found) != 1:
+        raise BuildError("expected one saved_model.pb", where=source, got=len(found))
+    return found[0]
 
 
 def saved_model_answers(

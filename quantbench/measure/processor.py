@@ -25,3 +25,18 @@ def instruction_sets(described: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     has = set(flags.partition(":")[2].split())
     return tuple(name for name in _TOLD if name in has)
+
+
+def int8_saturates(known: tuple[str, ...] | None = None) -> bool | None:
+    """Whether sums of two int8 products are cut off at 16 bits; None where nobody knows.
+
+    So it is on x86 with AVX2 and neither VNNI nor AMX.
+
+    Args:
+        known: instruction sets; this processor's where it is left out.
+    """
+    sets = instruction_sets() if known is None else known
+    if not sets:
+        return None
+    x86 = any(name.startswith("avx") for name in sets)
+    return x86 and not any("vnni" in name or name == "amx_int8" for name in sets)

@@ -116,7 +116,7 @@ def test_an_importer_that_changes_decoded_answers_is_named() -> None:
 
 def test_a_difference_that_changes_nothing_decoded_will_do() -> None:
     _, check = linked(0.05)
-    assert check()["float_agreement"] == 1.0
+    assert check()["import_agreements"] == {"link0": 1.0}
 
 
 def test_only_float_models_are_compared_with_their_sources() -> None:

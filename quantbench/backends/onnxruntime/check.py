@@ -8,7 +8,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantbench.backends.onnxruntime.files import onnx_file, read_onnx, stored_types
+from quantbench.backends.onnxruntime.files import (
+    LOWEST_OPSET,
+    check_onnx,
+    onnx_file,
+    ops_of,
+    opset_of,
+    read_onnx,
+    stored_types,
+)
 from quantbench.backends.onnxruntime.session import OnnxModel
 from quantbench.diagnosis.answers import check_finite
 from quantbench.errors import BuildError
@@ -26,32 +34,59 @@ _TYPES = {  # how ONNX stores what schemes say
     "int8": {"INT8", "UINT8"},
     "int4": {"INT4", "UINT4", "UINT8"},  # MatMulNBits packs two into a byte
 }
+_WIDE = {"FLOAT", "DOUBLE", "INT64", "INT32", "BOOL", "STRING"}  # real values, and shapes
 _QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulNBits"}
 _NARROW = ("FLOAT16", "INT8", "UINT8", "INT4", "UINT4")
 _NEXT_TO_NOTHING = 0.01
-_NOT_COMPUTED = {"QuantizeLinear", "DequantizeLinear", "Constant", "Identity"}
 
 
 def float_graph(folder: Path, scheme: str) -> Path:
     """The float model that a scheme is made from.
 
     Raises:
-        BuildError: it is quantized or stored in float16 already.
+        PredictionError: it is broken.
+        BuildError: it was not imported, or is quantized or stored in a narrow type already.
     """
-    path = onnx_file(folder)
+    path = imported_graph(folder)
     model = read_onnx(path)
-    stored = stored_types(model)
-    quantized = sorted({node.op_type for node in model.graph.node} & _QUANTIZED) or sorted(
-        node.op_type for node in model.graph.node if node.op_type.startswith("QLinear")
-    )
-    if quantized or stored.get("FLOAT16", 0) > _NEXT_TO_NOTHING * sum(stored.values()):
+    stored, kinds = stored_types(model), ops_of(model)
+    quantized = sorted(kind for kind in kinds if kind in _QUANTIZED or kind.startswith("QLinear"))
+    narrow = {kind: size for kind, size in stored.items() if kind not in _WIDE}
+    if quantized or sum(narrow.values()) > _NEXT_TO_NOTHING * sum(stored.values()):
         raise BuildError(
             f"{scheme} starts from a float32 model",
             where=path.name,
             expected="weights in float32",
-            got=f"ops {', '.join(quantized)}" if quantized else "weights in float16",
+            got=f"ops {', '.join(quantized)}"
+            if quantized
+            else f"weights in {', '.join(narrow).lower()}",
             remedy="run it as it is: Model(schemes=('ort_as_shipped',), reference=None), or a "
             "reference=Model(...) of its float original",
+        )
+    return path
+
+
+def imported_graph(folder: Path) -> Path:
+    """The one file of a folder as importer `onnx` writes it.
+
+    Raises:
+        PredictionError: it is broken; anybody may have made it.
+        BuildError: its opset is too low, or its data lie in other files: it was not imported.
+    """
+    import onnx
+
+    path = onnx_file(folder)
+    model = check_onnx(path)
+    opset = opset_of(model)
+    raw = onnx.load_model_from_string(path.read_bytes())
+    outside = any(tensor.data_location == tensor.EXTERNAL for tensor in raw.graph.initializer)
+    if opset < LOWEST_OPSET or outside:
+        raise BuildError(
+            "the ONNX file was not prepared",
+            where=path.name,
+            expected=f"one file of opset {LOWEST_OPSET} or later",
+            got="data in other files" if outside else f"opset {opset}",
+            remedy='say what it is, and it is: Model(format="onnx")',
         )
     return path
 
@@ -79,10 +114,7 @@ def check_build(
             check_finite(opened(sample), path.name)
     return {
         "stored": stored,
-        "opset": max(
-            (each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}),
-            default=0,
-        ),
+        "opset": opset_of(model),
         "executed": executed(path),
     }
 
@@ -111,9 +143,10 @@ def executed(path: Path) -> dict[str, int]:
 def _check_stored(stored: dict[str, int], weights: str, path: Path) -> None:
     wanted = _TYPES[weights]
     narrow = sum(stored.get(kind, 0) for kind in _NARROW)
-    mistaken = not wanted & set(stored)
+    total = sum(stored.values())
+    mistaken = sum(stored.get(kind, 0) for kind in wanted) <= _NEXT_TO_NOTHING * total
     if weights == "float32":
-        mistaken = narrow > _NEXT_TO_NOTHING * sum(stored.values())
+        mistaken = narrow > _NEXT_TO_NOTHING * total
     if mistaken:
         raise BuildError(
             f"the weights are not stored as {weights}",

@@ -16,6 +16,7 @@ from quantbench.errors import PredictionError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LOWEST_OPSET = 13  # per-channel QuantizeLinear
 _MOST_BYTES = (2 << 30) - 1  # of a protocol buffer
 _MOST_DEPTH = 8  # graphs within graphs
 _ONNX = {"", "ai.onnx"}  # two names of one domain
@@ -84,6 +85,16 @@ def stored_types(model: Any) -> dict[str, int]:
         kind = onnx.TensorProto.DataType.Name(tensor.data_type)
         found[kind] = found.get(kind, 0) + _size_of(tensor)
     return dict(sorted(found.items()))
+
+
+def ops_of(model: Any) -> set[str]:
+    """Kinds of its nodes, those of branches, loops and functions too."""
+    return {part.op_type for part in _parts(model) if part.DESCRIPTOR.name == "NodeProto"}
+
+
+def opset_of(model: Any) -> int:
+    """The version of ONNX's own ops."""
+    return max((each.version for each in model.opset_import if each.domain in _ONNX), default=0)
 
 
 def _size_of(tensor: Any) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -17,6 +19,7 @@ CARRIES = {
     *("Flatten", "Identity", "Cast", "Gather", "Split", "Mul", "Add", "Sub", "Exp", "Div"),
 }
 WEIGHTED = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
+_ZERO_POINT = 2  # place among the inputs of a QuantizeLinear
 _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear"}
 
 
@@ -126,14 +129,19 @@ class OnnxGraph:
 
         Names of the stored tensor and of what it is dequantized to, scale and zero point.
         """
-        found = {}
+        found: dict[str, tuple[str, str, NDArray[Any], NDArray[Any]]] = {}
         for op in self.ops:
             if op.kind != "QuantizeLinear" or not self.is_constant(op.inputs[1]):
                 continue
             back = [each for each in self.readers(op.outputs[0]) if each.kind == "DequantizeLinear"]
             if not back or self.is_constant(op.inputs[0]):
                 continue
-            scale, zero = self.constant(op.inputs[1]), self.constant(op.inputs[2])
+            scale = self.constant(op.inputs[1])
+            zero: NDArray[Any] = np.zeros((), np.uint8)  # ONNX's default
+            if len(op.inputs) > _ZERO_POINT:
+                if not self.is_constant(op.inputs[_ZERO_POINT]):
+                    continue
+                zero = self.constant(op.inputs[_ZERO_POINT])
             found[op.inputs[0]] = (op.outputs[0], back[0].outputs[0], scale, zero)
         return found
 

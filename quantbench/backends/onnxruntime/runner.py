@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from quantbench.backends.onnxruntime.files import onnx_file
 from quantbench.backends.onnxruntime.session import PROVIDERS, OnnxModel
-from quantbench.measure.processor import instruction_sets
+from quantbench.measure.processor import instruction_sets, int8_saturates
 from quantbench.protocols import Facts
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class OnnxRuntimeRunner:
 
     @staticmethod
     def variant(machine: Machine) -> str:
-        """The device, and whether its int8 products are exact: without VNNI they saturate."""
-        exact = any("vnni" in name for name in instruction_sets())
-        return machine.device if machine.device != "cpu" or exact else "cpu, int8 saturates"
+        """The device, and whether its int8 products saturate."""
+        saturates = machine.device == "cpu" and int8_saturates()
+        return "cpu, int8 saturates" if saturates else machine.device
 
     def __init__(self, folder: Path, machine: Machine) -> None:
         """Open the one `.onnx` file in `folder`.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from quantbench.core.settings import Device
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# By default float32 products are rounded to TF32 on GPUs that have it: no float reference.
+_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _NUMBERS = {
     f"tensor({kind})"
@@ -78,7 +80,8 @@ class OnnxModel:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         try:
             content = model if isinstance(model, bytes) else str(model)
-            self._session = ort.InferenceSession(content, options, providers=[provider])
+            asked = [(provider, _OPTIONS.get(provider, {}))]
+            self._session = ort.InferenceSession(content, options, providers=asked)
         except Exception as error:  # its own classes, which have no common one
             raise self._error("ONNX Runtime cannot load the model", error) from error
         took = self._session.get_providers()
@@ -136,7 +139,7 @@ class OnnxModel:
 
     def close(self) -> None:
         """Drop the session."""
-        del self._session
+        self._session = None
 
     def _shape_error(self, values: NDArray[Any]) -> PredictionError | None:
         taken, fed = list(self.input_shape), list(np.shape(values))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # What is not quantized is computed in float32: on processors with AMX the default is bfloat16,
 # and then neither the reference nor the rest of a quantized model is what it is called.
 PRECISION = "f32"
+_FLOATS = {"f32", "f16"}
 
 
 class OpenVinoModel:
@@ -65,15 +66,19 @@ class OpenVinoModel:
                 expected=PRECISION,
                 got=computes,
             )
-        if len(self._compiled.inputs) != 1 or not self._compiled.input(0).partial_shape.is_static:
+        inputs = self._compiled.inputs
+        kinds = {each.element_type.get_type_name() for each in inputs}
+        if len(inputs) != 1 or not kinds <= _FLOATS or not inputs[0].partial_shape.is_static:
             raise PredictionError(
-                "a model must have one input of a fixed size",
+                "a model must have one float input of a fixed size",
                 where=self.where,
                 got=", ".join(
-                    f"{each.any_name}: {each.partial_shape}" for each in self._compiled.inputs
+                    f"{each.any_name}: {each.element_type.get_type_name()} {each.partial_shape}"
+                    for each in inputs
                 )
                 or "no input",
-                remedy="import it with a description of its input: Detector(size=...)",
+                remedy="convert it again with one float input whose size is fixed; a SavedModel or "
+                "an ONNX file gets the size of its description: size=(height, width)",
             )
         self.input_shape = list(self._compiled.input(0).shape)
         self._outputs = [_name_of(each, i) for i, each in enumerate(self._compiled.outputs)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.openvino.graph import OpenVinoGraph
 from quantbench.backends.openvino.session import OpenVinoModel
@@ -30,15 +30,15 @@ class Tracer:
         changed = OpenVinoGraph(graph.model.clone())
         self.tensors = list(tensors)
         roundings, real = changed.roundings, changed.real
-        answers = {tensor: place for place, tensor in enumerate(changed.outputs)}
+        # What is an answer already is not added again.
+        answers = {_port(node.input_value(0)): i for i, node in enumerate(changed.model.results)}
         self._places = []
         for tensor in self.tensors:
-            if tensor in answers and tensor not in roundings:
-                self._places.append(answers[tensor])
-                continue
             output = roundings[tensor].output(0) if tensor in roundings else real[tensor]
-            self._places.append(len(changed.model.outputs))
-            changed.model.add_outputs([output])
+            if _port(output) not in answers:
+                answers[_port(output)] = len(answers)
+                changed.model.add_outputs([output])
+            self._places.append(answers[_port(output)])
         self._model = OpenVinoModel(changed.model, 2)
 
     def __call__(self, values: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -49,3 +49,7 @@ class Tracer:
         """
         said = self._model.in_order(values)
         return zip(self.tensors, [said[place] for place in self._places], strict=True)
+
+
+def _port(output: Any) -> tuple[str, int]:
+    return output.get_node().get_friendly_name(), output.get_index()

@@ -67,6 +67,9 @@ def build(
     links = checked_links(case, float_model.links)
     if answers is not None or links:
         ingredients["tolerance"] = case.model.tolerance
+        # Compared with the framework on these, or on none where they are not at hand yet.
+        ingredients["compared_on"] = [each.fingerprint for each in samples.probes(case)]
+        ingredients["protocol"] = protocol_of(case)
     if seen:  # what the quantizer sees is the samples as the task prepares them
         ingredients["protocol"] = protocol_of(case)
 

@@ -50,7 +50,8 @@ def check_conversion(
         BuildError: they differ.
     """
     difference = facts.get("float_difference")
-    if difference is None or difference <= case.model.tolerance:
+    near = difference is not None and difference <= case.model.tolerance
+    if difference is None or (near and not facts.get("rows_reordered")):
         return {}
     agreement = float("nan")
     if (metric := getattr(task, "agreement", None)) is not None and samples:
@@ -100,7 +101,8 @@ def check_links(
 
     Returns:
         `import_differences`: by importer, how far the built model's answers are from those of the
-        framework that the importer starts from, in shares of its largest; nothing without samples.
+        framework that the importer starts from, in shares of its largest; `import_agreements`: of
+        what is decoded, where that had to be asked; nothing without samples.
 
     Raises:
         BuildError: they differ, and so does what is decoded of them.
@@ -111,13 +113,16 @@ def check_links(
     with closing(opened()) as runner:
         said = [runner.predict(prepared) for _, prepared in seen]
     found: dict[str, float] = {}
-    agreed: dict[str, Any] = {}
+    agreed: dict[str, float] = {}
     for link in links:
         meant = link.importer.answers(link.before.path, [prepared for _, prepared in seen])  # type: ignore[attr-defined]
         pairs = zip(said, meant, strict=True)
-        found[link.name] = max(difference(mine, each, link.name)[0] for mine, each in pairs)
-        facts = {"float_difference": found[link.name]}
+        apart = [difference(mine, each, link.name) for mine, each in pairs]
+        found[link.name] = max(most for most, _ in apart)
+        reordered = not all(in_order for _, in_order in apart)
+        facts = {"float_difference": found[link.name], "rows_reordered": reordered}
         asked = (lambda meant=meant: meant), opened
         where = f"what importer {link.name} takes"
-        agreed |= check_conversion(case, facts, task, seen, asked, where)
-    return {"import_differences": found, **agreed}
+        if more := check_conversion(case, facts, task, seen, asked, where):
+            agreed[link.name] = more["float_agreement"]
+    return {"import_differences": found, **({"import_agreements": agreed} if agreed else {})}

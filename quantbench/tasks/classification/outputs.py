@@ -17,40 +17,59 @@ if TYPE_CHECKING:
 
 _OFF = 0.01  # that a sum of probabilities may be off by
 _GRID = 256  # steps of a softmax in 8 bits: LiteRT's, ONNX Runtime's and OpenVINO's
-_MOST_OFF = 0.5  # that rounding them one by one may take from or add to a sum
-_EXACT = 1e-3  # of a sum: no logits are probabilities by chance
+_MOST_WON = 0.5  # that rounding them one by one may add to a sum
+_EXACT = 1e-3  # of a sum
+_BY_CHANCE = 5  # pictures whose logits are not all probabilities, whatever the model
 LEAST = 1e-7  # of a probability, as Keras clips it: 8 bits round the small ones to zero
 
 
-def logprobs(
-    prediction: Mapping[str, NDArray[Any]], classifier: Classifier, sample: str
-) -> NDArray[np.float64]:
-    """The log-probability of each class, in nats, [classes].
+class Outputs:
+    """What one model says, picture by picture."""
 
-    Of logits the log-softmax. Of probabilities the logarithm, of no less than 1e-7; they are not
-    made to sum to one.
+    def __init__(self, classifier: Classifier) -> None:
+        """Take the model's description."""
+        self._classifier = classifier
+        self._alike: int | None = (
+            0  # first logits that looked like probabilities; None: others came
+        )
 
-    Raises:
-        PredictionError: an output is missing or one of several, has another number of values than
-            there are classes, holds NaN or infinity, or is not what the classifier says it is.
-    """
-    scores = _scores(prediction, classifier, sample)
-    probable = scores.min() >= 0 and abs(scores.sum() - 1) <= _EXACT
-    if classifier.says == "logits":
-        if probable and scores.max() <= 1:
+    def logprobs(self, prediction: Mapping[str, NDArray[Any]], sample: str) -> NDArray[np.float64]:
+        """The log-probability of each class, in nats, [classes].
+
+        Of logits the log-softmax. Of probabilities the logarithm, of no less than 1e-7; they are
+        not made to sum to one.
+
+        Raises:
+            PredictionError: an output is missing or one of several, has another number of values
+                than there are classes, holds NaN or infinity, or is not what the classifier says
+                it is.
+        """
+        scores = _scores(prediction, self._classifier, sample)
+        if self._classifier.says == "logits":
+            self._check_logits(scores, sample)
+            shifted = scores - scores.max()
+            return np.asarray(shifted - np.log(np.exp(shifted).sum()))
+        _check_probabilities(scores, sample)
+        return np.asarray(np.log(np.maximum(scores, LEAST)))
+
+    def _check_logits(self, scores: NDArray[np.float64], sample: str) -> None:
+        """Not all of the first ones are probabilities: one picture's may be, by chance."""
+        if self._alike is None:
+            return
+        if scores.min() < 0 or scores.max() > 1 or abs(scores.sum() - 1) > _EXACT:
+            self._alike = None
+            return
+        self._alike += 1
+        if self._alike == _BY_CHANCE:
             raise PredictionError(
                 "the outputs are probabilities already",
-                where=sample,
+                where=f"{sample}, as {_BY_CHANCE - 1} pictures before it",
                 expected="logits",
                 got=f"{len(scores)} numbers of {scores.min():.3g} to {scores.max():.3g} "
                 "that sum to 1",
                 remedy='describe them so: Classifier(says="probabilities"); a second softmax '
                 "would flatten them",
             )
-        shifted = scores - scores.max()
-        return np.asarray(shifted - np.log(np.exp(shifted).sum()))
-    _check_probabilities(scores, sample)
-    return np.asarray(np.log(np.maximum(scores, LEAST)))
 
 
 def _scores(
@@ -90,9 +109,11 @@ def _scores(
 def _check_probabilities(scores: NDArray[np.float64], sample: str) -> None:
     steps = scores * _GRID
     on_grid = bool(np.abs(steps - np.rint(steps)).max() < _EXACT)
-    rounding = min(len(scores) / 2 / _GRID, _MOST_OFF) if on_grid else 0.0
+    # Of many classes that are all unlikely each may be rounded to zero: nothing is left of the sum.
+    lost = min(len(scores) / 2 / _GRID, 1.0) if on_grid else 0.0
+    won = min(lost, _MOST_WON)
     inside = scores.min() >= -_EXACT and scores.max() <= 1 + _EXACT
-    if inside and abs(scores.sum() - 1) <= _OFF + rounding:
+    if inside and 1 - _OFF - lost <= scores.sum() <= 1 + _OFF + won:
         return
     raise PredictionError(
         "the outputs are no probabilities",

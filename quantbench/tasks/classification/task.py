@@ -13,7 +13,7 @@ from quantbench.study import Gate
 from quantbench.tasks.classification.answer_numbers import AnswerNumbers
 from quantbench.tasks.classification.examples import changed_pictures
 from quantbench.tasks.classification.metrics import agreement
-from quantbench.tasks.classification.outputs import logprobs
+from quantbench.tasks.classification.outputs import Outputs
 from quantbench.tasks.classification.pictures import fitted
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Classification(AnswerNumbers):
                 expected="Model(interface=Classifier(...))",
             )
         self._classifier = model.interface
+        self._outputs = Outputs(self._classifier)
         self._numbers = {name: i for i, name in enumerate(model.interface.class_ids)}
 
     @staticmethod
@@ -102,7 +103,7 @@ class Classification(AnswerNumbers):
             PredictionError: the outputs are not what the classifier says (`outputs.py`).
         """
         self.check([sample])
-        exact = logprobs(prediction, self._classifier, sample.id)
+        exact = self._outputs.logprobs(prediction, sample.id)
         order, found = np.argsort(-exact, kind="stable"), np.round(exact, _DECIMALS)
         number = self._numbers[sample.label]
         likeliest = order[:_KEPT]

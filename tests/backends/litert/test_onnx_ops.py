@@ -207,6 +207,16 @@ def test_gemm_scales_and_transposes(transposed: int) -> None:
     assert_alike(model([gemm], (1, 6), {"k": weights, "b": normal(5)}))
 
 
+def test_whole_numbers_are_raised_to_broken_powers() -> None:
+    """The root of 4 is 2: an exponent of .5 is no whole number, whatever the base is."""
+    nodes = [
+        node("Abs", "x", "a"), node("Mul", "a big", "b"), node("Cast", "b", "n", to=6),
+        node("Pow", "n half", "p"), node("Cast", "p", "y", to=1),
+    ]  # fmt: skip
+    constants = {"big": np.float32(30), "half": np.float32(0.5)}
+    assert_alike(model(nodes, SHAPE, constants))
+
+
 def test_the_largest_come_first() -> None:
     flat = [node("Flatten", "x", "f"), node("TopK", "f k", "y places", axis=1)]
     assert_alike(model(flat, SHAPE, {"k": np.array([5])}, "y places"))

@@ -213,3 +213,25 @@ def test_what_the_runtime_does_not_load_comes_with_a_next_step(
     change(model)
     with pytest.raises(PredictionError, match=f"(?s)cannot load.*next:.*{next_}"):
         imported(saved(model), tmp_path)
+
+
+def test_a_model_of_the_first_formats_is_lifted(saved: Saved, tmp_path: Path) -> None:
+    """Before version 4 constants were inputs too."""
+    model = network(opset=9)
+    model.ir_version = 3
+    # Clip had its bounds as attributes then.
+    clip = model.graph.node[1]
+    del clip.input[1:]
+    clip.attribute.extend([helper.make_attribute("min", 0.0), helper.make_attribute("max", 6.0)])
+    kept = [t for t in model.graph.initializer if t.name not in {"low", "high"}]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    model.graph.input.extend(
+        helper.make_tensor_value_info(t.name, TensorProto.FLOAT, t.dims) for t in kept
+    )
+    source = saved(model)
+    lifted = imported(source, tmp_path)
+    assert [each.name for each in lifted.graph.input] == ["images"]
+    meant = OnnxImporter().answers(source, pictures(2))
+    said = answers_of(tmp_path / "imported" / "model.onnx", pictures(2))
+    np.testing.assert_allclose(said[1]["said"], meant[1]["said"], rtol=1e-5, atol=1e-6)

@@ -212,3 +212,15 @@ def test_a_malformed_recipe_is_refused(broken: str, tmp_path: Path) -> None:
     path.write_text(broken)
     with pytest.raises(BuildError, match="no recipe"):
         MixedRecipe.parse(path)
+
+
+def test_a_zero_point_that_is_left_out_is_zero() -> None:
+    model = network()
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.1), "step"))
+    for kind, read, written in (
+        ("QuantizeLinear", "said", "stored"), ("DequantizeLinear", "stored", "back"),
+    ):  # fmt: skip
+        model.graph.node.append(helper.make_node(kind, [read, "step"], [written], kind))
+    _, back, scale, zero = OnnxGraph(model).scales["said"]
+    assert (back, int(zero)) == ("back", 0)
+    assert float(scale) == pytest.approx(0.1)

@@ -185,3 +185,28 @@ def test_a_gpu_answers_as_the_processor_does(saved: Saved) -> None:
     assert runner.facts().as_json()["provider"] == "CUDAExecutionProvider"
     runner.close()
     assert snr_db(said, meant) > 50
+
+
+def test_a_file_that_was_not_imported_is_told_how(saved: Saved, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r'(?s)opset 11.*Model\(format="onnx"\)'):
+        built("ort_as_shipped", saved(network(opset=11)), tmp_path / "built")
+
+
+def test_next_to_no_int8_weights_are_none(saved: Saved) -> None:
+    model = network()
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(4, np.int8), "few"))
+    with pytest.raises(BuildError, match="not stored as int8"):
+        check_build(saved(model) / "model.onnx", SAMPLES, "int8")
+
+
+def test_weights_in_bfloat16_are_no_float_reference(saved: Saved, tmp_path: Path) -> None:
+    model = network()
+    weights = next(t for t in model.graph.initializer if t.name == "w2")
+    values = numpy_helper.to_array(weights)
+    weights.CopyFrom(
+        onnx.helper.make_tensor("w2_b", onnx.TensorProto.BFLOAT16, values.shape, values.ravel())
+    )
+    cast = onnx.helper.make_node("Cast", ["w2_b"], ["w2"], "cast", to=onnx.TensorProto.FLOAT)
+    model.graph.node.insert(0, cast)
+    with pytest.raises(BuildError, match="weights in bfloat16"):
+        built("ort_float32", saved(model), tmp_path / "built")

@@ -12,7 +12,13 @@ from quantbench.backends.openvino.diagnosis.noise import side_by_side
 from quantbench.backends.openvino.diagnosis.scan import scan
 from quantbench.backends.openvino.graph import OpenVinoGraph
 from quantbench.backends.openvino.mending.quantizer import MendedQuantizer
-from quantbench.backends.openvino.mending.reverted import Reverted, packed, reverted, unpacked
+from quantbench.backends.openvino.mending.reverted import (
+    Reverted,
+    digest_of_inputs,
+    packed,
+    reverted,
+    unpacked,
+)
 from quantbench.backends.openvino.quantizers.static import quantized
 from quantbench.backends.openvino.session import OpenVinoModel
 from quantbench.diagnosis.recipe_files import MixedRecipe
@@ -181,7 +187,8 @@ def test_a_recipe_builds_what_was_judged(saved: Saved, tmp_path: Path) -> None:
     import hashlib
 
     recipe = MixedRecipe(
-        {"preset": "performance", "samples": len(SAMPLES)}, kept, {},
+        {"preset": "performance", "samples": len(SAMPLES),
+         "samples_sha256": digest_of_inputs(SAMPLES)}, kept, {},
         hashlib.sha256(content).hexdigest(),
     )  # fmt: skip
     path = tmp_path / "recipe.json"
@@ -192,6 +199,9 @@ def test_a_recipe_builds_what_was_judged(saved: Saved, tmp_path: Path) -> None:
     facts = MendedQuantizer().build(source, scheme, [*SAMPLES, *pictures(3, seed=9)], folder)
     np.testing.assert_array_equal(answers(folder / "model.xml"), answers(unpacked(judged)))
     assert facts["float_ops"] == list(kept)
+    (tmp_path / "others").mkdir()
+    with pytest.raises(BuildError, match="other calibration samples"):
+        MendedQuantizer().build(source, scheme, pictures(12, seed=9), tmp_path / "others")
     path.write_text(MixedRecipe(recipe.setting, kept, {}, "0" * 64).as_json())
     (tmp_path / "again").mkdir()
     with pytest.raises(BuildError, match="another float model"):

@@ -10,6 +10,7 @@ import pytest
 
 from quantbench.backends.openvino.backend import BACKEND
 from quantbench.backends.openvino.check import check_build
+from quantbench.backends.openvino.files import check_stored
 from quantbench.backends.openvino.runner import OpenVinoRunner
 from quantbench.core.plugins import resolve
 from quantbench.core.settings import Machine
@@ -178,3 +179,31 @@ def test_there_is_no_gpu_for_it() -> None:
     (case,) = cases("digits_centernet", schemes=["float32"])
     with pytest.raises(UsageError, match="cannot run on cuda"):
         runner_for(Case(case.model, Scheme.parse("ov_float32"), case.dataset, device="cuda"))
+
+
+def test_an_input_of_integers_is_refused(saved: Saved, tmp_path: Path) -> None:
+    """Pictures between two whole numbers would be cut off without a word."""
+    from openvino import opset13 as ops
+
+    fed = ops.parameter([1, 4], np.uint8, "images")
+    model = ov.Model([ops.convert(fed, np.float32)], [fed], "integers")
+    with pytest.raises(PredictionError, match=r"(?s)one float input.*u8"):
+        built("ov_as_shipped", saved(model), tmp_path / "built")
+
+
+def test_a_model_that_rounds_is_no_float_reference(saved: Saved, tmp_path: Path) -> None:
+    """As quantization-aware training leaves it: weights in float32, and FakeQuantize."""
+    from openvino import opset13 as ops
+
+    model = network()
+    (matmul,) = [op for op in model.get_ops() if op.get_type_name() == "MatMul"]
+    ends = [np.float32(end) for end in (-1.0, 1.0, -1.0, 1.0)]
+    rounded = ops.fake_quantize(matmul.input_value(0), *ends, levels=256)
+    matmul.input(0).replace_source_output(rounded.output(0))
+    with pytest.raises(BuildError, match=r"(?s)1 ops FakeQuantize.*ov_as_shipped"):
+        built("ov_float32", saved(model), tmp_path / "built")
+
+
+def test_next_to_no_int8_weights_are_none() -> None:
+    with pytest.raises(BuildError, match="not stored as int8"):
+        check_stored({"f32": 10**7, "i8": 1}, "int8", "model.xml")

@@ -12,7 +12,6 @@ from quantbench.diagnosis.scan_findings import (
     shared_scale,
     stuck_biases,
 )
-from quantbench.measure.processor import instruction_sets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +26,7 @@ def scan(graph: OnnxGraph, built: OnnxGraph) -> list[Finding]:
     """Look at a float graph, and at what was built of it."""
     places = {op.name: op.index for op in graph.ops}
     processor = saturating_processor(
-        instruction_sets(), "SessionOptions: session.x64quantprecision=1, or weights of 7 bits"
+        "SessionOptions: session.x64quantprecision=1, or weights of 7 bits"
     )
     return [
         *_infinite_constants(graph),

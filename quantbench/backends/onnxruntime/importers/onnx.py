@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from quantbench.backends.onnxruntime.files import check_onnx, onnx_file
+from quantbench.backends.onnxruntime.files import LOWEST_OPSET, check_onnx, onnx_file
 from quantbench.backends.onnxruntime.session import answers_of
 from quantbench.errors import BuildError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from quantbench.study import Model
 
-LOWEST_OPSET = 13  # per-channel QuantizeLinear
+_CONSTANTS_APART, _IR_VERSION = 4, 8  # of the format
 _MOST_BYTES = (2 << 30) - 1  # of one protocol buffer
 
 
@@ -160,6 +160,8 @@ def _lifted(model: Any, where: str) -> Any:
     ]
     if opset >= LOWEST_OPSET:
         return model
+    if model.ir_version < _CONSTANTS_APART:  # constants were inputs too, which they are no more
+        model.ir_version = _IR_VERSION
     try:
         return version_converter.convert_version(model, LOWEST_OPSET)
     except Exception as error:  # the converter's own, RuntimeError of C++ mostly

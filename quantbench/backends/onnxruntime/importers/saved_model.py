@@ -7,7 +7,11 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from quantbench.diagnosis.tensorflow import saved_model_answers, start_tensorflow
+from quantbench.diagnosis.tensorflow import (
+    saved_model_answers,
+    saved_model_folder,
+    start_tensorflow,
+)
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:
@@ -56,20 +60,13 @@ class SavedModelImporter:
         self, source: Path, samples: Sequence[NDArray[np.float32]]
     ) -> list[dict[str, NDArray[Any]]]:
         """What TensorFlow itself answers to each sample, by output name."""
-        return saved_model_answers(_folder(source), samples)
-
-
-def _folder(source: Path) -> Path:
-    found = [path.parent for path in source.rglob("saved_model.pb")]
-    if len(found) != 1:
-        raise BuildError("expected one saved_model.pb", where=source, got=len(found))
-    return found[0]
+        return saved_model_answers(saved_model_folder(source), samples)
 
 
 def _signature(source: Path) -> Any:
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(_folder(source)))
+    loaded = tf.saved_model.load(str(saved_model_folder(source)))
     if _SIGNATURE not in loaded.signatures:
         raise BuildError(
             "the SavedModel has no signature to serve by",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from quantbench.backends.onnxruntime.check import check_build
-from quantbench.backends.onnxruntime.files import onnx_file
+from quantbench.backends.onnxruntime.check import check_build, imported_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,10 +34,10 @@ class AsShippedQuantizer:
         """Copy and check the model.
 
         Raises:
-            BuildError: it does not check.
+            BuildError: it was not imported, or does not check.
             PredictionError: it is broken, or ONNX Runtime cannot run it.
         """
         del scheme
         path = folder / "model.onnx"
-        shutil.copyfile(onnx_file(float_model), path)
+        shutil.copyfile(imported_graph(float_model), path)
         return check_build(path, samples)

@@ -10,7 +10,6 @@ from quantbench.diagnosis.scan_findings import (
     saturating_processor,
     shared_scale,
 )
-from quantbench.measure.processor import instruction_sets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +23,7 @@ _STEPS = 255
 def scan(graph: OpenVinoGraph, built: OpenVinoGraph) -> list[Finding]:
     """Look at a float graph, and at what was built of it."""
     places = {op.name: op.index for op in graph.ops}
-    processor = saturating_processor(instruction_sets(), "weights of 7 bits, NNCF's overflow_fix")
+    processor = saturating_processor("weights of 7 bits, NNCF's overflow_fix")
     return [
         *_infinite_constants(graph),
         *_scales(built, places),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.openvino.files import save
-from quantbench.diagnosis.tensorflow import saved_model_answers
+from quantbench.diagnosis.tensorflow import saved_model_answers, saved_model_folder
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class SavedModelImporter:
     """A SavedModel's `serving_default` to `model.xml` and `model.bin`, in float32."""
 
     tools = ("openvino", "tensorflow")
-    version = 1
+    version = 2
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Convert.
@@ -33,7 +33,8 @@ class SavedModelImporter:
         import openvino as ov
 
         try:
-            converted = ov.convert_model(str(source))
+            converted = ov.convert_model(str(saved_model_folder(source)))
+            _fix_size(converted, model)
         except Exception as error:  # its own classes
             raise BuildError(
                 f"OpenVINO's TensorFlow front end refuses {model.name}",
@@ -46,4 +47,13 @@ class SavedModelImporter:
         self, source: Path, samples: Sequence[NDArray[np.float32]]
     ) -> list[dict[str, NDArray[Any]]]:
         """What TensorFlow itself answers to each sample, by output name."""
-        return saved_model_answers(source, samples)
+        return saved_model_answers(saved_model_folder(source), samples)
+
+
+def _fix_size(converted: Any, model: Model) -> None:
+    """Give the one input the size of the model's description, where it leaves it open."""
+    size = getattr(model.interface, "size", None)
+    if len(converted.inputs) != 1 or converted.input(0).partial_shape.is_static or size is None:
+        return  # what cannot be run is told where it is opened
+    first = model.interface.layout == "nchw"
+    converted.reshape([1, 3, *size] if first else [1, *size, 3])

@@ -47,7 +47,7 @@ class Reverted:
             samples: prepared, that NNCF calibrates with.
             step: is told what is done next and of how many parts.
         """
-        self._content, self._samples = content, len(samples)
+        self._content, self._samples = content, samples
         self.float_bytes = len(content)
         self.wiring = OpenVinoGraph(unpacked(content))
         advance = step("quantizing by NNCF", len(PRESETS))
@@ -102,11 +102,23 @@ class Reverted:
         """The preset, how many samples calibrate, and the ops in float."""
         chosen = found.chosen
         return MixedRecipe(
-            setting={"preset": chosen.setting, "samples": self._samples},
+            setting={
+                "preset": chosen.setting,
+                "samples": len(self._samples),
+                "samples_sha256": digest_of_inputs(self._samples),
+            },
             float_ops=chosen.kept,
             float_sha256=hashlib.sha256(self._content).hexdigest(),
             notes={**found.as_notes(), "ops": len(self.wiring.ops)},
         )
+
+
+def digest_of_inputs(samples: Sequence[NDArray[Any]]) -> str:
+    """sha256 of prepared inputs, in their order."""
+    found = hashlib.sha256()
+    for sample in samples:
+        found.update(np.ascontiguousarray(sample).tobytes())
+    return found.hexdigest()
 
 
 def reverted(whole: Any, graph: OpenVinoGraph, kept: Iterable[str]) -> Any:

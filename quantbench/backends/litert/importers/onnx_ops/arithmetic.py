@@ -63,6 +63,9 @@ def _power(node: Node) -> Value:
     import tensorflow as tf
 
     (one, other), order = aligned([node.input(0), node.input(1)])
+    if other.dtype.is_floating and not one.dtype.is_floating:
+        raised = tf.pow(tf.cast(one, other.dtype), other)
+        return Value(tf.cast(raised, one.dtype), order)
     return Value(tf.pow(one, tf.cast(other, one.dtype)), order)
 
 
