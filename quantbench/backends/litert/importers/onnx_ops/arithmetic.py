@@ -63,10 +63,11 @@ def _power(node: Node) -> Value:
     import tensorflow as tf
 
     (one, other), order = aligned([node.input(0), node.input(1)])
-    if other.dtype.is_floating and not one.dtype.is_floating:
-        raised = tf.pow(tf.cast(one, other.dtype), other)
-        return Value(tf.cast(raised, one.dtype), order)
-    return Value(tf.pow(one, tf.cast(other, one.dtype)), order)
+    base, exponent = tf.as_dtype(one.dtype), tf.as_dtype(other.dtype)
+    if exponent.is_floating and not base.is_floating:
+        raised = tf.pow(tf.cast(one, exponent), other)
+        return Value(tf.cast(raised, base), order)
+    return Value(tf.pow(one, tf.cast(other, base)), order)
 
 
 def _where(node: Node) -> Value:
