@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MARGIN = 0.05  # differences that some hundred images can decide
 RECIPES = Path(__file__).parent / "recipes"
 LITERT = ("float32", "int8_dynamic", "int8_static")
-MENDED = ("int8_mended", "ort_int8_mended", "ov_int8_mended")
+MENDED = ("int8_mended", "ort_int8_mended")  # where plain int8 collapses
 
 
 def mended(model: str) -> list[Scheme]:
@@ -49,7 +49,6 @@ OUTLIERS = "a few outliers set the range of early layers: the rest keeps 6 to 9 
 ONE_SCALE = "one scale for all weights of a depthwise convolution"
 YOLOX = {
     **dict.fromkeys(("int8_static", "ort_int8_static", "ort_int8_static_percentile"), OUTLIERS),
-    **dict.fromkeys(("ov_int8_static", "ov_int8_static_mixed"), OUTLIERS),
     "ort_int8_dynamic": ONE_SCALE,
 }
 CENTERNET = {
