@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.words import plural
 from quantbench.report.drawing import as_svg
 from quantbench.report.figures import drawn
 from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, size
@@ -128,12 +129,13 @@ def _listed(run: Mapping[str, Any]) -> dict[str, Any]:
 def _left_out(cases: int, rendered: _Rendered) -> list[str]:
     """What the page would be too large with."""
     where = "every metric: quantbench report --format csv"
+    studies = "1 study" if rendered.undrawn == 1 else f"{rendered.undrawn} studies"
     return [
-        f"Left out for the page's size: {n} {what}; {where}."
+        f"Left out for the page's size: {what}; {where}."
         for n, what in (
-            (cases, "cases, no worse than these"),
-            (rendered.undrawn, "studies' figures and examples, no worse than those shown"),
-            (rendered.untold, "cases' full numbers"),
+            (cases, f"{plural(cases, 'case')}, no worse than these"),
+            (rendered.undrawn, f"figures and examples of {studies}, no worse than those shown"),
+            (rendered.untold, f"full numbers of {plural(rendered.untold, 'case')}"),
         )
         if n
     ]
