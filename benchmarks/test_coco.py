@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from quantbench import Case, cases, non_inferior
+from quantbench import Case, Scheme, cases, non_inferior
+from quantbench.catalog.models import find_model
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -29,11 +30,24 @@ CENTERNET = {
     "int16x8_static_aeq": AEQ,
     "int4_weight_aeq": FOUR_BITS,
 }
+
+
+def litert(model: str) -> list[str]:
+    """The model's schemes under LiteRT; those of other runtimes are in `test_runtimes.py`."""
+    schemes = [Scheme.parse(each) for each in find_model(model).schemes]
+    return [scheme.name for scheme in schemes if scheme.backend == "litert"]
+
+
 CASES = [
-    *cases("centernet_mobilenetv3", known_failures=CENTERNET),
+    *cases(
+        "centernet_mobilenetv3",
+        schemes=litert("centernet_mobilenetv3"),
+        known_failures=CENTERNET,
+    ),
     *cases("centernet_mobilenetv3_as_shipped", known_failures={"int8_static": RANGES}),
     *cases(
         "nanodet_416",
+        schemes=litert("nanodet_416"),
         known_failures={"int4_weight_aeq": FOUR_BITS},
         known_errors={"int16x8_static": MIXED},
     ),

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quantbench import Case, Scheme, cases, non_inferior
-from quantbench.catalog.models import find_model
 from quantbench.catalog.runtimes import RUNTIME_SCHEMES
 
 if TYPE_CHECKING:
@@ -39,9 +38,8 @@ def mended(model: str) -> list[Scheme]:
 
 def study(name: str, known_failures: dict[str, str] | None = None) -> list[Case]:
     """All of the model's cases under three runtimes, its mended ones last."""
-    schemes: tuple[str | Scheme, ...] = (*LITERT, *RUNTIME_SCHEMES, *mended(name))
-    model = replace(find_model(name), schemes=schemes)
-    return cases(model, known_failures=known_failures)
+    schemes: list[str | Scheme] = [*LITERT, *RUNTIME_SCHEMES, *mended(name)]
+    return cases(name, schemes=schemes, known_failures=known_failures)
 
 
 # As `quantbench diagnose --quick` tells it.

@@ -72,7 +72,7 @@ _CENTERNET_MOBILENETV3 = _detector(
         strides=(4,),
         outputs=(("heatmap", "keypoints"), ("sides", "wh")),
     ),
-    schemes=(*CONVERTED_SCHEMES, *AEQ_SCHEMES, "int8_mended"),
+    schemes=(*CONVERTED_SCHEMES, *AEQ_SCHEMES, "int8_mended", *RUNTIME_SCHEMES),
     note="hard-swish is written in the order that LiteRT fuses",
     license="MIT",  # the package's; the weights' own repository states none
     paper="arXiv 1904.07850",
@@ -97,6 +97,7 @@ _NANODET = _detector(
         fit="letterbox",
         strides=(8, 16, 32),
     ),
+    schemes=(*CONVERTED_SCHEMES, *AEQ_SCHEMES, *RUNTIME_SCHEMES),
     note="a max pooling is padded with -5 instead of minus infinity",
     license="Apache-2.0",
     paper="RangiLyu/nanodet, model g",
