@@ -249,8 +249,11 @@ def test_an_artifacts_key_changes_with_each_ingredient(model: Model, tmp_path: P
     assert model.interface is not None
     scaled = replace(model, interface=replace(model.interface, value_range=(-1.0, 1.0)))
     assert ingredients_of(scaled, tmp_path, "int8_static") != base, "calibrated on other inputs"
-    uncalibrated = ingredients_of(model, tmp_path, "float32")
-    assert ingredients_of(scaled, tmp_path, "float32") == uncalibrated
+    compared = ingredients_of(model, tmp_path, "float32")
+    assert ingredients_of(scaled, tmp_path, "float32") != compared, "compared on other inputs"
+    aeq = "int8_dynamic_aeq"  # neither calibrated nor compared
+    plain, changed = (replace(each, schemes=(*each.schemes, aeq)) for each in (model, scaled))
+    assert ingredients_of(changed, tmp_path, aeq) == ingredients_of(plain, tmp_path, aeq)
     (tmp_path / "model.bin").write_bytes(b"other weights")
     assert ingredients_of(model, tmp_path, "int8_static") != base
 

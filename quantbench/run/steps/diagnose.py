@@ -51,7 +51,12 @@ def float_beside(case: Case) -> Case:
     if case.is_reference or _is_float(case.scheme):
         raise UsageError(f"{case} is the float model: there is nothing to explain")
     reference = case.reference
-    if reference.scheme.backend == backend.name and reference.model == case.model:
+    if reference.model != case.model:
+        raise UsageError(
+            f"{case} is judged against another model: no diagnosis lays the two side by side",
+            got=str(reference),
+        )
+    if reference.scheme.backend == backend.name:
         return reference
     own = [scheme for scheme in map(Scheme.parse, case.model.schemes) if _is_float(scheme)]
     for scheme in own:
