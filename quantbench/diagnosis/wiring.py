@@ -7,7 +7,8 @@ is hashable and sorts: its number in a `.tflite`, its name in an ONNX file.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,6 +68,38 @@ class Wiring(Protocol[Tensor]):
 
     def name(self, tensor: Tensor, /) -> str:
         """The tensor's name."""
+
+
+AnyOp = TypeVar("AnyOp", bound=WiredOp[Any])
+
+
+class Linked(Generic[Tensor, AnyOp]):
+    """Who writes and reads each tensor, of a graph that says its ops."""
+
+    @cached_property
+    def ops(self) -> tuple[AnyOp, ...]:
+        """In the order they run."""
+        raise NotImplementedError
+
+    @cached_property
+    def _readers(self) -> dict[Tensor, list[AnyOp]]:
+        found: dict[Tensor, list[AnyOp]] = {}
+        for op in self.ops:
+            for tensor in dict.fromkeys(op.inputs):
+                found.setdefault(tensor, []).append(op)
+        return found
+
+    @cached_property
+    def _writers(self) -> dict[Tensor, AnyOp]:
+        return {tensor: op for op in self.ops for tensor in op.outputs}
+
+    def readers(self, tensor: Tensor, /) -> list[AnyOp]:
+        """Ops that read a tensor, each once."""
+        return self._readers.get(tensor, [])
+
+    def writer(self, tensor: Tensor, /) -> AnyOp | None:
+        """The op that writes a tensor; None for constants and inputs."""
+        return self._writers.get(tensor)
 
 
 def tail(wiring: Wiring[Tensor], carries: AbstractSet[str]) -> list[WiredOp[Tensor]]:

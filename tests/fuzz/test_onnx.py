@@ -156,7 +156,7 @@ def test_messages(folder: Path, content: bytes) -> None:
         model = read_onnx(path)
         stored_types(model)
         float_graph(folder, "ort_float32")
-        assert list(OnnxGraph(model).computing()) is not None
+        assert list(OnnxGraph(model).ops) is not None
         completed(model, (1, 4), path.name)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.diagnosis.wiring import Linked
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Op:
         return _word(schema.ActivationFunctionType, number)
 
 
-class Graph:
+class Graph(Linked[int, Op]):
     """A model of one graph, to be looked into and changed in memory."""
 
     def __init__(self, content: bytes, where: str = "the model") -> None:
@@ -125,26 +126,6 @@ class Graph:
     def outputs(self) -> tuple[int, ...]:
         """Tensors that are read."""
         return tuple(int(t) for t in self._graph.outputs)
-
-    @cached_property
-    def _readers(self) -> dict[int, list[Op]]:
-        found: dict[int, list[Op]] = {}
-        for op in self.ops:
-            for tensor in dict.fromkeys(op.inputs):
-                found.setdefault(tensor, []).append(op)
-        return found
-
-    @cached_property
-    def _writers(self) -> dict[int, Op]:
-        return {tensor: op for op in self.ops for tensor in op.outputs}
-
-    def readers(self, tensor: int) -> list[Op]:
-        """Ops that read a tensor."""
-        return self._readers.get(tensor, [])
-
-    def writer(self, tensor: int) -> Op | None:
-        """The op that writes a tensor; None for constants and inputs."""
-        return self._writers.get(tensor)
 
     def name(self, tensor: int) -> str:
         """The tensor's name."""

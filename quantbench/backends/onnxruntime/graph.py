@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.diagnosis.wiring import Linked
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -20,7 +21,6 @@ CARRIES = {
 }
 WEIGHTED = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
 _ZERO_POINT = 2  # place among the inputs of a QuantizeLinear
-_CONVERSIONS = {"QuantizeLinear", "DequantizeLinear"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Op:
     outputs: tuple[str, ...]
 
 
-class OnnxGraph:
+class OnnxGraph(Linked[str, Op]):
     """Nodes, constants, and who writes and reads each tensor."""
 
     def __init__(self, model: Any) -> None:
@@ -88,26 +88,6 @@ class OnnxGraph:
                 found[node.output[0]] = node.attribute[0].t
         return found
 
-    @cached_property
-    def _readers(self) -> dict[str, list[Op]]:
-        found: dict[str, list[Op]] = {}
-        for op in self.ops:
-            for tensor in dict.fromkeys(op.inputs):
-                found.setdefault(tensor, []).append(op)
-        return found
-
-    @cached_property
-    def _writers(self) -> dict[str, Op]:
-        return {tensor: op for op in self.ops for tensor in op.outputs}
-
-    def readers(self, tensor: str, /) -> Sequence[Op]:
-        """Ops that read a tensor."""
-        return self._readers.get(tensor, [])
-
-    def writer(self, tensor: str, /) -> Op | None:
-        """The op that writes a tensor; None for constants and inputs."""
-        return self._writers.get(tensor)
-
     def is_constant(self, tensor: str, /) -> bool:
         """Whether the file holds its values."""
         return tensor in self._held
@@ -144,7 +124,3 @@ class OnnxGraph:
                 zero = self.constant(op.inputs[_ZERO_POINT])
             found[op.inputs[0]] = (op.outputs[0], back[0].outputs[0], scale, zero)
         return found
-
-    def computing(self) -> Iterable[Op]:
-        """Ops that compute, conversions apart."""
-        return (op for op in self.ops if op.kind not in _CONVERSIONS)

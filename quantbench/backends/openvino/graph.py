@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.diagnosis.wiring import Linked
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from quantbench.diagnosis.ranges import Range
 
@@ -56,7 +58,7 @@ def tensor_of(output: Any) -> str:
     return f"{name}:{place}" if place else name
 
 
-class OpenVinoGraph:
+class OpenVinoGraph(Linked[str, Op]):
     """Ops, constants, and who writes and reads each tensor."""
 
     def __init__(self, model: Any) -> None:
@@ -104,26 +106,6 @@ class OpenVinoGraph:
     def outputs(self) -> tuple[str, ...]:
         """Tensors that are the answers."""
         return tuple(tensor_of(node.input_value(0)) for node in self.model.get_results())
-
-    @cached_property
-    def _readers(self) -> dict[str, list[Op]]:
-        found: dict[str, list[Op]] = {}
-        for op in self.ops:
-            for tensor in dict.fromkeys(op.inputs):
-                found.setdefault(tensor, []).append(op)
-        return found
-
-    @cached_property
-    def _writers(self) -> dict[str, Op]:
-        return {tensor: op for op in self.ops for tensor in op.outputs}
-
-    def readers(self, tensor: str, /) -> Sequence[Op]:
-        """Ops that read a tensor."""
-        return self._readers.get(tensor, [])
-
-    def writer(self, tensor: str, /) -> Op | None:
-        """The op that writes a tensor; None for constants and inputs."""
-        return self._writers.get(tensor)
 
     def is_constant(self, tensor: str, /) -> bool:
         """Whether the file holds its values."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from quantbench.backends.openvino.files import read
 from quantbench.errors import PredictionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -141,16 +139,6 @@ class OpenVinoModel:
 def _name_of(output: Any, place: int) -> str:
     """An output's name; where it has none, its place: what is traced has none."""
     return str(output.any_name) if output.names else f"output {place}"
-
-
-@contextmanager
-def opened(model: Any, threads: int = 2) -> Iterator[OpenVinoModel]:
-    """A model in memory, compiled for the time of the block.
-
-    Raises:
-        PredictionError: as `OpenVinoModel`.
-    """
-    yield OpenVinoModel(model, threads)
 
 
 def run_on_noise(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from quantbench.core.progress import Steps
 from quantbench.diagnosis.judge import check_searchable
 from quantbench.diagnosis.mending.candidates import Setting
 from quantbench.diagnosis.mending.judge import TaskJudge
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from quantbench.core.progress import Step
+    from quantbench.core.progress import Progress, Step
     from quantbench.diagnosis.mending.candidates import Found
     from quantbench.diagnosis.opened import OpenModel
     from quantbench.protocols import MendableTask
@@ -52,6 +53,19 @@ class Mender(Generic[Setting, Tensor, Recipe]):
     read: Callable[[Path, Sequence[NDArray[Any]]], bytes]
     open_model: OpenModel
     mendable: Callable[[bytes, Sequence[NDArray[Any]], Step], Mended[Setting, Tensor, Recipe]]
+
+    def __call__(
+        self,
+        float_model: Path,
+        task: MendableTask,
+        samples: Sequence[Any],
+        gate: Gate,
+        progress: Progress,
+        what: str,
+    ) -> Recipe:
+        """Search a recipe, as `Mending.search` (`protocols/backend.py`); raises as `mended_by`."""
+        with Steps(progress, what) as step:
+            return mended_by(self, float_model, task, samples, gate, step)
 
 
 def mended_by(

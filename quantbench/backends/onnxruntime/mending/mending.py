@@ -9,8 +9,7 @@ from quantbench.backends.onnxruntime.check import float_graph
 from quantbench.backends.onnxruntime.mending.observed import Observed
 from quantbench.backends.onnxruntime.quantizers.prepared import prepared_content
 from quantbench.backends.onnxruntime.session import opened
-from quantbench.core.progress import Steps
-from quantbench.diagnosis.mending.mending import Mender, mended_by
+from quantbench.diagnosis.mending.mending import Mender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,26 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from quantbench.core.progress import Progress
-    from quantbench.diagnosis.recipe_files import MixedRecipe
-    from quantbench.protocols import MendableTask
-    from quantbench.study import Gate
-
-
-def mended(
-    float_model: Path,
-    task: MendableTask,
-    samples: Sequence[Any],
-    gate: Gate,
-    progress: Progress,
-    what: str,
-) -> MixedRecipe:
-    """Search a recipe; raises as `mended_by`."""
-    mender = Mender(_read, partial(opened, threads=1), Observed)
-    with Steps(progress, what) as step:
-        return mended_by(mender, float_model, task, samples, gate, step)
-
 
 def _read(float_model: Path, prepared: Sequence[NDArray[Any]]) -> bytes:
     del prepared
     return prepared_content(float_graph(float_model, "ort_int8_mended"))
+
+
+mended = Mender(_read, partial(opened, threads=1), Observed)

@@ -11,34 +11,14 @@ from typing import TYPE_CHECKING, Any
 from quantbench.backends.openvino.files import float_file, read
 from quantbench.backends.openvino.mending.reverted import Reverted, packed, unpacked
 from quantbench.backends.openvino.session import OpenVinoModel
-from quantbench.core.progress import Steps
 from quantbench.core.settings import usable_threads
-from quantbench.diagnosis.mending.mending import Mender, mended_by
+from quantbench.diagnosis.mending.mending import Mender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from quantbench.core.progress import Progress
-    from quantbench.diagnosis.recipe_files import MixedRecipe
-    from quantbench.protocols import MendableTask
-    from quantbench.study import Gate
-
-
-def mended(
-    float_model: Path,
-    task: MendableTask,
-    samples: Sequence[Any],
-    gate: Gate,
-    progress: Progress,
-    what: str,
-) -> MixedRecipe:
-    """Search a recipe; raises as `mended_by`."""
-    mender = Mender(_read, opened_content, Reverted)
-    with Steps(progress, what) as step:
-        return mended_by(mender, float_model, task, samples, gate, step)
 
 
 @contextmanager
@@ -68,3 +48,6 @@ def _compiled(content: bytes) -> OpenVinoModel:
 def _read(float_model: Path, prepared: Sequence[NDArray[Any]]) -> bytes:
     del prepared
     return packed(read(float_file(float_model, "ov_int8_mended")))
+
+
+mended = Mender(_read, opened_content, Reverted)
