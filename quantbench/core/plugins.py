@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Modules that come with a distribution of another name.
 _FROM = {
     "PIL": "pillow",
+    "llama_cpp": "llama-cpp-python",
     "markupsafe": "jinja2",
     "pynvml": "nvidia-ml-py",
     "sklearn": "scikit-learn",

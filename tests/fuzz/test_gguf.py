@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantbench.backends.transformers.importers.gguf import GGUFImporter
-from quantbench.backends.transformers.importers.gguf_header import read_header
 from quantbench.catalog.models import find_model
 from quantbench.errors import BuildError
+from quantbench.formats.gguf_header import read_header
 from tests.fuzz.conftest import FUZZ, cut
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.transformers.llama import LlamaScorer, is_llama
+from quantbench.data.prompts import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from quantbench.data.prompts import Prompt
 
-TOP = 64  # likeliest tokens kept of each target position
 _TOKENS_AT_ONCE = {
     "cpu": 768,
     "cuda": 16384,

@@ -97,7 +97,7 @@ class LastWord:
                 expected="a tokenizer that keeps the whole passage, in more than one token",
                 got=repr(text),
             )
-        return Prompt(tuple(encoded.ids[: len(ends)]), start)
+        return Prompt(tuple(encoded.ids[: len(ends)]), start, text)
 
     def evidence(self, sample: Passage, prediction: Mapping[str, Sequence[Any]]) -> Row:
         """What the model said of each target token (`backends/transformers/scoring.py` names it).

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quantbench.backends.transformers.importers.gguf_header import read_header
 from quantbench.errors import BuildError
+from quantbench.formats.gguf_header import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,16 +28,44 @@ _MOST_DIMENSIONS = 4
 _LONGEST_NAME = 255
 
 
+class Placed(NamedTuple):
+    """A tensor as the header describes it.
+
+    Attributes:
+        name: of the tensor.
+        kind: how it is stored, as ggml calls it: `F32`, `Q4_K`.
+        elements: numbers that it holds.
+        size_bytes: that it takes.
+        offset: of its first byte, from the end of the header.
+    """
+
+    name: str
+    kind: str
+    elements: int
+    size_bytes: int
+    offset: int
+
+
 class Described(NamedTuple):
     """What a header says.
 
     Attributes:
         values: scalars and texts by their keys.
-        elements: of all tensors.
+        tensors: in their order.
     """
 
     values: dict[str, Any]
-    elements: int
+    tensors: tuple[Placed, ...]
+
+    @property
+    def elements(self) -> int:
+        """Of all tensors."""
+        return sum(tensor.elements for tensor in self.tensors)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all tensors."""
+        return sum(tensor.size_bytes for tensor in self.tensors)
 
 
 def read_header(path: Path) -> Described:
@@ -83,25 +111,26 @@ class _Header:
         self._check_places(placed, values.get("general.alignment", 32))
         layers = values.get(f"{values.get('general.architecture')}.block_count", 0)
         _at_most(layers, tensors, "layers for its tensors")
-        return Described(values, sum(elements for elements, _, _ in placed))
+        return Described(values, tuple(placed))
 
-    def _check_places(self, placed: list[tuple[int, int, int]], alignment: Any) -> None:
+    def _check_places(self, placed: list[Placed], alignment: Any) -> None:
         if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
             raise ValueError(f"alignment {alignment!r}")
         start = -(-self._at // alignment) * alignment
-        for _, size, offset in placed:
-            _at_most(start + offset + size, len(self._data), "bytes up to the end of a tensor")
-        _at_most(sum(size for _, size, _ in placed), len(self._data), "bytes of tensors")
+        for each in placed:
+            end = start + each.offset + each.size_bytes
+            _at_most(end, len(self._data), "bytes up to the end of a tensor")
+        _at_most(sum(each.size_bytes for each in placed), len(self._data), "bytes of tensors")
 
-    def _tensor(self) -> tuple[int, int, int]:
-        """Elements, bytes, and where they begin behind the header."""
+    def _tensor(self) -> Placed:
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
-        self._text(_LONGEST_NAME)
+        name = self._text(_LONGEST_NAME)
         dimensions = _at_most(self._number("I"), _MOST_DIMENSIONS, "dimensions")
         elements = math.prod(self._number("Q") for _ in range(dimensions))
-        block, size = GGML_QUANT_SIZES[GGMLQuantizationType(self._number("I"))]
-        return elements, -(-elements // block) * size, self._number("Q")
+        kind = GGMLQuantizationType(self._number("I"))
+        block, size = GGML_QUANT_SIZES[kind]
+        return Placed(name, kind.name, elements, -(-elements // block) * size, self._number("Q"))
 
     def _value(self, kind: int, depth: int = 0) -> Any:
         """A scalar or text; of an array nothing is kept."""

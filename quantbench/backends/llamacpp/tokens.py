@@ -1,0 +1,57 @@
+"""llama.cpp's tokenizer beside the one that the samples were tokenized with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quantbench.errors import PredictionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from quantbench.backends.llamacpp.model import Model
+    from quantbench.data.prompts import Prompt
+
+_AROUND = 4  # tokens shown on each side
+
+
+def check_tokens(model: Model, prompts: Iterable[Prompt]) -> None:
+    """Refuse prompts whose text llama.cpp reads as other tokens.
+
+    People run a GGUF file with the tokenizer inside: scored with another one's tokens it would be
+    judged as something that nobody runs.
+
+    Raises:
+        PredictionError: a prompt has other tokens; the message shows where they part.
+    """
+    known: dict[str, list[int]] = {}
+    for prompt in prompts:
+        if prompt.text not in known:
+            known = {prompt.text: model.tokens(prompt.text)}  # windows of one text share it
+        read = known[prompt.text][prompt.first :]
+        # A window begins with a start of text where the tokenizer adds one.
+        start = 1 if prompt.first and prompt.tokens[0] == model.start else 0
+        mine = list(prompt.tokens)
+        apart = _first_difference(mine, read, start)
+        if apart is not None:
+            raise PredictionError(
+                "llama.cpp's tokenizer reads a text differently from the model's own",
+                where=f"{model.path.name}, token {prompt.first + apart} of {prompt.text[:60]!r}",
+                expected=_shown(model, mine, apart),
+                got=_shown(model, read[: len(mine)], apart),
+                remedy="the file's tokenizer is another, or was converted wrongly: write the file "
+                "again from the checkpoint, with a llama.cpp that knows its tokenizer",
+            )
+
+
+def _first_difference(mine: Sequence[int], read: Sequence[int], start: int) -> int | None:
+    """Where they part; what follows the prompt's own (an end of text) is not looked at."""
+    for i in range(start, len(mine)):
+        if i >= len(read) or mine[i] != read[i]:
+            return i
+    return None
+
+
+def _shown(model: Model, tokens: Sequence[int], place: int) -> str:
+    near = tokens[max(0, place - _AROUND) : place + _AROUND + 1]
+    return " ".join(f"{token}:{model.text(token)!r}" for token in near) or "no token"
