@@ -14,14 +14,15 @@ from quantbench.report.numbers import (
     margin,
     milliseconds,
     quality,
+    rate,
     size,
 )
 from quantbench.report.runtimes import (
     FASTEST,
-    FASTEST_HEADER,
     FASTEST_NOTE,
     OWN_DIFFERENCE,
     fastest,
+    fastest_header,
     groups,
 )
 from quantbench.report.tables import escaped, inert
@@ -40,16 +41,25 @@ def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str
     for study in studies_of(views):
         members = [view for _, group in groups(study) for view in group]
         metric = study.metric or "metric"
-        energy = study.has_energy
+        energy, decoding = study.has_energy, study.has_decoding
         several = len(study.runtimes) > 1
         header = (
             *["runtime"] * several,
             *("scheme", "verdict", metric, "difference", "margin", "flips", "size", "latency"),
+            *["tokens/s"] * decoding,
             *["energy"] * energy,
         )
         lines += [f"### {escaped(study.title)}", "", _row(header), _row(["---"] * len(header))]
         lines += [
-            _row(map(escaped, [*[view.runtime] * several, *_cells(view, metric, energy=energy)]))
+            _row(
+                map(
+                    escaped,
+                    [
+                        *[view.runtime] * several,
+                        *_cells(view, metric, decoding=decoding, energy=energy),
+                    ],
+                )
+            )
             for view in members
         ]
         lines += ["", *_fastest(study)]
@@ -71,7 +81,8 @@ def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str
 def _fastest(study: Study) -> list[str]:
     """A table of the fastest case of each runtime."""
     rows = [_row(map(escaped, each.cells)) for each in fastest(study)]
-    head = [_row(FASTEST_HEADER), _row(["---"] * len(FASTEST_HEADER))]
+    header = fastest_header(study)
+    head = [_row(header), _row(["---"] * len(header))]
     return [f"{FASTEST}; {FASTEST_NOTE}:", "", *head, *rows, ""] if rows else []
 
 
@@ -79,7 +90,7 @@ def _row(cells: Any) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(view: View, metric: str, *, energy: bool) -> tuple[str, ...]:
+def _cells(view: View, metric: str, *, decoding: bool, energy: bool) -> tuple[str, ...]:
     return (
         view.scheme,
         view.verdict_in_full,
@@ -89,6 +100,7 @@ def _cells(view: View, metric: str, *, energy: bool) -> tuple[str, ...]:
         flips(view.judged),
         size(view.weights_bytes) + _ratio(view.size_ratio),
         milliseconds(view.latency_s) + _ratio(view.latency_ratio),
+        *([rate(view.decoded_per_s)] * decoding),
         *([joules(view.joules)] * energy),
     )
 

@@ -82,6 +82,11 @@ def megabytes(n: float | None) -> str:
     return f"{n / 1e6:.3f}" if n < 1e5 else f"{n / 1e6:.1f}"  # noqa: PLR2004 - a tenth
 
 
+def rate(tokens_per_s: float | None) -> str:
+    """Tokens a second."""
+    return "-" if tokens_per_s is None else digits(tokens_per_s)
+
+
 def joules(energy: float | None) -> str:
     """Of one prediction."""
     return "-" if energy is None else f"{digits(energy)} J"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from quantbench.report.numbers import milliseconds, times
+from quantbench.report.numbers import milliseconds, rate, times
 from quantbench.report.views import studies_of, worst_first
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 OWN_DIFFERENCE = "its difference is the runtime's own, not quantization's"
 FASTEST = "Fastest that passes, by runtime"
-FASTEST_HEADER = ("runtime", "scheme", "verdict", "latency", "speed-up", "size")
 FASTEST_NOTE = "speed-up and size against the runtime's own float case"
 _UNKNOWN = "not recorded"
 _FLOAT_BITS, _LEAST_BITS = 32, 16
@@ -45,7 +44,7 @@ def with_runtimes(views: Sequence[View]) -> list[View]:
             view,
             runtime=names[view.backend],
             runtime_float=own is view and not view.is_reference and _place(view) in floats,
-            speed_up=_ratio(own.latency_s if own else None, view.latency_s),
+            speed_up=_speed_up(own, view),
             own_size_ratio=_ratio(view.weights_bytes, own.weights_bytes if own else None),
         )
 
@@ -59,6 +58,14 @@ def _place(view: View) -> tuple[str, str, str]:
 def _bits_of(reference: View | None) -> int:
     bits = reference.bits if reference else None
     return bits if bits and bits >= _LEAST_BITS else _FLOAT_BITS
+
+
+def _speed_up(own: View | None, view: View) -> float | None:
+    if own is None:
+        return None
+    if own.decoded_per_s and view.decoded_per_s:
+        return view.decoded_per_s / own.decoded_per_s
+    return _ratio(own.latency_s, view.latency_s)
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:
@@ -107,35 +114,56 @@ def by_runtime(views: Sequence[View]) -> list[View]:
 
 @dataclass(frozen=True)
 class Fastest:
-    """The fastest case of a runtime that passed; None where none passed and was timed."""
+    """The fastest case of a runtime that passed; None where none passed and was timed.
+
+    Attributes:
+        generating: it is the fastest at generating, and not in latency.
+    """
 
     runtime: str
     view: View | None
+    generating: bool = False
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """After `FASTEST_HEADER`."""
+        """After `fastest_header`."""
         if self.view is None:
             return self.runtime, "none", *"----"
         view = self.view
         return (
-            *(self.runtime, view.scheme, view.verdict, milliseconds(view.latency_s)),
+            *(self.runtime, view.scheme, view.verdict),
+            rate(view.decoded_per_s) if self.generating else milliseconds(view.latency_s),
             *(times(view.speed_up), times(view.own_size_ratio)),
         )
 
 
+def fastest_header(study: Study) -> tuple[str, ...]:
+    """What stands over `Fastest.cells`."""
+    speed = "tokens/s" if study.has_decoding else "latency"
+    return ("runtime", "scheme", "verdict", speed, "speed-up", "size")
+
+
 def fastest(study: Study) -> list[Fastest]:
-    """One of each runtime, the fastest first; none where there is one runtime or none was timed."""
+    """One of each runtime, the fastest first; none where there is one runtime or none was timed.
+
+    By tokens generated a second where those were timed, else by latency.
+    """
     if len(study.runtimes) == 1:
         return []
-    found = []
+    generating, found = study.has_decoding, []
+
+    def pace(view: View) -> float | None:
+        """Seconds a token, or an inference."""
+        rate = view.decoded_per_s
+        return (1 / rate if rate else None) if generating else view.latency_s
+
     for runtime in study.runtimes:
         fit = [
-            (view.latency_s, view.scheme, view)
+            (seconds, view.scheme, view)
             for view in study.cases
-            if view.runtime == runtime and view.verdict == "pass" and view.latency_s
+            if view.runtime == runtime and view.verdict == "pass" and (seconds := pace(view))
         ]
-        found.append(Fastest(runtime, min(fit)[2] if fit else None))
+        found.append(Fastest(runtime, min(fit)[2] if fit else None, generating))
     if not any(each.view for each in found):
         return []
-    return sorted(found, key=lambda each: (each.view and each.view.latency_s) or float("inf"))
+    return sorted(found, key=lambda each: (each.view and pace(each.view)) or float("inf"))

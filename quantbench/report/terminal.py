@@ -18,14 +18,15 @@ from quantbench.report.numbers import (
     megabytes,
     milliseconds,
     quality,
+    rate,
 )
 from quantbench.report.numbers import flips as flips_of
 from quantbench.report.runtimes import (
     FASTEST,
-    FASTEST_HEADER,
     FASTEST_NOTE,
     OWN_DIFFERENCE,
     fastest,
+    fastest_header,
     groups,
 )
 from quantbench.report.views import studies_of
@@ -144,7 +145,7 @@ def _table(study: Study) -> Table:
     # One metric for the whole table: its name stands once, over the column.
     metric = study.metric or "metric"
     flips = any(judged.flips for view in members for judged in view.judgements)
-    energy = study.has_energy
+    decoding, energy = study.has_decoding, study.has_energy
     notes = [f"note: {note}" for note in sorted({view.note for view in members if view.note})]
     for view in members:
         if view.error:
@@ -164,9 +165,12 @@ def _table(study: Study) -> Table:
         title=f"{study.title}{_sizes(members)}",
         header=(
             *("scheme", "verdict", metric, "difference", *["flips"] * flips, "MB", "latency"),
+            *["tokens/s"] * decoding,
             *["energy"] * energy,
         ),
-        rows=[_row(view, metric, flips=flips, energy=energy) for view in members],
+        rows=[
+            _row(view, metric, flips=flips, decoding=decoding, energy=energy) for view in members
+        ],
         notes=[*notes, *_against_baseline(members), *_of_runtimes(members), *_fastest(study)],
         headings=_headings(grouped),
     )
@@ -189,7 +193,7 @@ def _fastest(study: Study) -> Iterator[str]:
     """A small table of the fastest case of each runtime."""
     if rows := [each.cells for each in fastest(study)]:
         yield f"{FASTEST}; {FASTEST_NOTE}"
-        yield from aligned([FASTEST_HEADER, *rows], text=3)
+        yield from aligned([fastest_header(study), *rows], text=3)
 
 
 def _remarks(
@@ -359,7 +363,7 @@ def _end_of(name: str) -> str:
     return last if len(last) <= _NAME else f"...{last[-_NAME:]}"
 
 
-def _row(view: View, metric: str, *, flips: bool, energy: bool) -> tuple[str, ...]:
+def _row(view: View, metric: str, *, flips: bool, decoding: bool, energy: bool) -> tuple[str, ...]:
     return (
         view.scheme,
         view.verdict_in_full,
@@ -368,6 +372,7 @@ def _row(view: View, metric: str, *, flips: bool, energy: bool) -> tuple[str, ..
         *([flips_of(view.judged)] * flips),
         megabytes(view.weights_bytes),
         milliseconds(view.latency_s),
+        *([rate(view.decoded_per_s)] * decoding),
         *([joules(view.joules)] * energy),
     )
 

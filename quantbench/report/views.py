@@ -114,7 +114,8 @@ class View:
         backend: that ran it, "" where the record does not say.
         runtime: the backend's name as people write it.
         runtime_float: it is the float case of a runtime that is not the reference's.
-        speed_up: median latency of its own runtime's float case over its own.
+        speed_up: how many times as fast as its own runtime's float case: in generating where both
+            were timed so, else by median latency.
         own_size_ratio: its bytes over those of its own runtime's float case.
         by_class: samples of each class, those answered rightly now, and by the float model.
         flipped: answers that changed most often: from what, to what, how often.
@@ -172,6 +173,12 @@ class View:
     def quality(self) -> Number | None:
         """The headline metric."""
         return self.metrics.get(self.headline) if self.headline else None
+
+    @property
+    def decoded_per_s(self) -> float | None:
+        """Tokens that a language model generates a second."""
+        number = self.metrics.get("decode_tokens_per_s")
+        return number.value if number else None
 
     @property
     def loss(self) -> float:
@@ -240,6 +247,11 @@ class Study:
     def has_energy(self) -> bool:
         """Whether any case's was measured."""
         return any(case.joules is not None for case in self.cases)
+
+    @property
+    def has_decoding(self) -> bool:
+        """Whether any case was timed while it generated."""
+        return any(case.decoded_per_s for case in self.cases)
 
     @property
     def lower_is_better(self) -> bool:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from quantbench.core.words import plural
 from quantbench.report.drawing import as_svg
 from quantbench.report.figures import drawn
-from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, size
+from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, rate, size
 from quantbench.report.runtimes import (
     FASTEST,
-    FASTEST_HEADER,
     FASTEST_NOTE,
     OWN_DIFFERENCE,
     by_runtime,
     fastest,
+    fastest_header,
 )
 from quantbench.report.views import outcome, studies_of
 
@@ -36,6 +36,7 @@ _NUMBERS = (
     "lost/won",
     "size",
     "latency",
+    "tokens/s",
     "peak memory",
     "energy",
 )
@@ -71,6 +72,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         "margin": margin,
         "size": size,
         "milliseconds": milliseconds,
+        "rate": rate,
         "breakable": lambda name: Markup("_<wbr>").join(escape(name).split("_")),
         "visible": lambda word: word.replace("\n", "\u21b5").replace(" ", "\u2423", 1),
         "word": lambda verdict: verdict.rpartition(" ")[2],
@@ -81,6 +83,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
     listed = [_listed(run) for run in runs]
     rows = sum(_ROW + 2 * len(view.model + view.scheme + view.dataset) for view in shown)
     rendered = _Rendered(shown, rows + _length(listed))
+    decoding = any(view.decoded_per_s for view in views)
     any_flips = any(view.judged and view.judged.flips for view in views)
     page: str = environment.get_template("report.html.jinja").render(
         policy=_policy(script),
@@ -95,14 +98,14 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         columns=[
             {"name": name, "number": name in _NUMBERS}
             for name in (*_WORDS, *_NUMBERS)
-            if {"lost/won": any_flips, "runtime": runtimes}.get(name, True)
+            if {"lost/won": any_flips, "runtime": runtimes, "tokens/s": decoding}.get(name, True)
         ],
         runtimes=runtimes,
         own_difference=OWN_DIFFERENCE,
         fastest_title=FASTEST,
-        fastest_header=FASTEST_HEADER,
         fastest_note=FASTEST_NOTE,
         any_flips=any_flips,
+        decoding=decoding,
         views=shown,
         notes=_left_out(len(views) - len(shown), rendered),
         studies=rendered.studies,
@@ -189,6 +192,7 @@ class _Rendered:
             "cases": [case for case in study.cases if (case.case, case.run) in self.told],
             "runtimes": study.runtimes if len(study.runtimes) > 1 else (),
             "fastest": fastest(study),
+            "fastest_header": fastest_header(study),
             "example_scheme": shown.scheme if shown else "",
         }
 

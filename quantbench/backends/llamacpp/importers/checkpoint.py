@@ -73,7 +73,8 @@ class CheckpointImporter:
 
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-        ).eval()
+        )
+        model.eval()
         for prompt in samples:
             with torch.inference_mode():
                 logits = model(input_ids=torch.tensor([prompt.tokens])).logits[0].double()
