@@ -188,7 +188,7 @@ class Samples:
         with explained(f"reading the samples of {dataset.name}", DataError):
             if self._divides(case.task):
                 task: Any = self._task(case)
-                found = task.divided(dataset.samples(files, split, None), n)
+                found: Sequence[Any] = task.divided(dataset.samples(files, split, None), n)
             else:
                 found = dataset.samples(files, split, n)
         if not found:

@@ -1,0 +1,24 @@
+"""The perplexity study: SmolLM2-135M on chapters of the King James Bible, 60 windows of 512."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from quantbench import Case, cases, non_inferior
+
+if TYPE_CHECKING:
+    from quantbench import Evaluation
+
+SCHEMES = ("reference", "torchao_int8", "bnb_nf4", "hqq_int4_g64")
+# By how much a width may raise perplexity.
+MARGINS = {32: "2%", 8: "2%", 4: "20%"}
+CASES = cases("smollm2_135m_instruct", schemes=SCHEMES, datasets=["kjv_text"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+class TestText:
+    def test_perplexity(self, case: Case, evaluation: Evaluation, reference: Evaluation) -> None:
+        margin = MARGINS[case.scheme.bits]
+        assert non_inferior(evaluation, reference, metric="perplexity", margin=margin)
