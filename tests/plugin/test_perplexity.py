@@ -58,5 +58,5 @@ def test_your_text_in_fifteen_lines(mine: Study, workers: tuple[str, ...]) -> No
 
 @pytest.mark.slow
 def test_a_sequential_run_takes_documents_whole(mine: Study) -> None:
-    result = mine.run("-W", "default", "test_mine.py", "--quant-sequential")
+    result = mine.run("-W", "default", "test_mine.py", "--quant-sequential", "on")
     result.assert_outcomes(passed=2)
