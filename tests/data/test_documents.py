@@ -14,7 +14,7 @@ from quantbench.data.document_files import read_documents, read_wikitext
 from quantbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from quantbench.data.documents import Document
@@ -42,7 +42,7 @@ def of(path: Path, split: str = "evaluation", **described: Any) -> Sequence[Docu
     return Documents("mine", "file:unused", **described).samples(files, split, None)
 
 
-def jsonl(path: Path, *rows: dict[str, object]) -> Path:
+def jsonl(path: Path, *rows: Mapping[str, object]) -> Path:
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
 
@@ -141,7 +141,7 @@ def test_documents_to_calibrate_with_come_from_elsewhere(tmp_path: Path) -> None
 
 
 def test_a_field_may_name_the_groups(tmp_path: Path) -> None:
-    rows = [{"text": "one", "book": "A"}, {"text": "two", "book": 7}]
+    rows: list[Mapping[str, object]] = [{"text": "one", "book": "A"}, {"text": "two", "book": 7}]
     path = jsonl(tmp_path / "texts.jsonl", *rows)
     assert [each.group for each in of(path, group="book")] == ["A", "7"]
     with pytest.raises(DataError, match=r"2 of 2 samples have no group[^$]*field 'chapter'"):

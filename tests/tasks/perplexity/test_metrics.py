@@ -98,12 +98,13 @@ def test_a_model_agrees_with_itself() -> None:
 def test_a_weight_is_a_repetition() -> None:
     (found, _), (was, _) = rows(4, apart=0.6), rows(4)
     weights, picked = np.array([[2.0, 0.0, 1.0, 3.0]]), [0, 0, 2, 3, 3, 3]
-    again = [[each[i] for i in picked] for each in (found, was)]
-    for name, values in likelihood.summarise(found, weights).items():
-        expected = likelihood.summarise(again[0], np.ones((1, 6)))[name]
-        assert values == pytest.approx(expected)
-    for name, values in agreement.agreement(found, was, weights).items():
-        assert values == pytest.approx(agreement.agreement(*again, np.ones((1, 6)))[name])
+    mine, its = ([each[i] for i in picked] for each in (found, was))
+    expected = likelihood.summarise(mine, np.ones((1, 6)))
+    expected |= agreement.agreement(mine, its, np.ones((1, 6)))
+    weighted = likelihood.summarise(found, weights) | agreement.agreement(found, was, weights)
+    assert weighted.keys() == expected.keys()
+    for name, values in weighted.items():
+        assert values == pytest.approx(expected[name])
 
 
 @pytest.mark.parametrize("metric", ["perplexity", "bits_per_byte"])
