@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from quantbench import Documents
 from quantbench.catalog.datasets import find_dataset
@@ -15,7 +20,6 @@ from quantbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from quantbench.data.documents import Document
 
@@ -173,6 +177,16 @@ def test_what_cannot_be_read_is_explained(
         of(tmp_path / name)
     with pytest.raises(DataError, match=says):
         of(tmp_path)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(["a.jsonl", "a.txt", "wiki.a.raw", "a.parquet"]), st.binary(max_size=80))
+def test_any_bytes_are_documents_or_an_error_of_quantbench(name: str, content: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        with suppress(DataError):
+            assert all(each.text.strip() for each in of(path))
 
 
 def test_a_folder_of_several_formats_is_refused(tmp_path: Path) -> None:

@@ -60,3 +60,17 @@ def test_your_text_in_fifteen_lines(mine: Study, workers: tuple[str, ...]) -> No
 def test_a_sequential_run_takes_documents_whole(mine: Study) -> None:
     result = mine.run("-W", "default", "test_mine.py", "--quant-sequential", "on")
     result.assert_outcomes(passed=2)
+
+
+@pytest.mark.slow
+def test_a_scheme_that_is_calibrated_sees_windows_of_other_documents(mine: Study) -> None:
+    path = mine.path / "test_mine.py"
+    described = '"file:texts", context=128, calibration_documents=4'
+    code = path.read_text().replace('"file:texts"', described)
+    path.write_text(code.replace("reference_bfloat16", "gptq_int8_g64"))
+    result = mine.run("-W", "default", "test_mine.py", "--benchmark-json", "out.json")
+    result.assert_outcomes(passed=2)
+    document = json.loads((mine.path / "out.json").read_text())["quantbench"]
+    (record,) = [each for each in document["records"] if each["scheme"] == "gptq_int8_g64"]
+    assert record["dataset"]["groups"] == 11
+    assert "calibration_samples" in json.dumps(record)
