@@ -11,8 +11,8 @@ from quantbench import Case, cases, non_inferior
 if TYPE_CHECKING:
     from quantbench import Evaluation
 
-SCHEMES = ("reference", "torchao_int8", "hqq_int4_g64")
-MARGINS = {32: 0.02, 8: 0.02, 4: 0.35}  # by what share a width may raise perplexity
+SCHEMES = ("reference", "hqq_int8_g64", "hqq_int4_g64")
+MARGINS = {32: 0.02, 8: 0.02, 4: 0.3}  # by what share a width may raise perplexity
 CASES = cases("smollm2_135m_instruct", schemes=SCHEMES, datasets=["kjv_text"])
 
 
