@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quantbench.catalog.models import cases
     from quantbench.data.class_folders import ClassFolders
+    from quantbench.data.documents import Documents
     from quantbench.data.labelled_files import LabelledFiles
     from quantbench.data.passages import Passages
     from quantbench.data.photos import CocoImages
@@ -31,6 +32,7 @@ _HOMES = {
     "Classifier": "quantbench.tasks.classification.classifier",
     "CocoImages": "quantbench.data.photos",
     "Detector": "quantbench.tasks.detection.detector",
+    "Documents": "quantbench.data.documents",
     "Evaluation": "quantbench.run.evaluation",
     "LabelledFiles": "quantbench.data.labelled_files",
     "Model": "quantbench.study",
@@ -50,6 +52,7 @@ __all__ = [
     "Classifier",
     "CocoImages",
     "Detector",
+    "Documents",
     "Evaluation",
     "LabelledFiles",
     "Model",

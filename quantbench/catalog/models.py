@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from quantbench.protocols import Dataset
 
 MODELS = {model.name: model for model in (*DETECTORS, *CLASSIFIERS, *LANGUAGE_MODELS)}
+_OF_TEXT = {"last_word", "perplexity"}  # tasks of any language model
 
 # The study that runs anywhere: data sets of its models.
 EMBEDDED = {
@@ -91,6 +92,7 @@ def cases(
 
 
 def _tasks_of(model: Model) -> set[str]:
-    """What its interface is for, and what its own data sets are for."""
+    """What its interface is for, else what its own data sets are for; a text serves both tasks."""
     own = getattr(model.interface, "task", None)
-    return {own} if own else {find_dataset(each).task for each in model.datasets}
+    found = {own} if own else {find_dataset(each).task for each in model.datasets}
+    return found | _OF_TEXT if found & _OF_TEXT else found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from quantbench.data.groups import check_asked_once, check_grouped, from_table, group_name
 from quantbench.data.samples import Passage
-from quantbench.data.texts import read_texts
+from quantbench.data.texts import files_of, read_texts
 from quantbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ class Passages:
         return passages[:cut], passages[cut:]
 
     def _read(self, folder: Path, read: Callable[[Path], Iterator[str]]) -> list[Passage]:
-        files = [folder]
-        if not folder.is_file():
-            files = [p for p in folder.iterdir() if p.is_file() and p.name != self.groups]
+        files = files_of(folder, self.groups)
         if len(files) != 1:
             raise DataError("expected one file", where=folder, got=[file.name for file in files])
         (path,) = files

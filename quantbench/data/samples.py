@@ -57,8 +57,8 @@ class Passage:
 
     @property
     def digest(self) -> str:
-        """Of letters and digits alone: spacing, case and punctuation do not make a text new."""
-        return hashlib.sha256(re.sub(r"[\W_]", "", self.text.lower()).encode()).hexdigest()
+        """Of letters and digits alone (`content_digest`)."""
+        return content_digest(self.text)
 
     @property
     def fingerprint(self) -> str:
@@ -171,6 +171,11 @@ class Photo:
             turned, deep = is_turned(image, self.annotated), is_deep(image)
         how = [word for word, meant in (("turned", turned), ("16 bits", deep)) if meant]
         return digest_of([self.digest, self.truths, *how])
+
+
+def content_digest(text: str) -> str:
+    """Of letters and digits alone: spacing, case and punctuation do not make a text new."""
+    return hashlib.sha256(re.sub(r"[\W_]", "", text.lower()).encode()).hexdigest()
 
 
 def check_inside(bbox: Sequence[float], size: tuple[int, int], where: str) -> None:

@@ -29,6 +29,16 @@ class Text(str):
 _UTF8 = "utf-8-sig"  # without the mark that some editors put in front
 
 
+def files_of(source: Path, besides: str | None = None) -> list[Path]:
+    """The source itself where it is a file, else the files in its folders, in their names' order.
+
+    A hub's file stands where it does in its repository. `besides` names one that does not count.
+    """
+    if source.is_file():
+        return [source]
+    return sorted(path for path in source.rglob("*") if path.is_file() and path.name != besides)
+
+
 def read_texts(path: Path) -> Iterator[str]:
     """Of a file whose suffix says its format: `.jsonl`, `.parquet`, or `.txt`, a text a line.
 

@@ -60,7 +60,10 @@ class Task(Numbers, Protocol):
     uses them, whether or not the store has them. It may have a method `check_reference(rows)`,
     which refuses the rows of a float model that nothing may be judged against. It may have a
     method `explain_change(rows, reference)`: what the change against the float model is made of,
-    JSON by name, which joins what `explain` says.
+    JSON by name, which joins what `explain` says. It may have a method `divided(samples, n)`,
+    which gives the first n (None: all) of the samples that it divides all samples of a data set's
+    split into: a text into windows, which depend on the model's tokenizer. These are then what is
+    evaluated, calibrated with and counted.
     """
 
     tools: tuple[str, ...]

@@ -13,11 +13,12 @@ from quantbench.errors import DataError, OutOfReachError, UsageError
 from quantbench.run.context import explained
 from quantbench.run.steps.resolve import at_hand, located
 from quantbench.stats.bootstrap import SEED
+from quantbench.study.registry import find_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
-    from quantbench.protocols import Dataset
+    from quantbench.protocols import Dataset, Task
     from quantbench.run.context import Context
     from quantbench.study import Case
 
@@ -26,14 +27,18 @@ _PROBES = 3  # samples that an artifact is checked with where none calibrate it
 
 
 class Samples:
-    """Reads the samples of data sets; the last data set's are kept in memory."""
+    """Reads the samples of data sets; the last data set's are kept in memory.
 
-    def __init__(self, context: Context) -> None:
-        """Read nothing yet."""
-        self._context = context
-        self._kept: dict[tuple[Dataset, str], Sequence[Any]] = {}
-        self._duplicates: dict[Dataset, int] = {}
-        self._digests: dict[Dataset, str] = {}
+    A task may divide a data set's samples into others (`Task.divided`): of them all is said here.
+    """
+
+    def __init__(self, context: Context, task: Callable[[Case], Task]) -> None:
+        """Read nothing yet; `task` makes a case's task, where it divides samples."""
+        self._context, self._task = context, task
+        self._dividing: dict[str, bool] = {}
+        self._kept: dict[tuple[Dataset, Hashable, str], Sequence[Any]] = {}
+        self._duplicates: dict[tuple[Dataset, Hashable], int] = {}
+        self._digests: dict[tuple[Dataset, Hashable], str] = {}
 
     def of(self, case: Case, split: str) -> Sequence[Any]:
         """The case's samples of a split.
@@ -43,22 +48,33 @@ class Samples:
         Raises:
             DataError: there are none, or two that contradict each other.
         """
-        dataset, settings = self._grouped(case.dataset), self._context.settings
-        if (dataset, split) in self._kept:
-            return self._kept[dataset, split]
-        if any(known != dataset for known, _ in self._kept):
+        dataset, by = self._key(case)
+        settings = self._context.settings
+        if (dataset, by, split) in self._kept:
+            return self._kept[dataset, by, split]
+        if any(known != dataset for known, *_ in self._kept):
             self._kept.clear()
         if split == "calibration":
-            found = self.read(dataset, split, dataset.calibration_n)
+            found = self.read(case, split, dataset.calibration_n)
         else:
             wanted = settings.samples
-            found = self._distinct(dataset, dataset.default_n if wanted is None else wanted or None)
+            found = self._distinct(case, dataset.default_n if wanted is None else wanted or None)
             if settings.sequential:
                 # Samples of a data set may come in any order: a stop must not depend on it.
                 groups = self._groups_of(dataset, found)
                 found = shuffled(found, np.random.default_rng(SEED), groups)
-        self._kept[dataset, split] = found
+        self._kept[dataset, by, split] = found
         return found
+
+    def _key(self, case: Case) -> tuple[Dataset, Hashable]:
+        """What samples are kept by: what they are divided into may depend on the float model."""
+        dataset = self._grouped(case.dataset)
+        return dataset, (case.model, case.scheme.backend) if self._divides(case.task) else None
+
+    def _divides(self, task: str) -> bool:
+        if task not in self._dividing:
+            self._dividing[task] = hasattr(find_task(task), "divided")
+        return self._dividing[task]
 
     def groups(self, case: Case) -> Sequence[str] | None:
         """The group of each evaluated sample, in their order; None where they have none.
@@ -71,16 +87,17 @@ class Samples:
     def duplicates(self, case: Case) -> int:
         """Samples that were left out because one before them has the same content."""
         self.of(case, "evaluation")
-        return self._duplicates[self._grouped(case.dataset)]
+        return self._duplicates[self._key(case)]
 
     def digest(self, case: Case) -> str:
-        """Of all evaluated samples, hashed once for all cases of a data set."""
-        if case.dataset not in self._digests:
+        """Of all evaluated samples, hashed once for all cases that have the same ones."""
+        key = self._key(case)
+        if key not in self._digests:
             samples = self.of(case, "evaluation")
             # Sorted: a sequential run sees the same samples in another order.
             listed = sorted([sample.id, sample.fingerprint] for sample in samples)
-            self._digests[case.dataset] = digest_of(listed)
-        return self._digests[case.dataset]
+            self._digests[key] = digest_of(listed)
+        return self._digests[key]
 
     def calibrating(self, case: Case) -> Sequence[Any]:
         """The calibration samples that the scheme's seed draws.
@@ -105,7 +122,7 @@ class Samples:
         first = self.of(case, "calibration")
         if case.scheme.seed == 0:
             return first
-        every = self.read(case.dataset, "calibration", None)
+        every = self.read(case, "calibration", None)
         if len(every) <= len(first):
             raise UsageError(
                 f"{case.scheme.name} asks for another draw of calibration samples",
@@ -150,13 +167,14 @@ class Samples:
                 remedy="take calibration samples from another split",
             )
 
-    def read(self, dataset: Dataset, split: str, n: int | None) -> Sequence[Any]:
-        """The first n samples of a split (None: all), read anew.
+    def read(self, case: Case, split: str, n: int | None) -> Sequence[Any]:
+        """The first n of the case's samples of a split (None: all), read anew.
 
         Raises:
             UsageError: n is negative.
             DataError: there are none, or they cannot be read.
         """
+        dataset = self._grouped(case.dataset)
         sources = {"evaluation": dataset.source}
         if split == "calibration":
             sources["calibration"] = dataset.calibration_source
@@ -168,7 +186,11 @@ class Samples:
                 got=n,
             )
         with explained(f"reading the samples of {dataset.name}", DataError):
-            found = dataset.samples(files, split, n)
+            if self._divides(case.task):
+                task: Any = self._task(case)
+                found: Sequence[Any] = task.divided(dataset.samples(files, split, None), n)
+            else:
+                found = dataset.samples(files, split, n)
         if not found:
             raise DataError(f"{dataset.name} has no {split} samples")
         return found
@@ -184,13 +206,13 @@ class Samples:
         with explained(f"grouping the samples of {dataset.name}", DataError):
             return groups_of(samples)
 
-    def _distinct(self, dataset: Dataset, n: int | None) -> Sequence[Any]:
+    def _distinct(self, case: Case, n: int | None) -> Sequence[Any]:
         """As many different samples as were asked for, where the data set has them."""
-        found = self.read(dataset, "evaluation", n)
-        with explained(f"reading the samples of {dataset.name}", DataError):
+        found = self.read(case, "evaluation", n)
+        with explained(f"reading the samples of {case.dataset.name}", DataError):
             kept = distinct(found, n)
             if kept.left_out and len(found) == n:  # there may be more
-                every = distinct(self.read(dataset, "evaluation", None), n)
+                every = distinct(self.read(case, "evaluation", None), n)
                 kept = max(kept, every, key=lambda each: len(each.samples))
-        self._duplicates[dataset] = kept.left_out
+        self._duplicates[self._key(case)] = kept.left_out
         return kept.samples

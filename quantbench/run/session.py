@@ -81,7 +81,7 @@ class Session:
         self.settings, self.baseline, self.family = settings, baseline, 1
         store = store or Store(settings.cache or default_root())
         self._context = Context(store, settings, progress or Silent())
-        self._samples = Samples(self._context)
+        self._samples = Samples(self._context, self.task)
         self.runners = Runners(self._context, self.artifact)
         self.artifacts: dict[Case, Artifact] = {}
         self.evaluations: dict[Case, Evaluation] = {}

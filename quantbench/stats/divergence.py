@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from numpy.typing import NDArray
+
 _NOTHING = 1e-12  # a remainder of probabilities that is rounding, and no outcome
 _ROUNDED = 1e-6  # what six decimals of log-probabilities may take from a remainder
 
@@ -42,3 +44,31 @@ def divergence(
     if rest > _NOTHING:
         common += float(rest) * math.log(rest / (max(other, 0.0) + _ROUNDED))
     return max(common, 0.0)
+
+
+def divergences(
+    ids: NDArray[np.int32],
+    logprobs: NDArray[np.float64],
+    reference_ids: NDArray[np.int32],
+    reference_logprobs: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """`divergence` of many answers at once, [answers].
+
+    It compares each outcome with each: for some hundred answers a call, of some dozen outcomes.
+
+    Args:
+        ids: this model's likeliest outcomes, [answers, outcomes].
+        logprobs: theirs, in nats, of the same shape.
+        reference_ids: the float model's likeliest outcomes, [answers, its outcomes].
+        reference_logprobs: theirs, in nats, of the same shape.
+    """
+    same = reference_ids[:, :, None] == ids[:, None, :]
+    place = same.argmax(axis=2)
+    in_both = np.take_along_axis(same, place[:, :, None], axis=2)[:, :, 0]
+    mine = np.take_along_axis(logprobs, place, axis=1)
+    p, q = (np.where(in_both, np.exp(each), 0.0) for each in (reference_logprobs, mine))
+    common = (p * np.where(in_both, reference_logprobs - mine, 0.0)).sum(axis=1)
+    rest, other = 1 - p.sum(axis=1), np.maximum(1 - q.sum(axis=1), 0.0)
+    some = rest > _NOTHING
+    common[some] += rest[some] * np.log(rest[some] / (other[some] + _ROUNDED))
+    return np.asarray(np.maximum(common, 0.0))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.models import find_model
 from quantbench.errors import FetchError, IntegrityError, UsageError
 from quantbench.sources.hubs import HuggingFace, Kaggle
@@ -128,3 +129,22 @@ def test_a_hubs_model_without_a_version_or_a_full_name_is_refused(text: str) -> 
 def test_files_of_a_hub_are_part_of_the_identity() -> None:
     whole, part = HuggingFace("a/b", SHA), HuggingFace("a/b", SHA, ("x",))
     assert whole.ingredients() != part.ingredients()
+
+
+def test_wikitext_comes_out_of_its_clients_cache_as_the_file_that_it_was(tmp_path: Path) -> None:
+    """Where the repository has it: in a folder of its own."""
+    from datasets import Dataset
+
+    repository = tmp_path / "hub/hub/datasets--Salesforce--wikitext"
+    folder = repository / "snapshots" / SHA / "wikitext-2-raw-v1"
+    folder.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(SHA)
+    rows = [{"text": text} for text in ("", " = A title = \n", "", " A sentence . \n")]
+    Dataset.from_list(rows).to_parquet(str(folder / "test-00000-of-00001.parquet"))
+    data = find_dataset("wikitext2_hub")
+    assert data.source is not None
+    said = fetched_from_the_hub(tmp_path, data.source, HF_HUB_OFFLINE="1")
+    assert said == "['test-00000-of-00001.parquet']\n"
+    (found,) = data.samples({"evaluation": tmp_path / "into"}, "evaluation", None)
+    assert (found.id, found.text) == ("A title", " \n = A title = \n \n A sentence . \n")

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, rel_entr
 
-from quantbench.stats.divergence import divergence
+from quantbench.stats.divergence import divergence, divergences
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,3 +74,18 @@ def test_lists_of_tokens_and_of_probabilities_are_as_long() -> None:
     for lists in (([1, 2], [-0.1], [1], [-0.1]), ([1], [-0.1], [1, 2], [-0.1])):
         with pytest.raises(ValueError, match="shorter"):
             divergence(*lists)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 60), st.floats(0, 5))
+def test_many_divergences_are_those_of_each(seed: int, most: int, its: int, apart: float) -> None:
+    """Lists of any length, in any order, with and without a rest."""
+    rng = np.random.default_rng(seed)
+    float_model = log_softmax(rng.normal(0, 2, (20, 60)), axis=1)
+    quantized = log_softmax(float_model + rng.normal(0, apart, (20, 60)), axis=1)
+    lists = [
+        [listed(each, n) for each in side] for side, n in ((quantized, most), (float_model, its))
+    ]
+    columns = [np.array(column) for side in lists for column in zip(*side, strict=True)]
+    found = divergences(*columns)
+    pairs = zip(*lists, strict=True)
+    assert found == pytest.approx([divergence(*mine, *its) for mine, its in pairs], abs=1e-9)

@@ -130,7 +130,7 @@ def search_recipe(
     if mending is None:
         raise UsageError(f"{case.scheme.name} is not built from a recipe")
     gate = gate or usual_gate(case, mending)
-    used = samples.read(case.dataset, "calibration", None)[: mending.most]
+    used = samples.read(case, "calibration", None)[: mending.most]
     samples.check_disjoint(case, used)
     check_samples(case, task(), used)
     quantizer = find_quantizer(case.scheme)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.data.prompts import Prompt
+from quantbench.data.prompts import Prompt, check_same_tokens
+from quantbench.data.tokenizers import Tokenizer
 from quantbench.errors import DataError, PredictionError
 from quantbench.tasks.last_word import metrics as language
-from quantbench.tasks.last_word.context import check_fits, context_of
 from quantbench.tasks.last_word.examples import changed_passages
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 class LastWord:
     """Passages in, the target's log-probabilities and ranks out."""
 
-    version = 3
+    version = 4
     tools = ("tokenizers", "transformers")
     lower_is_better = frozenset({"perplexity", "lost", "gained", "kl_divergence"})
     signed = frozenset({"logprob", "logprob_drift"})
@@ -35,7 +34,7 @@ class LastWord:
     def __init__(self, model: Model, float_model: Path) -> None:
         """Remember where the tokenizer is; it is read when the first passage is prepared."""
         del model
-        self._folder = float_model
+        self._tokenizer = Tokenizer(float_model)
 
     @classmethod
     def without_model(cls, rows: Sequence[Row]) -> LastWord:
@@ -48,24 +47,6 @@ class LastWord:
         """Nothing: the tokenizer is the float model's."""
         del model
         return {}
-
-    @cached_property
-    def _described(self) -> Any:
-        """The tokenizer with its settings, as transformers reads it."""
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(self._folder)
-
-    @cached_property
-    def _context(self) -> int:
-        return context_of(self._folder, self._described)
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        tokenizer = self._described.backend_tokenizer
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
 
     def prepare(self, sample: Passage) -> Prompt:
         """Tokenize context and target jointly; the target keeps its leading space.
@@ -84,12 +65,8 @@ class LastWord:
                 "a passage needs a context and a last word", where=sample.id, got=repr(text)
             )
         encoded = self._tokenizer.encode(text)
-        check_fits(len(encoded.ids), self._context, sample.id)
-        # Tokens that a tokenizer adds at the end (end of text) cover no characters.
-        ends = [end for _, end in encoded.offsets]
-        while ends and ends[-1] == 0:
-            ends.pop()
-        start = next((i for i, end in enumerate(ends) if end > split), 0)
+        self._tokenizer.check_fits(len(encoded.ids), sample.id)
+        start = next((i for i, (_, end) in enumerate(encoded.spans) if end > split), 0)
         if start == 0:
             raise DataError(
                 "no token before the last word, so nothing predicts it",
@@ -97,10 +74,12 @@ class LastWord:
                 expected="a tokenizer that keeps the whole passage, in more than one token",
                 got=repr(text),
             )
-        return Prompt(tuple(encoded.ids[: len(ends)]), start, text)
+        return Prompt(tuple(encoded.ids), start, text)
 
     def evidence(self, sample: Passage, prediction: Mapping[str, Sequence[Any]]) -> Row:
         """What the model said of each target token (`backends/transformers/scoring.py` names it).
+
+        `tokens`: all that it was fed, and the last one of the target.
 
         Raises:
             PredictionError: a log-probability is NaN or infinite.
@@ -112,7 +91,7 @@ class LastWord:
                 got=list(prediction["logprobs"]),
                 remedy="the artifact is broken: calibrate with more passages or another group size",
             )
-        return {"id": sample.id, **prediction}
+        return {"id": sample.id, "tokens": list(self.prepare(sample).tokens), **prediction}
 
     def summarise(
         self, rows: Sequence[Row], weights: NDArray[Any]
@@ -123,7 +102,12 @@ class LastWord:
     def agree(
         self, rows: Sequence[Row], reference: Sequence[Row], weights: NDArray[Any]
     ) -> Mapping[str, NDArray[np.float64]]:
-        """lost, gained, first_token_agreement, logprob_drift, kl_divergence."""
+        """lost, gained, first_token_agreement, logprob_drift, kl_divergence.
+
+        Raises:
+            DataError: a passage was tokenized otherwise for the reference.
+        """
+        check_same_tokens(rows, reference)
         return language.agreement(rows, reference, weights)
 
     @staticmethod
@@ -133,6 +117,7 @@ class LastWord:
         """All of them but perplexity and word_top5, which are no means over passages."""
         if reference is None:
             return language.per_passage(rows)
+        check_same_tokens(rows, reference)
         return language.agreement_per_passage(rows, reference)
 
     def influence(
@@ -145,12 +130,9 @@ class LastWord:
         self, samples: Mapping[str, Any], rows: Sequence[Row], reference: Sequence[Row], most: int
     ) -> list[dict[str, Any]]:
         """Passages and likeliest words (`tasks/last_word/examples.py`)."""
-
-        def word(token: int) -> str:
-            text: str = self._tokenizer.decode([token], skip_special_tokens=False)
-            return text
-
-        return changed_passages(samples, rows, reference, word, most)
+        return changed_passages(
+            samples, rows, reference, lambda token: self._tokenizer.decode([token]), most
+        )
 
     def explain(self, rows: Sequence[Row]) -> Mapping[str, Any]:
         """Nothing yet."""

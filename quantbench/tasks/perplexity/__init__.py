@@ -1,0 +1,1 @@
+"""Perplexity on windows of a text, and how far each next-token distribution has moved."""

@@ -1,0 +1,1 @@
+"""What windows say of a language model: likelihoods, and how far its float model is followed."""
