@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quantbench import Case, cases, non_inferior
+from quantbench.catalog.language_models import GGUF_FIRST
 
 if TYPE_CHECKING:
     from quantbench import Evaluation
 
-SCHEMES = ("reference", "hqq_int8_g64", "hqq_int4_g64")
-MARGINS = {32: 0.02, 8: 0.02, 4: 0.3}  # by what share a width may raise perplexity
+SCHEMES = ("reference", "hqq_int4_g64", *GGUF_FIRST, "gguf_q4_0")
+MARGINS = {32: 0.02, 16: 0.02, 8: 0.02, 4: 0.3}  # by what share a width may raise perplexity
 CASES = cases("smollm2_135m_instruct", schemes=SCHEMES, datasets=["kjv_text"])
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _DECODED_TOKENS = 16
 _CONTEXT_TOKENS = 2048  # held from the start; longer prompts get a longer one
 _BATCH_TOKENS = 512  # that a core scores at once
-_SEQUENCES = 64  # in one batch at most
+_SEQUENCES = 16  # in one batch at most
 _SCORING = 1  # raised whenever it would answer something else
 _STEP = 256  # tokens by which a context grows
 
