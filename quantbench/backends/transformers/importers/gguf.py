@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from quantbench.errors import BuildError
 from quantbench.formats.gguf_header import read_header
+from quantbench.formats.gguf_tokenizers import PRE, split_as_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,7 @@ class GGUFImporter:
     """A GGUF file becomes a Hugging Face checkpoint in float32, dequantized once."""
 
     tools = ("transformers", "gguf")
-    version = 1
+    version = 2
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Write `config.json`, tokenizer and `model.safetensors`.
@@ -57,4 +58,6 @@ class GGUFImporter:
         loaded.hf_quantizer = None
         del loaded.config.quantization_config
         loaded.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(source, gguf_file=name).save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=name)
+        split_as_named(tokenizer, str(header.values.get(PRE)))
+        tokenizer.save_pretrained(folder)
