@@ -24,6 +24,7 @@ def _from_hub(name: str, repository: str, terms: str, paper: str) -> Model:
     return Model(
         name=name,
         source=f"hf:{repository}==main{_CHECKPOINT}",
+        format="hf_checkpoint",
         reference="reference",
         schemes=("reference", *_GPTQ, *(f"auto{scheme}" for scheme in _GPTQ)),
         datasets=("lambada",),

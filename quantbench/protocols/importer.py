@@ -19,7 +19,7 @@ class Importer(Protocol):
 
     It may have a method `answers(source, samples)`: what the framework that it starts from answers
     to prepared samples, by output name. Each float case that was made through it is then compared
-    with that (`run/steps/conversion.py`).
+    with that (`run/steps/conversion.py`), in the outputs that it names as `compared`, or in all.
     """
 
     tools: tuple[str, ...]

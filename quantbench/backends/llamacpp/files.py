@@ -38,13 +38,32 @@ def gguf_file(folder: Path) -> Path:
     return files[0]
 
 
+def imported_file(folder: Path) -> Path:
+    """The checked model of a folder.
+
+    Raises:
+        BuildError: the source was not imported.
+    """
+    path = folder / MODEL
+    if not path.is_file():
+        raise BuildError(
+            "no GGUF model was imported",
+            where=folder,
+            expected=MODEL,
+            got=sorted(each.name for each in folder.iterdir())[:5],
+            remedy='say what the source holds: Model(format="hf_checkpoint") or '
+            'Model(format="gguf")',
+        )
+    return path
+
+
 def float_file(folder: Path, scheme: str) -> Path:
     """The float model that a scheme is made from.
 
     Raises:
-        BuildError: its weights are quantized already.
+        BuildError: it was not imported, or its weights are quantized already.
     """
-    path = folder / MODEL
+    path = imported_file(folder)
     kinds = stored_types(read_header(path))
     if quantized := sorted(kinds.keys() - _FLOATS):
         raise BuildError(

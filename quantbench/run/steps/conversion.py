@@ -83,6 +83,15 @@ def checked_links(case: Case, links: Sequence[Link]) -> list[Link]:
     return [link for link in links if stored == {"float32"} and hasattr(link.importer, "answers")]
 
 
+def _numbers(answers: Mapping[str, Any], names: Sequence[str] | None) -> dict[str, Any]:
+    """Outputs as arrays: those that are compared, or all."""
+    return {
+        name: np.asarray(values)
+        for name, values in answers.items()
+        if names is None or name in names
+    }
+
+
 def check_links(
     case: Case,
     links: Sequence[Link],
@@ -115,8 +124,9 @@ def check_links(
     found: dict[str, float] = {}
     agreed: dict[str, float] = {}
     for link in links:
-        meant = link.importer.answers(link.before.path, [prepared for _, prepared in seen])  # type: ignore[attr-defined]
-        pairs = zip(said, meant, strict=True)
+        meant = list(link.importer.answers(link.before.path, [prepared for _, prepared in seen]))  # type: ignore[attr-defined]
+        names = getattr(link.importer, "compared", None)
+        pairs = [[_numbers(each, names) for each in pair] for pair in zip(said, meant, strict=True)]
         apart = [difference(mine, each, link.name) for mine, each in pairs]
         found[link.name] = max(most for most, _ in apart)
         reordered = not all(in_order for _, in_order in apart)

@@ -117,7 +117,7 @@ def test_answers_are_those_of_transformers(
     importer = CheckpointImporter()
     importer.build(described(), checkpoint, folder)
     prompts = prompts_of(checkpoint, [sentence(i, 30 + i) for i in range(6)], targets=12)
-    meant = [each["logprobs"] for each in importer.answers(checkpoint, prompts)]
+    meant = [np.array(each["logprobs"]) for each in importer.answers(checkpoint, prompts)]
     with closing(LlamaCppRunner(folder, Machine(1))) as runner:
         said = [np.array(each["logprobs"]) for each in runner.predict_all(prompts)]
     assert np.std(np.concatenate(meant)) > 0.5  # answers differ, so that a wrong one shows

@@ -17,16 +17,17 @@ from quantbench.backends.llamacpp.importers.architectures import (
     write_keys,
 )
 from quantbench.backends.llamacpp.importers.vocabulary import write_tokenizer
+from quantbench.backends.llamacpp.scoring import answer
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from quantbench.backends.llamacpp.importers.architectures import Family
+    from quantbench.backends.llamacpp.scoring import Answer
     from quantbench.data.prompts import Prompt
     from quantbench.study import Model
 
@@ -39,6 +40,7 @@ class CheckpointImporter:
 
     tools = ("gguf", "llama-cpp-python", "safetensors", "torch", "transformers")
     version = 1
+    compared = ("logprobs",)  # what else is answered turns over at the smallest difference
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Write `model.gguf`, with configuration and tokenizer beside it.
@@ -64,10 +66,8 @@ class CheckpointImporter:
             for path in source.glob(pattern):
                 shutil.copyfile(path, folder / path.name)
 
-    def answers(
-        self, source: Path, samples: Sequence[Prompt]
-    ) -> Iterator[dict[str, NDArray[np.float64]]]:
-        """Log-probabilities of each prompt's target tokens by transformers in float32."""
+    def answers(self, source: Path, samples: Sequence[Prompt]) -> Iterator[Answer]:
+        """What transformers in float32 answers to each prompt, as `scoring.score`."""
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -77,10 +77,9 @@ class CheckpointImporter:
         model.eval()
         for prompt in samples:
             with torch.inference_mode():
-                logits = model(input_ids=torch.tensor([prompt.tokens])).logits[0].double()
-            said = logits[prompt.target_start - 1 : -1].log_softmax(-1)
-            targets = torch.tensor(prompt.tokens[prompt.target_start :])
-            yield {"logprobs": said.gather(1, targets[:, None])[:, 0].numpy()}
+                logits = model(input_ids=torch.tensor([prompt.tokens])).logits[0]
+            before = logits[prompt.target_start - 1 : -1].numpy()
+            yield answer(before, prompt.tokens[prompt.target_start :])
 
 
 def _write_tensors(writer: Any, source: Path, family: Family, config: Any) -> None:

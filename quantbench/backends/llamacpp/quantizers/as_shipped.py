@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.llamacpp.check import check_build
-from quantbench.backends.llamacpp.files import MODEL
+from quantbench.backends.llamacpp.files import MODEL, imported_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +29,10 @@ class AsShippedQuantizer:
         """Copy and check the file.
 
         Raises:
-            BuildError: it does not check.
+            BuildError: it was not imported, or does not check.
             PredictionError: llama.cpp cannot run it, or its tokenizer is not the samples'.
         """
         del scheme
         path = folder / MODEL
-        shutil.copyfile(float_model / MODEL, path)
+        shutil.copyfile(imported_file(float_model), path)
         return check_build(path, samples)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.backends.llamacpp.check import check_build
-from quantbench.backends.llamacpp.files import MODEL, float_file
+from quantbench.backends.llamacpp.files import MODEL, float_file, stored_types
 from quantbench.backends.llamacpp.importance import importance_of
 from quantbench.backends.llamacpp.library import forget_log, llama, refused
 from quantbench.backends.llamacpp.schemes import file_type
 from quantbench.core.settings import usable_threads
 from quantbench.errors import BuildError
+from quantbench.formats.gguf_header import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,9 +144,6 @@ def _entries(library: Any, importance: Mapping[str, NDArray[np.float32]]) -> Any
 
 
 def _check_wide(path: Path) -> None:
-    from quantbench.backends.llamacpp.files import stored_types
-    from quantbench.formats.gguf_header import read_header
-
     kinds = stored_types(read_header(path))
     if set(kinds) != {"F32"}:
         raise BuildError(
