@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantbench.backends.transformers.importers.gguf import GGUFImporter
 from quantbench.catalog.models import find_model
-from quantbench.errors import BuildError
+from quantbench.core.requirements import lacking
+from quantbench.errors import BuildError, QuantbenchError
 from quantbench.formats.gguf_header import read_header
-from tests.fuzz.conftest import FUZZ, cut
+from tests.fuzz.conftest import EXAMPLES, FUZZ, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,6 +110,24 @@ def test_headers(folder: Path, data: bytes) -> None:
     assert described.elements <= 64 * len(data)
     with suppress(Exception):  # its own; what is tested is that it ends, and needs no memory
         GGUFReader(path)
+
+
+# A process each: few in the usual suite, as many as are asked for in a campaign.
+@settings(FUZZ, max_examples=6 if EXAMPLES == 150 else EXAMPLES)
+@given(st.deferred(bent_headers))
+@pytest.mark.skipif(bool(lacking("llamacpp")), reason='pip install "quantbench[llamacpp]"')
+def test_llama_cpp_opens_bent_files_in_a_process_of_its_own(folder: Path, data: bytes) -> None:
+    from quantbench.backends.llamacpp.importers.gguf import GGUFImporter as ByLlamaCpp
+
+    source = folder / "bent"
+    source.mkdir(exist_ok=True)
+    (source / "model.gguf").write_bytes(data)
+    with tempfile.TemporaryDirectory() as into:
+        try:
+            ByLlamaCpp().build(find_model("smollm2_135m_instruct"), source, Path(into))
+        except QuantbenchError:
+            return
+        assert (Path(into) / "model.gguf").read_bytes() == data
 
 
 def test_a_whole_header_is_read() -> None:

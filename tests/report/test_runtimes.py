@@ -16,7 +16,7 @@ from quantbench.report.figures import drawn
 from quantbench.report.numbers import milliseconds
 from quantbench.report.page import as_html
 from quantbench.report.reports import gathered
-from quantbench.report.runtimes import FASTEST, by_runtime, fastest
+from quantbench.report.runtimes import FASTEST, by_runtime, fastest, fastest_header
 from quantbench.report.terminal import coloured, summary
 from quantbench.report.views import Study, View, outcome, studies_of
 from tests.report.conftest import detection, language, latency
@@ -259,3 +259,72 @@ def test_markdown_and_csv_name_the_runtime(written: Callable[..., Path]) -> None
     assert f"| OpenVINO | ov_float32 | pass | {milliseconds(0.024)} | x1.00 | x1.00 |" in text
     assert "- ov_float32: float of OpenVINO" in text
     assert "openvino" in as_csv(views, runs)
+
+
+def generating(scheme: str, of: tuple[str, str], tokens: float | None, ms: float) -> dict[str, Any]:
+    """A language model's case under a runtime, timed while it generates."""
+    floats = scheme in {"reference", "gguf_bf16"}
+    made = language("reference" if floats else "gptq_int8_g64", 0.6, (0, 0))
+    metrics = {
+        name: metric for name, metric in made["metrics"].items() if name != "decode_tokens_per_s"
+    }
+    if tokens:
+        rate = {"value": tokens, "low": tokens, "high": tokens}
+        metrics["decode_tokens_per_s"] = made["metrics"]["decode_tokens_per_s"] | rate
+    return made | {
+        "case": f"smollm2_135m_instruct-{scheme}-kjv",
+        "scheme": scheme,
+        "backend": of[0],
+        "bits": 16 if floats else 8,
+        "metrics": metrics,
+        "latency": latency(ms),
+        "runner": made["runner"] | {"kernel": of[1]} | ({"dtype": "bfloat16"} if floats else {}),
+        "reference": "smollm2_135m_instruct-reference-kjv",
+    }
+
+
+TORCH, LLAMA = ("transformers", "2 x Linear"), ("llamacpp", "llama.cpp")
+
+
+def test_runtimes_of_language_models_are_ranked_by_what_they_generate() -> None:
+    """Not by the latency of a prompt, in which the order is another here."""
+    records = [
+        generating("reference", TORCH, 19.0, 100.0),
+        generating("gptq_int8_g64", TORCH, 4.0, 500.0),
+        generating("gguf_bf16", LLAMA, 50.0, 200.0),
+        generating("gguf_q8_0", LLAMA, 80.0, 150.0),
+    ]
+    study = study_of(records)
+    assert [each.cells[:5] for each in fastest(study)] == [
+        ("llama.cpp", "gguf_q8_0", "pass", "80", "x1.60"),
+        ("transformers", "reference", "pass", "19", "x1.00"),
+    ]
+    assert fastest_header(study)[3] == "tokens/s"
+    lines = list(summary(records))
+    (head,) = [line for line in lines if line.startswith("  scheme")]
+    assert head.split()[-2:] == ["latency", "tokens/s"]
+    (row,) = [line for line in lines if "gptq_int8_g64" in line]
+    assert row.split()[-1] == "4"
+
+
+def test_speed_up_goes_by_latency_where_generation_was_not_timed() -> None:
+    views = by_scheme([
+        generating("reference", TORCH, 19.0, 100.0),
+        generating("gptq_int8_g64", TORCH, None, 50.0),
+    ])  # fmt: skip
+    assert views["gptq_int8_g64"].speed_up == 2
+
+
+def test_tokens_a_second_stand_on_the_page_and_in_markdown(written: Callable[..., Path]) -> None:
+    records = [
+        generating("reference", TORCH, 19.0, 100.0),
+        generating("gguf_q8_0", LLAMA, 80.0, 150.0),
+    ]
+    views, runs = gathered([written(records)])
+    page = as_html(views, runs)
+    assert re.search(r"<th[^>]*>(<button[^>]*>)?tokens/s", page)
+    assert '<td class="number">80</td>' in page
+    assert "| tokens/s |" in as_markdown(views, runs)
+    without, runs = gathered([written([record("float32", LITERT, 0.7, 40.0)], "other.json")])
+    assert "tokens/s" not in as_markdown(without, runs)
+    assert not re.search(r"<th[^>]*>(<button[^>]*>)?tokens/s", as_html(without, runs))
