@@ -1,9 +1,9 @@
 """How much each input of a weight matters: the mean square of its activations.
 
 llama.cpp's importance matrix, by the definition of its tool `llama-imatrix`: over all tokens of
-the calibration texts, the squares of what a matrix is multiplied with, column by column. The
-quantizer weighs rounding errors with it. Collected in this process, from the same products
-(`GGML_OP_MUL_MAT`) that the tool watches.
+the calibration texts, the squares of what a layer's matrix is multiplied with, column by column.
+The quantizer weighs rounding errors with it. Collected in this process, from the same products that
+the tool watches; as there, embedding and head have none.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from quantbench.data.prompts import Prompt
 
 _DIMENSIONS, _SOURCES, _PARAMETERS, _NAME_BYTES = 4, 10, 16, 64  # of ggml.h
-_F32 = 0  # enum ggml_type
-_WATCHED = re.compile(r"blk\.\d+\..*\.weight|output\.weight|token_embd\.weight")
+_F32, _F32_BYTES = 0, 4  # enum ggml_type
+_WATCHED = re.compile(r"blk\.\d+\..*\.weight")
 
 
 class _Tensor(ctypes.Structure):
@@ -108,13 +108,17 @@ def _seen(
     name = tensor.src[0].contents.name.decode(errors="replace")
     if not _WATCHED.fullmatch(name):
         return False
-    product = tensor.name.decode(errors="replace")
     values = tensor.src[1].contents
-    if product.startswith(("inp_embd", "embd")) or values.type != _F32:
-        return False  # rows of the embedding are looked up by token, not multiplied
     if ask:
         return True
     columns, rows = values.ne[0], values.ne[1] * values.ne[2] * values.ne[3]
+    if values.type != _F32 or tuple(values.nb[:2]) != (_F32_BYTES, _F32_BYTES * columns):
+        raise BuildError(
+            "what a weight is multiplied with is no plain matrix of float32",
+            where=name,
+            got=f"type {values.type}, strides {tuple(values.nb)}",
+            remedy="report it with the version of llama-cpp-python; take the scheme without _im",
+        )
     flat = (ctypes.c_float * (columns * rows)).from_address(values.data)
     squares = np.square(np.frombuffer(flat, np.float32).reshape(rows, columns), dtype=np.float64)
     sums[name] = sums.get(name, np.zeros(columns)) + squares.sum(axis=0)

@@ -111,7 +111,9 @@ def test_importance_is_the_mean_square_of_each_input(
         if not isinstance(module, torch.nn.Linear):
             continue
         found = re.search(r"layers\.(\d+)\..*\.(\w+)$", path)
-        name = f"blk.{found[1]}.{names[found[2]]}.weight" if found else "token_embd.weight"
+        if not found:  # the head has none, as in llama.cpp's tool
+            continue
+        name = f"blk.{found[1]}.{names[found[2]]}.weight"
 
         def keep(_: Any, inputs: Any, __: Any, name: str = name) -> None:
             sums[name] = sums.get(name, 0) + inputs[0].double().square().sum(dim=(0, 1))
