@@ -11,11 +11,11 @@ LANGUAGE_SCHEMES = (
     *("reference", "gptq_int8_g64", "gptq_int4_g64", "gptq_int3_g64", "gptq_int2_g64"),
     *("bnb_int8", "bnb_nf4", "torchao_int8", "hqq_int4_g64"),
 )
-# The same under llama.cpp: the two that people take first, and all that are worth a look.
+# The same under llama.cpp: those that people take first, and the others of one table.
 GGUF_FIRST = ("gguf_bf16", "gguf_q8_0", "gguf_q4_k_m")
 GGUF_SCHEMES = (
     *("gguf_f32", "gguf_bf16", "gguf_q8_0", "gguf_q6_k", "gguf_q5_k_m", "gguf_q4_k_m"),
-    *("gguf_q4_k_m_im", "gguf_iq4_xs", "gguf_q4_0", "gguf_q3_k_m", "gguf_q2_k"),
+    *("gguf_q4_k_m_im", "gguf_q4_0", "gguf_q2_k"),
 )
 
 
