@@ -6,6 +6,7 @@ from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.plugins import missing_extra
 from quantbench.errors import PredictionError
 
 if TYPE_CHECKING:
@@ -32,11 +33,14 @@ def llama() -> Any:
     """The binding's C functions, `llama_cpp.llama_cpp`.
 
     Raises:
+        MissingExtraError: the extra `llamacpp` is not installed.
         PredictionError: the library that was compiled for it cannot be loaded.
     """
     try:
         import llama_cpp.llama_cpp as library
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if lack := missing_extra((error.name or "").partition(".")[0]):
+            raise lack from error
         raise
     except (ImportError, OSError, RuntimeError) as error:
         raise PredictionError(

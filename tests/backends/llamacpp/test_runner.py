@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from quantbench.backends.llamacpp import kernels
+from quantbench.backends.llamacpp import kernels, library
 from quantbench.backends.llamacpp.files import MODEL
 from quantbench.backends.llamacpp.importers.gguf import GGUFImporter
 from quantbench.backends.llamacpp.model import Context, Model, memory_bytes
@@ -24,7 +25,7 @@ from quantbench.backends.llamacpp.scoring import answer, batches
 from quantbench.backends.llamacpp.tokens import check_tokens
 from quantbench.core.settings import Machine
 from quantbench.data.prompts import Prompt
-from quantbench.errors import BuildError, MissingDeviceError, PredictionError
+from quantbench.errors import BuildError, MissingDeviceError, MissingExtraError, PredictionError
 
 from .conftest import described
 
@@ -206,6 +207,20 @@ def test_a_gpu_that_is_not_there_is_named(gguf: Path) -> None:
         pytest.skip("llama.cpp was compiled with a GPU")
     with pytest.raises(MissingDeviceError, match="compiled for the processor alone"):
         LlamaCppRunner(gguf, Machine(1, "cuda"))
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for the runner's variant, which is what a run asks first."""
+    monkeypatch.setitem(sys.modules, "llama_cpp", None)
+    monkeypatch.delitem(sys.modules, "llama_cpp.llama_cpp", raising=False)
+    library.llama.cache_clear()
+    kernels.packed_kernels_work.cache_clear()
+    try:
+        with pytest.raises(MissingExtraError, match=r"quantbench\[llamacpp\]"):
+            LlamaCppRunner.variant(Machine(1))
+    finally:
+        library.llama.cache_clear()
+        kernels.packed_kernels_work.cache_clear()
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
