@@ -106,6 +106,47 @@ def test_generation_continues_greedily(
     assert likeliest[len(prompt.tokens) - 1 : -1].tolist() == fed[:16]
 
 
+def test_scoring_between_two_generations_does_not_disturb_them(
+    gguf: Path, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A longer prompt exchanges the context that scores; another one generates from its own."""
+    fed, decoded = [], Context.decode
+
+    def listening(context: Context, tokens: Any, *others: Any) -> Any:
+        fed.extend(tokens.tolist())
+        return decoded(context, tokens, *others)
+
+    many = replace(prompts[39], target_start=1)
+    with closing(LlamaCppRunner(gguf, Machine(1))) as runner:
+        decode = runner.decoder(prompts[12])
+        for between in (lambda: None, lambda: runner.predict(many), runner.decoder(prompts[3])):
+            between()
+            with monkeypatch.context() as patched:
+                patched.setattr(Context, "decode", listening)
+                decode()
+    assert fed[:16] == fed[16:32] == fed[32:]
+    with pytest.raises(PredictionError, match="the context is closed"):
+        decode()
+
+
+def test_a_runner_goes_on_after_a_prompt_that_has_no_room(
+    gguf: Path, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = replace(prompts[39], target_start=1)
+    with closing(LlamaCppRunner(gguf, Machine(1))) as runner:
+        said = runner.predict(replace(prompts[3], target_start=len(prompts[3].tokens) - 1))
+        with monkeypatch.context() as patched:
+            patched.setattr(Model, "context", no_memory)
+            with pytest.raises(PredictionError, match="no memory"):
+                runner.predict(many)
+        again = runner.predict(replace(prompts[3], target_start=len(prompts[3].tokens) - 1))
+    assert again == said
+
+
+def no_memory(*_: Any, **__: Any) -> Context:
+    raise PredictionError("llama.cpp has no memory for the context")
+
+
 def test_a_prompt_longer_than_the_context_gets_a_longer_one(
     gguf: Path, prompts: list[Prompt], tiny_checkpoint: Path
 ) -> None:
