@@ -65,6 +65,7 @@ class LlamaCppRunner:
         self._exact = set(stored_types(read_header(path))) == {"F32"}
         self._machine = machine
         self._model = Model(path, machine.device)
+        self._read: dict[str, list[int]] = {}  # tokens of the last text
         self._generating: list[Context] = []
         try:
             self._context = self._opened(min(_CONTEXT_TOKENS, self._model.context_tokens))
@@ -74,14 +75,14 @@ class LlamaCppRunner:
 
     def predict(self, prepared: Prompt) -> Answer:
         """Score one prompt: its tokens in one batch, all threads."""
-        check_tokens(self._model, [prepared])
+        check_tokens(self._model, [prepared], self._read)
         context = self._roomy(len(prepared.tokens), targets(prepared))
         return score(context, [prepared])[0]
 
     def predict_all(self, prepared: Iterable[Prompt]) -> Iterator[Answer]:
         """Score prompts in batches of similar length, one a core; answers keep the given order."""
         prompts = list(prepared)
-        check_tokens(self._model, prompts)
+        check_tokens(self._model, prompts, self._read)
         if not prompts:
             return
         tokens = max(_BATCH_TOKENS, *(len(prompt.tokens) for prompt in prompts))

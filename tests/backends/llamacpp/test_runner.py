@@ -224,6 +224,29 @@ def test_a_window_is_compared_with_its_place_in_the_text(gguf: Path, prompts: li
             runner.predict(started)
 
 
+def test_a_text_is_read_once_for_all_of_its_windows(
+    gguf: Path, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window's text may be a whole book, and `predict` is timed."""
+    whole, texts, tokens = prompts[30], [], Model.tokens
+
+    def listening(model: Model, text: str) -> list[int]:
+        texts.append(text)
+        return tokens(model, text)
+
+    monkeypatch.setattr(Model, "tokens", listening)
+    with closing(LlamaCppRunner(gguf, Machine(1))) as runner:
+        for first in (3, 7, 9):
+            window = Prompt(whole.tokens[first : first + 12], 6, whole.text, first)
+            runner.predict(window)
+            assert len(list(runner.predict_all([window]))) == 1
+        assert texts == [whole.text]
+        with pytest.raises(PredictionError, match="token 8 of"):
+            runner.predict(Prompt(whole.tokens[7:25], 6, whole.text, 8))
+        runner.predict(prompts[2])
+        assert texts == [whole.text, prompts[2].text]
+
+
 def test_a_window_may_begin_with_the_start_that_the_tokenizer_adds() -> None:
     class Starting:
         path, start = Path("x.gguf"), 0
