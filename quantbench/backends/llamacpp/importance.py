@@ -3,7 +3,8 @@
 llama.cpp's importance matrix, by the definition of its tool `llama-imatrix`: over all tokens of
 the calibration texts, the squares of what a matrix is multiplied with, column by column. The
 quantizer weighs rounding errors with it. Collected in this process, from the same products
-(`GGML_OP_MUL_MAT`) that the tool watches.
+(`GGML_OP_MUL_MAT`) that the tool watches, and from the head's, which the tool leaves out unless it
+is told to (`--process-output`), and always where the head is the embedding.
 """
 
 from __future__ import annotations
