@@ -209,9 +209,11 @@ class Context:
             wanted: 1 where logits are wanted, [n].
 
         Raises:
-            PredictionError: llama.cpp failed.
+            PredictionError: llama.cpp failed, or the context is closed.
         """
         library, n = llama(), len(tokens)
+        if not self._opened:
+            raise PredictionError("the context is closed", where=self._where)
         tokens, positions, sequences = (
             np.ascontiguousarray(each, np.int32) for each in (tokens, positions, sequences)
         )
@@ -275,10 +277,11 @@ class Context:
             )
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Give the memory back: from here on it holds no token."""
         if self._opened:
             llama().llama_free(self._opened)
-            self._opened = None
+            self._opened = self._memory = None
+            self.size = self.outputs = 0
 
 
 def run_once(path: Path) -> None:

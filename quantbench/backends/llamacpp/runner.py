@@ -65,6 +65,8 @@ class LlamaCppRunner:
         self._exact = set(stored_types(read_header(path))) == {"F32"}
         self._machine = machine
         self._model = Model(path, machine.device)
+        self._read: dict[str, list[int]] = {}  # tokens of the last text
+        self._generating: list[Context] = []
         try:
             self._context = self._opened(min(_CONTEXT_TOKENS, self._model.context_tokens))
         except PredictionError:
@@ -73,14 +75,14 @@ class LlamaCppRunner:
 
     def predict(self, prepared: Prompt) -> Answer:
         """Score one prompt: its tokens in one batch, all threads."""
-        check_tokens(self._model, [prepared])
+        check_tokens(self._model, [prepared], self._read)
         context = self._roomy(len(prepared.tokens), targets(prepared))
         return score(context, [prepared])[0]
 
     def predict_all(self, prepared: Iterable[Prompt]) -> Iterator[Answer]:
         """Score prompts in batches of similar length, one a core; answers keep the given order."""
         prompts = list(prepared)
-        check_tokens(self._model, prompts)
+        check_tokens(self._model, prompts, self._read)
         if not prompts:
             return
         tokens = max(_BATCH_TOKENS, *(len(prompt.tokens) for prompt in prompts))
@@ -91,7 +93,7 @@ class LlamaCppRunner:
 
         def open_own() -> None:
             local.context = self._model.context(
-                -(-tokens // _STEP) * _STEP,
+                _stepped(tokens),
                 threads=self._machine.threads // workers or 1,
                 sequences=_SEQUENCES,
                 outputs=outputs,
@@ -122,11 +124,12 @@ class LlamaCppRunner:
     def decoder(self, prepared: Prompt) -> Callable[[], None]:
         """A callable that generates the next 16 tokens after a prompt that is already in memory.
 
-        Each token is one decoding of the one before it (greedy), as in generation.
+        Each token is one decoding of the one before it (greedy), as in generation. The prompt is
+        held in a context of its own: what is scored in between does not disturb it.
         """
         length = len(prepared.tokens)
-        context = self._roomy(length + _DECODED_TOKENS + 1, 1)
-        context.clear()
+        context = self._opened(_stepped(length + _DECODED_TOKENS + 1))
+        self._generating.append(context)
         start = int(context.continue_with(prepared.tokens)[0].argmax())
 
         def decode() -> None:
@@ -162,7 +165,8 @@ class LlamaCppRunner:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._context.close()
+        for context in (self._context, *self._generating):
+            context.close()
         self._model.close()
 
     def _opened(self, tokens: int, outputs: int = 1) -> Context:
@@ -173,7 +177,13 @@ class LlamaCppRunner:
     def _roomy(self, tokens: int, outputs: int) -> Context:
         """The context, exchanged for a larger one where it does not do."""
         if tokens > self._context.size or outputs > self._context.outputs:
-            size = max(self._context.size, -(-tokens // _STEP) * _STEP)
+            size = max(self._context.size, _stepped(tokens))
+            outputs = max(outputs, self._context.outputs)
             self._context.close()
-            self._context = self._opened(size, max(outputs, self._context.outputs))
+            self._context = self._opened(size, outputs)
         return self._context
+
+
+def _stepped(tokens: int) -> int:
+    """Room for so many tokens, in whole steps."""
+    return -(-tokens // _STEP) * _STEP

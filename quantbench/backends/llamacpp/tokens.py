@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from quantbench.errors import PredictionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, MutableMapping, Sequence
 
     from quantbench.backends.llamacpp.model import Model
     from quantbench.data.prompts import Prompt
@@ -15,20 +15,29 @@ if TYPE_CHECKING:
 _AROUND = 4  # tokens shown on each side
 
 
-def check_tokens(model: Model, prompts: Iterable[Prompt]) -> None:
+def check_tokens(
+    model: Model, prompts: Iterable[Prompt], known: MutableMapping[str, list[int]] | None = None
+) -> None:
     """Refuse prompts whose text llama.cpp reads as other tokens.
 
     People run a GGUF file with the tokenizer inside: scored with another one's tokens it would be
     judged as something that nobody runs.
 
+    Args:
+        model: that reads them.
+        prompts: that it is to score.
+        known: llama.cpp's tokens of the last text, kept from call to call: windows share a text,
+            which may be a whole book.
+
     Raises:
         PredictionError: a prompt has other tokens; the message shows where they part.
     """
-    known: dict[str, list[int]] = {}
+    known = {} if known is None else known
     for prompt in prompts:
         if prompt.text not in known:
-            known = {prompt.text: model.tokens(prompt.text)}  # windows of one text share it
-        read = known[prompt.text][prompt.first :]
+            known.clear()
+            known[prompt.text] = model.tokens(prompt.text)
+        read = known[prompt.text][prompt.first : prompt.first + len(prompt.tokens) + _AROUND]
         # A window begins with a start of text where the tokenizer adds one.
         start = 1 if prompt.first and prompt.tokens[0] == model.start else 0
         mine = list(prompt.tokens)

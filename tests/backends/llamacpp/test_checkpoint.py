@@ -45,6 +45,12 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1e4,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 LINEAR = {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}
 
 
@@ -57,8 +63,12 @@ def llama(**more: Any) -> Any:
 def qwen2(**more: Any) -> Any:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    model = Qwen2ForCausalLM(Qwen2Config(**SMALL | more))
-    for name, values in model.named_parameters():  # biases begin at zero
+    return biased(Qwen2ForCausalLM(Qwen2Config(**SMALL | more)))
+
+
+def biased(model: Any) -> Any:
+    """Biases begin at zero."""
+    for name, values in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(values, std=0.5)
     return model
@@ -86,6 +96,8 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "llama, every head its keys": lambda: llama(num_key_value_heads=4),
     "llama, wide heads": lambda: llama(head_dim=32),
     "llama 3 positions": lambda: llama(rope_parameters=LLAMA3, max_position_embeddings=512),
+    "llama, biases": lambda: biased(llama(attention_bias=True)),
+    "llama, YaRN positions": lambda: llama(rope_parameters=YARN, max_position_embeddings=256),
     "llama, linear positions": lambda: llama(rope_parameters=LINEAR),
     "llama in bfloat16": lambda: llama().bfloat16(),
     "mistral": mistral,
@@ -232,11 +244,29 @@ def changed(tiny_checkpoint: Path, tmp_path: Path, **config: Any) -> Path:
             {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
             "scaled positions 'dynamic'",
         ),
+        ({"hidden_act": "gelu"}, "activation 'gelu'"),
+        (
+            {"rope_parameters": YARN | {"beta_fast": 64.0, "attention_factor": 1.0}},
+            "positions with attention_factor, beta_fast",
+        ),
+        ({"num_hidden_layers": 3}, r"lacks weights of its model[\s\S]*model\.layers\.2\."),
+        ({"tie_word_embeddings": False}, r"lacks weights of its model[\s\S]*lm_head"),
         ({"num_hidden_layers": 1}, "no name in GGUF"),
         ({"vocab_size": 300}, "more tokens than the model"),
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantized weights"),
     ],
-    ids=["architecture", "biases", "positions", "layers", "vocabulary", "quantized"],
+    ids=[
+        "architecture",
+        "biases",
+        "positions",
+        "activation",
+        "YaRN",
+        "more layers",
+        "head",
+        "layers",
+        "vocabulary",
+        "quantized",
+    ],
 )
 def test_what_cannot_be_written_is_refused(
     config: dict[str, Any], said: str, tiny_checkpoint: Path, tmp_path: Path
@@ -247,6 +277,26 @@ def test_what_cannot_be_written_is_refused(
         CheckpointImporter().build(
             described(), changed(tiny_checkpoint, tmp_path, **config), folder
         )
+
+
+def test_weights_that_are_there_twice_are_read_once(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Mistral's publisher puts its own names beside transformers'."""
+    from safetensors.torch import load_file, save_file
+
+    checkpoint = changed(tiny_checkpoint, tmp_path)
+    tensors = load_file(checkpoint / "model.safetensors")
+    own = {"layers.0.attention.wq.weight": tensors["model.layers.0.self_attn.q_proj.weight"] * 2}
+    save_file(own, checkpoint / "consolidated.safetensors")
+    for name in ("whole", "sharded"):
+        folder = tmp_path / name
+        folder.mkdir()
+        CheckpointImporter().build(described(), checkpoint, folder)
+        (checkpoint / "model.safetensors").unlink(missing_ok=True)
+        half = len(tensors) // 2
+        for i, part in enumerate((list(tensors)[:half], list(tensors)[half:]), start=1):
+            path = checkpoint / f"model-0000{i}-of-00002.safetensors"
+            save_file({key: tensors[key] for key in part}, path, metadata={"format": "pt"})
+    assert (tmp_path / "whole" / MODEL).read_bytes() == (tmp_path / "sharded" / MODEL).read_bytes()
 
 
 def test_weights_that_are_not_finite_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:

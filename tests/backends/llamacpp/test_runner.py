@@ -107,6 +107,47 @@ def test_generation_continues_greedily(
     assert likeliest[len(prompt.tokens) - 1 : -1].tolist() == fed[:16]
 
 
+def test_scoring_between_two_generations_does_not_disturb_them(
+    gguf: Path, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A longer prompt exchanges the context that scores; another one generates from its own."""
+    fed, decoded = [], Context.decode
+
+    def listening(context: Context, tokens: Any, *others: Any) -> Any:
+        fed.extend(tokens.tolist())
+        return decoded(context, tokens, *others)
+
+    many = replace(prompts[39], target_start=1)
+    with closing(LlamaCppRunner(gguf, Machine(1))) as runner:
+        decode = runner.decoder(prompts[12])
+        for between in (lambda: None, lambda: runner.predict(many), runner.decoder(prompts[3])):
+            between()
+            with monkeypatch.context() as patched:
+                patched.setattr(Context, "decode", listening)
+                decode()
+    assert fed[:16] == fed[16:32] == fed[32:]
+    with pytest.raises(PredictionError, match="the context is closed"):
+        decode()
+
+
+def test_a_runner_goes_on_after_a_prompt_that_has_no_room(
+    gguf: Path, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = replace(prompts[39], target_start=1)
+    with closing(LlamaCppRunner(gguf, Machine(1))) as runner:
+        said = runner.predict(replace(prompts[3], target_start=len(prompts[3].tokens) - 1))
+        with monkeypatch.context() as patched:
+            patched.setattr(Model, "context", no_memory)
+            with pytest.raises(PredictionError, match="no memory"):
+                runner.predict(many)
+        again = runner.predict(replace(prompts[3], target_start=len(prompts[3].tokens) - 1))
+    assert again == said
+
+
+def no_memory(*_: Any, **__: Any) -> Context:
+    raise PredictionError("llama.cpp has no memory for the context")
+
+
 def test_a_prompt_longer_than_the_context_gets_a_longer_one(
     gguf: Path, prompts: list[Prompt], tiny_checkpoint: Path
 ) -> None:
@@ -182,6 +223,29 @@ def test_a_window_is_compared_with_its_place_in_the_text(gguf: Path, prompts: li
             runner.predict(replace(inside, first=8))
         with pytest.raises(PredictionError, match="token 7 of"):  # it adds no start of text
             runner.predict(started)
+
+
+def test_a_text_is_read_once_for_all_of_its_windows(
+    gguf: Path, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window's text may be a whole book, and `predict` is timed."""
+    whole, texts, tokens = prompts[30], [], Model.tokens
+
+    def listening(model: Model, text: str) -> list[int]:
+        texts.append(text)
+        return tokens(model, text)
+
+    monkeypatch.setattr(Model, "tokens", listening)
+    with closing(LlamaCppRunner(gguf, Machine(1))) as runner:
+        for first in (3, 7, 9):
+            window = Prompt(whole.tokens[first : first + 12], 6, whole.text, first)
+            runner.predict(window)
+            assert len(list(runner.predict_all([window]))) == 1
+        assert texts == [whole.text]
+        with pytest.raises(PredictionError, match="token 8 of"):
+            runner.predict(Prompt(whole.tokens[7:25], 6, whole.text, 8))
+        runner.predict(prompts[2])
+        assert texts == [whole.text, prompts[2].text]
 
 
 def test_a_window_may_begin_with_the_start_that_the_tokenizer_adds() -> None:

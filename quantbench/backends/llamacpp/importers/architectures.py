@@ -36,6 +36,9 @@ FAMILIES = {
     "Qwen3ForCausalLM": Family("qwen3"),
 }
 _SCALED = ("default", "linear", "llama3", "yarn")
+# What YaRN has here, and llama.cpp by itself (Peng et al., 2023); another value has no key here.
+_YARN = {"attention_factor": (None,), "beta_fast": (None, 32), "beta_slow": (None, 1)}
+_YARN |= {"mscale": (None,), "mscale_all_dim": (None,), "truncate": (None, True)}
 
 
 def family_of(config: Any) -> Family:
@@ -58,8 +61,10 @@ def family_of(config: Any) -> Family:
         "quantized weights": getattr(config, "quantization_config", None),
         "a sliding window": _window(config),
         "biases of the feed-forward part": getattr(config, "mlp_bias", False),
+        f"activation {config.hidden_act!r}": config.hidden_act not in {"silu", "swish"},
         f"scaled positions {_rope(config)['rope_type']!r}": _rope(config)["rope_type"]
         not in _SCALED,
+        f"positions with {', '.join(_special(config))}": _special(config),
     }
     if found := [what for what, there in strange.items() if there]:
         raise BuildError(
@@ -81,6 +86,14 @@ def _window(config: Any) -> Any:
 def _rope(config: Any) -> dict[str, Any]:
     """Rotary positions: `rope_type`, `rope_theta` and what scales them."""
     return {"rope_type": "default", **config.rope_parameters}
+
+
+def _special(config: Any) -> list[str]:
+    """Settings of scaled positions that are not written here: llama.cpp would take its own."""
+    rope = _rope(config)
+    if rope["rope_type"] != "yarn":
+        return []
+    return [name for name, usual in _YARN.items() if rope.get(name) not in usual]
 
 
 def head_size(config: Any) -> int:

@@ -109,7 +109,7 @@ def _names(
     """Name in GGUF, shape and file of each of a checkpoint's tensors.
 
     Raises:
-        BuildError: GGUF has no name for one, or there are none.
+        BuildError: GGUF has no name for one, there are none, or the model has more.
     """
     from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
     from safetensors import safe_open
@@ -118,7 +118,7 @@ def _names(
     architecture: MODEL_ARCH = kinds[family.architecture]
     known = get_tensor_name_map(architecture, config.num_hidden_layers)
     found: dict[str, tuple[str, tuple[int, ...], Path]] = {}
-    for path in sorted(source.glob("*.safetensors")):
+    for path in _weight_files(source):
         with safe_open(path, framework="pt") as tensors:
             for original in sorted(tensors.keys()):
                 if original.endswith(_DROPPED):
@@ -141,7 +141,33 @@ def _names(
             expected="*.safetensors",
             got=sorted(path.name for path in source.iterdir()),
         )
+    if missing := sorted(_meant(config) - found.keys()):
+        raise BuildError(
+            "the checkpoint lacks weights of its model",
+            where=source,
+            got=f"no {', '.join(missing[:5])}{', ...' if missing[5:] else ''}",
+            remedy="fetch it again: files may be missing",
+        )
     return found
+
+
+def _weight_files(source: Path) -> list[Path]:
+    """Those that transformers reads: some publishers put the same weights there twice."""
+    whole = source / "model.safetensors"
+    if whole.is_file():
+        return [whole]
+    parts = sorted(source.glob("model-*-of-*.safetensors"))
+    return parts or sorted(source.glob("*.safetensors"))
+
+
+def _meant(config: Any) -> set[str]:
+    """Names of the tensors that transformers' model of this configuration has."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):  # nothing is allocated
+        names = set(AutoModelForCausalLM.from_config(config).state_dict())
+    return names - {"lm_head.weight"} if config.tie_word_embeddings else names
 
 
 def _read(path: Path, name: str) -> Tensor:
