@@ -191,9 +191,10 @@ def test_a_quantized_file_is_not_quantized_again(
     assert (shipped / MODEL).read_bytes() == (folder / MODEL).read_bytes()
 
 
-def test_float32_is_refused_where_the_file_has_less(gguf: Path, tmp_path: Path) -> None:
-    half, _ = built("gguf_f16", gguf, [], tmp_path / "half")
-    with pytest.raises(BuildError, match="needs weights in float32"):
+@pytest.mark.parametrize("name", ["gguf_f16", "gguf_bf16"])
+def test_float32_is_refused_where_the_file_has_less(name: str, gguf: Path, tmp_path: Path) -> None:
+    half, _ = built(name, gguf, [], tmp_path / "half")
+    with pytest.raises(BuildError, match=rf"needs weights in float32[\s\S]*take {name} as the"):
         built("gguf_f32", half, [], tmp_path / "whole")
 
 

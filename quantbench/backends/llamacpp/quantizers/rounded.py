@@ -154,8 +154,13 @@ def _check_wide(path: Path) -> None:
             "gguf_f32 needs weights in float32",
             where=path.name,
             got=", ".join(f"{n} tensors in {kind}" for kind, n in kinds.items()),
-            remedy="take gguf_bf16 or gguf_f16 as the reference: nothing wider is in the file",
+            remedy=f"take {_own_float(kinds)} as the reference: nothing wider is in the file",
         )
+
+
+def _own_float(kinds: Mapping[str, int]) -> str:
+    """The float scheme that rounds none of these: bfloat16 has fewer digits than float16."""
+    return "gguf_bf16" if "BF16" in kinds else "gguf_f16"
 
 
 def _check_rounded(path: Path, scheme: Scheme) -> None:
