@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from quantbench.formats.gguf_header import Described, Placed
 
 MODEL = "model.gguf"
-_FLOATS = {"F32", "F16", "BF16", "F64"}
+FLOAT_TYPES = {"F32", "F16", "BF16", "F64"}
 _VECTORS = ("_norm.weight", ".bias", "rope_freqs.weight")  # never quantized
 _LAYER = re.compile(r"blk\.\d+\.")
 
@@ -65,11 +65,11 @@ def float_file(folder: Path, scheme: str) -> Path:
     """
     path = imported_file(folder)
     kinds = stored_types(read_header(path))
-    if quantized := sorted(kinds.keys() - _FLOATS):
+    if quantized := sorted(kinds.keys() - FLOAT_TYPES):
         raise BuildError(
             f"{scheme} starts from a float model",
             where=path.name,
-            expected="weights in " + ", ".join(sorted(_FLOATS)),
+            expected="weights in " + ", ".join(sorted(FLOAT_TYPES)),
             got=", ".join(f"{kinds[kind]} tensors in {kind}" for kind in quantized),
             remedy="judge the file as it is, scheme gguf_as_shipped: rounding it once more would "
             "measure two roundings as one",

@@ -13,6 +13,7 @@ import pytest
 from quantbench.backends.llamacpp.backend import BACKEND
 from quantbench.backends.llamacpp.files import MODEL
 from quantbench.backends.llamacpp.importance import importance_of
+from quantbench.backends.llamacpp.importers.checkpoint import CheckpointImporter
 from quantbench.backends.llamacpp.quantizers.rounded import quantize
 from quantbench.backends.llamacpp.runner import LlamaCppRunner
 from quantbench.backends.llamacpp.schemes import FILE_TYPES, ROUNDED, file_type
@@ -22,6 +23,8 @@ from quantbench.errors import BuildError, PredictionError, UsageError
 from quantbench.study import Scheme
 from quantbench.study.calibration import calibrates
 from quantbench.study.registry import find_quantizer
+
+from .conftest import described, prompts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,12 +193,36 @@ def test_a_quantized_file_is_not_quantized_again(
     assert (shipped / MODEL).read_bytes() == (folder / MODEL).read_bytes()
 
 
-def test_float32_is_refused_where_the_file_has_less(gguf: Path, tmp_path: Path) -> None:
-    half, _ = built("gguf_f16", gguf, [], tmp_path / "half")
-    with pytest.raises(BuildError, match="needs weights in float32"):
+@pytest.mark.parametrize("name", ["gguf_f16", "gguf_bf16"])
+def test_float32_is_refused_where_the_file_has_less(name: str, gguf: Path, tmp_path: Path) -> None:
+    half, _ = built(name, gguf, [], tmp_path / "half")
+    with pytest.raises(BuildError, match=rf"needs weights in float32[\s\S]*take {name} as the"):
         built("gguf_f32", half, [], tmp_path / "whole")
 
 
 def test_what_llama_cpp_says_is_in_the_error(gguf: Path, tmp_path: Path) -> None:
     with pytest.raises(PredictionError, match="importance matrix"):
         quantize(gguf / MODEL, tmp_path / MODEL, FILE_TYPES["iq1_s"])
+
+
+@pytest.mark.parametrize("name", ["gguf_q4_0", "gguf_q4_k_m_im"])
+def test_a_model_of_which_no_weight_can_be_quantized_is_refused(
+    name: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """llama.cpp would leave all rows of 80 and 200 numbers in float16, and call that Q4_0."""
+    import shutil
+
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=400, hidden_size=80, intermediate_size=200, num_hidden_layers=1,
+        num_attention_heads=4, tie_word_embeddings=True, bos_token_id=None, eos_token_id=0,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "checkpoint")
+    for path in tiny_checkpoint.glob("tokenizer*"):
+        shutil.copyfile(path, tmp_path / "checkpoint" / path.name)
+    (tmp_path / "gguf").mkdir()
+    CheckpointImporter().build(described(), tmp_path / "checkpoint", tmp_path / "gguf")
+    texts = prompts_of(tmp_path / "checkpoint", ["the dog sat near the old house"] * 10)
+    with pytest.raises(BuildError, match=r"quantized no weight[\s\S]*F16"):
+        built(name, tmp_path / "gguf", texts, tmp_path / "built")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.backends.llamacpp.check import check_build
-from quantbench.backends.llamacpp.files import MODEL, float_file, stored_types
+from quantbench.backends.llamacpp.files import FLOAT_TYPES, MODEL, float_file, stored_types
 from quantbench.backends.llamacpp.importance import importance_of
 from quantbench.backends.llamacpp.library import forget_log, llama, refused
 from quantbench.backends.llamacpp.schemes import file_type
@@ -66,11 +66,13 @@ class RoundedQuantizer:
         """Write and check the model.
 
         Raises:
-            BuildError: the model is quantized already, or does not check.
+            BuildError: the model is quantized already, no weight of it can be, or it does not
+                check.
             PredictionError: llama.cpp cannot write or run it.
         """
         path = folder / MODEL
         quantize(float_file(float_model, scheme.name), path, file_type(scheme))
+        _check_rounded(path, scheme)
         return check_build(path, samples)
 
 
@@ -87,12 +89,14 @@ class WeightedQuantizer:
         """Observe the float model on the samples, then write and check the model.
 
         Raises:
-            BuildError: the model is quantized already, or does not check.
+            BuildError: the model is quantized already, no weight of it can be, or it does not
+                check.
             PredictionError: llama.cpp cannot run or write it.
         """
         source, path = float_file(float_model, scheme.name), folder / MODEL
         importance = importance_of(source, samples, usable_threads(os.environ))
         quantize(source, path, file_type(scheme), importance)
+        _check_rounded(path, scheme)
         observed = sum(len(prompt.tokens) for prompt in samples)
         return check_build(path, samples) | {
             "importance_tokens": observed,
@@ -150,5 +154,23 @@ def _check_wide(path: Path) -> None:
             "gguf_f32 needs weights in float32",
             where=path.name,
             got=", ".join(f"{n} tensors in {kind}" for kind, n in kinds.items()),
-            remedy="take gguf_bf16 or gguf_f16 as the reference: nothing wider is in the file",
+            remedy=f"take {_own_float(kinds)} as the reference: nothing wider is in the file",
+        )
+
+
+def _own_float(kinds: Mapping[str, int]) -> str:
+    """The float scheme that rounds none of these: bfloat16 has fewer digits than float16."""
+    return "gguf_bf16" if "BF16" in kinds else "gguf_f16"
+
+
+def _check_rounded(path: Path, scheme: Scheme) -> None:
+    """Rows that fit no block stay in float16: a file of those alone is no quantized model."""
+    kinds = stored_types(read_header(path))
+    if not kinds.keys() - FLOAT_TYPES:
+        raise BuildError(
+            f"llama.cpp quantized no weight of the model to {scheme.name}",
+            where=path.name,
+            expected="rows of a multiple of 32 numbers, the shortest block",
+            got=", ".join(f"{n} tensors in {kind}" for kind, n in kinds.items()),
+            remedy="judge it in gguf_f16, which is what this would be",
         )
