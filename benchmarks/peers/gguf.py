@@ -100,7 +100,7 @@ def run_completion(options: argparse.Namespace) -> dict[str, Any]:
         told = said["choices"][0]["logprobs"]
         split = len(text.rpartition(" ")[0])
         places = [i for i, start in enumerate(told["text_offset"]) if split <= start < len(text)]
-        return all(
+        return bool(places) and all(
             told["token_logprobs"][i] >= max(told["top_logprobs"][i].values()) for i in places
         )
 
@@ -219,6 +219,8 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    if (options.model is None) != (options.checkpoint is None):
+        parser.error("--model and --checkpoint, the folder of its tokenizer, go together")
     if options.tool:
         print(json.dumps(TOOLS[options.tool](options)))  # noqa: T201 - a script
         return

@@ -47,6 +47,9 @@ def run_isolated(function: str, path: Path, room_bytes: int, seconds: float) -> 
         raise getattr(errors, kind)(text)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["nothing said"]
+        said += [line for line in said if "ASSERT" in line][
+            :1
+        ]  # a debugger may have spoken after it
         how = f"exit status {done.returncode}"
         with suppress(ValueError):
             how = signal.Signals(-done.returncode).name

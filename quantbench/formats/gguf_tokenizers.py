@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from quantbench.errors import BuildError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PRE = "tokenizer.ggml.pre"
+    from quantbench.formats.gguf_header import Described
+
+PRE, _ADDS_START = "tokenizer.ggml.pre", "tokenizer.ggml.add_bos_token"
 # OpenAI's cl100k pattern as Llama 3 has it; Qwen2 takes digits one by one.
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}"
@@ -20,17 +24,37 @@ _WORDS = (
 )
 
 
-def split_as_named(tokenizer: Any, name: str) -> None:
-    """Give a byte-level tokenizer of transformers the splitting rules of this name.
+def split_as_named(tokenizer: Any, header: Described, where: str) -> None:
+    """Give a byte-level tokenizer of transformers the rules and the start that a file names.
 
-    One of a name that is not known stays as it is: who runs the file by llama.cpp is told where
-    its tokens differ.
+    Raises:
+        BuildError: their name is not known here: a text would be read as other tokens than the
+            model was trained on.
     """
+    name = header.values.get(PRE)
+    if header.values.get("tokenizer.ggml.model") != "gpt2" or name is None:
+        return  # SentencePiece has no such rules; old files say none
+    rules = next((each for each, names in _NAMES.items() if name in names), None)
+    if rules is None:
+        raise BuildError(
+            "the file's tokenizer splits a text by rules that are not known here",
+            where=f"{where}, key {PRE}",
+            expected=", ".join(sorted(each for names in _NAMES.values() for each in names)),
+            got=name,
+            remedy="start from the Hugging Face checkpoint that the file was made from",
+        )
     backend = tokenizer.backend_tokenizer
-    if name not in _RULES or type(backend.model).__name__ != "BPE":
-        return
-    backend.pre_tokenizer = _RULES[name]()
-    backend.model.ignore_merges = name in _WHOLE_WORDS
+    backend.pre_tokenizer = rules()
+    backend.model.ignore_merges = rules is _words_of_three_digits
+    if header.values.get(_ADDS_START, rules is _words_of_three_digits) and tokenizer.bos_token:
+        backend.post_processor = _starting(tokenizer.bos_token, tokenizer.bos_token_id)
+
+
+def _starting(start: str, number: int) -> Any:
+    """Puts a start of text before each."""
+    from tokenizers import processors
+
+    return processors.TemplateProcessing(single=f"{start} $A", special_tokens=[(start, number)])
 
 
 def _gpt2() -> Any:
@@ -53,11 +77,18 @@ def _words(digits: str) -> Any:
     return pre_tokenizers.Sequence([split, plain])
 
 
-_RULES: dict[str, Callable[[], Any]] = {
-    "gpt-2": _gpt2,
-    "smollm": _single_digits,
-    "starcoder": _single_digits,
-    "llama-bpe": lambda: _words("{1,3}"),
-    "qwen2": lambda: _words(""),
+def _words_of_three_digits() -> Any:
+    return _words("{1,3}")
+
+
+def _words_of_one_digit() -> Any:
+    return _words("")
+
+
+# The names that llama.cpp gives the same rules.
+_NAMES: dict[Callable[[], Any], tuple[str, ...]] = {
+    _gpt2: ("gpt-2", "phi-2", "mellum", "gigachat"),
+    _single_digits: ("smollm", "starcoder", "codeshell", "refact", "command-r"),
+    _words_of_three_digits: ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2"),
+    _words_of_one_digit: ("qwen2", "deepseek-r1-qwen", "stablelm2"),
 }
-_WHOLE_WORDS = {"llama-bpe"}  # that stand in the vocabulary are not merged from bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,9 @@ def _kept(library: Any) -> Any:
         if last == _DEBUG:
             return
         said = text.decode(errors="replace")
-        if level == _CONTINUED and _log:
-            said = _log.pop()[1] + said
+        if level == _CONTINUED:
+            with suppress(IndexError):  # another thread may have cleared it
+                said = _log.pop()[1] + said
         _log.append((last, said))
 
     return library.llama_log_callback(keep)

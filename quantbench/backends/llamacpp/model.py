@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from quantbench.core.settings import Device
 
 _F32 = 0  # enum ggml_type
+_TOGETHER = 512  # tokens computed at once, llama.cpp's own default
 _DISABLED = 0  # enum llama_flash_attn_type
 _MEMORY = re.compile(r"(?P<what>KV|RS|compute|output) +buffer size = +(?P<mib>[\d.]+) MiB")
 
@@ -155,7 +156,8 @@ class Model:
         """
         library = llama()
         params = library.llama_context_default_params()
-        params.n_ctx = params.n_batch = params.n_ubatch = tokens
+        params.n_ctx = params.n_batch = tokens
+        params.n_ubatch = min(tokens, _TOGETHER)  # attention's memory grows with it
         params.n_seq_max, params.kv_unified = sequences, True
         # One a sequence is the least that llama.cpp asserts.
         params.n_outputs_max = params.n_outputs_max_per_seq = max(outputs, sequences)

@@ -48,8 +48,9 @@ def check_tokens(
                 where=f"{model.path.name}, token {prompt.first + apart} of {prompt.text[:60]!r}",
                 expected=_shown(model, mine, apart),
                 got=_shown(model, read[: len(mine)], apart),
-                remedy="the file's tokenizer is another, or was converted wrongly: write the file "
-                "again from the checkpoint, with a llama.cpp that knows its tokenizer",
+                remedy="of a file from outside: transformers may not know its splitting rules, so "
+                "start from its checkpoint, Model(format='hf_checkpoint'); else the file was "
+                "written with another tokenizer: write it again",
             )
 
 

@@ -9,7 +9,7 @@ from quantbench.backends.llamacpp.files import MODEL, gguf_file
 from quantbench.core.isolated import run_isolated
 from quantbench.errors import BuildError
 from quantbench.formats.gguf_header import read_header
-from quantbench.formats.gguf_tokenizers import PRE, split_as_named
+from quantbench.formats.gguf_tokenizers import split_as_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +65,6 @@ def write_tokenizer(path: Path, folder: Path) -> None:
             got=f"{type(error).__name__}: {str(error)[:300]}",
             remedy="start from the Hugging Face checkpoint that the file was made from",
         ) from error
-    split_as_named(tokenizer, str(read_header(path).values.get(PRE)))
+    split_as_named(tokenizer, read_header(path), path.name)
     config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

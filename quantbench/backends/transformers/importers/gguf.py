@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from quantbench.errors import BuildError
 from quantbench.formats.gguf_header import read_header
-from quantbench.formats.gguf_tokenizers import PRE, split_as_named
+from quantbench.formats.gguf_tokenizers import split_as_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,5 +59,5 @@ class GGUFImporter:
         del loaded.config.quantization_config
         loaded.save_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=name)
-        split_as_named(tokenizer, str(header.values.get(PRE)))
+        split_as_named(tokenizer, header, name)
         tokenizer.save_pretrained(folder)
