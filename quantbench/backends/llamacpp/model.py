@@ -11,6 +11,7 @@ import numpy as np
 
 from quantbench.backends.llamacpp.kernels import packed_kernels_work
 from quantbench.backends.llamacpp.library import forget_log, llama, log_lines, refused
+from quantbench.backends.llamacpp.threads import in_own_thread
 from quantbench.errors import MissingDeviceError, PredictionError
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class Context:
             seq_id=places.ctypes.data_as(ctypes.POINTER(int32)),
             logits=wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
-        if status := library.llama_decode(self._opened, batch):
+        if status := in_own_thread(lambda: library.llama_decode(self._opened, batch)):
             raise refused(f"llama.cpp failed to decode {n} tokens (status {status})", self._where)
         outputs, size = int(wanted.sum()), self.model.vocabulary_size
         if not outputs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from quantbench.backends.llamacpp.files import MODEL, stored_types
@@ -11,6 +10,7 @@ from quantbench.backends.llamacpp.kernels import packed_kernels_work
 from quantbench.backends.llamacpp.library import llama
 from quantbench.backends.llamacpp.model import Model
 from quantbench.backends.llamacpp.scoring import batches, score, targets
+from quantbench.backends.llamacpp.threads import own_threads
 from quantbench.backends.llamacpp.tokens import check_tokens
 from quantbench.errors import PredictionError
 from quantbench.formats.gguf_header import read_header
@@ -108,7 +108,7 @@ class LlamaCppRunner:
 
         answers: dict[int, Answer] = {}
         try:
-            with ThreadPoolExecutor(workers) as pool:
+            with own_threads(workers) as pool:
                 for batch, some in zip(found, pool.map(answered, found), strict=True):
                     answers.update(zip(batch, some, strict=True))
         finally:

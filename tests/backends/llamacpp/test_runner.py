@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
@@ -159,6 +161,40 @@ def test_a_prompt_longer_than_the_context_gets_a_longer_one(
         (together,) = runner.predict_all([long])
         assert runner.predict(long)["logprobs"] == pytest.approx(together["logprobs"], abs=1e-4)
         assert len(list(runner.predict_all([long, *prompts[:3]]))) == 4
+
+
+BESIDE_TORCH = """
+import json, sys
+from pathlib import Path
+
+import torch
+
+from quantbench.backends.llamacpp.runner import LlamaCppRunner
+from quantbench.core.settings import Machine
+from quantbench.data.prompts import Prompt
+
+tokens, target_start, text = json.loads(sys.argv[2])
+prompt = Prompt(tuple(tokens), target_start, text)
+runner = LlamaCppRunner(Path(sys.argv[1]), Machine(2))
+before = runner.predict(prompt)
+for _ in range(3):
+    torch.mm(*torch.randn(2, 512, 512).bfloat16())
+assert runner.predict(prompt) == before
+runner.decoder(prompt)()
+runner.close()
+"""
+
+
+def test_products_of_torchs_in_between_change_nothing(
+    gguf: Path, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    """Both use AMX where the processor has it; in one thread that ended the process (SIGILL)."""
+    quantize(gguf / MODEL, tmp_path / MODEL, FILE_TYPES["q8_0"])
+    prompt = prompts[30]
+    told = json.dumps([prompt.tokens, prompt.target_start, prompt.text])
+    command = [sys.executable, "-P", "-c", BESIDE_TORCH, str(tmp_path), told]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_no_prompts_no_answers(gguf: Path) -> None:
