@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from quantbench.study import Device
 
 TWO_BITS = {"gptq_int2_g64": "two bits a weight destroy 135 million parameters"}
-TWO_BITS_GGUF = {"gguf_q2_k": "two bits a weight cost a fifth of the right answers"}
 THREE_BITS = {"gptq_int3_g64": "three bits a weight cost two thirds of the right answers"}
 # Bits for each layer, 4.59 on average: what a person would still ship.
 RECIPE = Path(__file__).parent / "recipes" / "smollm2_135m_instruct-gptq_mixed_g64-lambada.json"
@@ -33,7 +32,7 @@ def study(device: Device) -> list[Case]:
     model = "smollm2_135m_instruct"
     gguf = [  # on a processor: what people run there
         *cases(model, schemes=GGUF_FIRST, datasets=["kjv"]),
-        *cases(model, schemes=GGUF_SCHEMES, datasets=["lambada"], known_failures=TWO_BITS_GGUF),
+        *cases(model, schemes=GGUF_SCHEMES, datasets=["lambada"]),
     ]
     return [
         *(gguf if device == "cpu" else []),
@@ -55,7 +54,7 @@ MARGINS = {
     "kjv": {32: 0.03, 16: 0.03, 8: 0.03, 4: 0.10, 2: 0.10},
     "lambada": {32: 0.03, 8: 0.05, 4: 0.12, 3: 0.12, 2: 0.12},
 }
-GGUF_MARGINS = {32: 0.02, 16: 0.02, 8: 0.02, 6: 0.02, 5: 0.03, 4: 0.10, 2: 0.10}
+GGUF_MARGINS = {32: 0.02, 16: 0.02, 8: 0.02, 6: 0.02, 5: 0.06, 4: 0.10, 2: 0.12}
 MIXED_MARGIN = 0.02  # what its recipe is for
 
 
