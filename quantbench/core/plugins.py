@@ -123,7 +123,9 @@ def missing_extra(package: str | None) -> MissingExtraError | None:
     ]
     if not found:
         return None
+    usual = {extra for requirement in requirements("all") for extra in requirement.extras}
+    advised = [extra for extra in found if extra in usual] or found
     return MissingExtraError(
         f"{package} is not installed",
-        remedy=" or ".join(f'pip install "quantbench[{extra}]"' for extra in found),
+        remedy=" or ".join(f'pip install "quantbench[{extra}]"' for extra in advised),
     )

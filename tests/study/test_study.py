@@ -243,7 +243,7 @@ def test_unknown_names_list_what_exists() -> None:
     with pytest.raises(UsageError, match=r"digits_centernet, .*smollm2_135m_instruct"):
         cases("centernet")
     with pytest.raises(
-        UsageError, match=r"coco, coco_val2017, digit_scenes, digits, .*kjv, lambada"
+        UsageError, match=r"coco, coco_val2017, digit_scenes, digits, .*kjv, kjv_text, lambada"
     ):
         cases("digits_centernet", datasets=["openimages"])
     with pytest.raises(UsageError, match="cannot be studied on coco"):
