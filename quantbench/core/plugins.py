@@ -116,16 +116,17 @@ def code_digest(kind: type) -> str:
 def missing_extra(package: str | None) -> MissingExtraError | None:
     """What to say when this module or distribution is missing; None if no extra brings it."""
     wanted = canonical(_FROM.get(package or "", package or ""))
-    found = [
-        extra
-        for extra in extras()
-        if extra not in _ALONE and wanted in {canonical(r.name) for r in requirements(extra)}
-    ]
+    found = [extra for extra in extras() if extra not in _ALONE and wanted in _names(extra)]
     if not found:
         return None
-    usual = {extra for requirement in requirements("all") for extra in requirement.extras}
-    advised = [extra for extra in found if extra in usual] or found
+    usual = _names("all")  # what is outside of it is compiled, or asks for more
+    advised = [extra for extra in found if _names(extra) <= usual] or found
     return MissingExtraError(
         f"{package} is not installed",
         remedy=" or ".join(f'pip install "quantbench[{extra}]"' for extra in advised),
     )
+
+
+def _names(extra: str) -> set[str]:
+    """The distributions that an extra asks for."""
+    return {canonical(requirement.name) for requirement in requirements(extra)}
