@@ -84,7 +84,14 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
     rows = sum(_ROW + 2 * len(view.model + view.scheme + view.dataset) for view in shown)
     rendered = _Rendered(shown, rows + _length(listed))
     decoding = any(view.decoded_per_s for view in views)
+    energy = any(view.joules is not None for view in views)
     any_flips = any(view.judged and view.judged.flips for view in views)
+    shown_where = {
+        "lost/won": any_flips,
+        "runtime": runtimes,
+        "tokens/s": decoding,
+        "energy": energy,
+    }
     page: str = environment.get_template("report.html.jinja").render(
         policy=_policy(script),
         css=Markup(css),  # noqa: S704 - this package's own file
@@ -98,7 +105,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         columns=[
             {"name": name, "number": name in _NUMBERS}
             for name in (*_WORDS, *_NUMBERS)
-            if {"lost/won": any_flips, "runtime": runtimes, "tokens/s": decoding}.get(name, True)
+            if shown_where.get(name, True)
         ],
         runtimes=runtimes,
         own_difference=OWN_DIFFERENCE,
@@ -106,6 +113,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         fastest_note=FASTEST_NOTE,
         any_flips=any_flips,
         decoding=decoding,
+        energy=energy,
         views=shown,
         notes=_left_out(len(views) - len(shown), rendered),
         studies=rendered.studies,
