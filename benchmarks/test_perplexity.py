@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from quantbench import Evaluation
 
 SCHEMES = ("reference", "hqq_int4_g64", *GGUF_FIRST, "gguf_q4_0")
-MARGINS = {32: 0.02, 16: 0.02, 8: 0.02, 4: 0.3}  # by what share a width may raise perplexity
+MARGINS = {32: 0.02, 16: 0.02, 8: 0.02, 4: 0.4}  # by what share a width may raise perplexity
 CASES = cases("smollm2_135m_instruct", schemes=SCHEMES, datasets=["kjv_text"])
 
 
