@@ -9,7 +9,7 @@ import numpy as np
 
 from quantbench.backends.llamacpp.files import weight_facts
 from quantbench.backends.llamacpp.model import Model
-from quantbench.backends.llamacpp.scoring import batches, score
+from quantbench.backends.llamacpp.scoring import score, targets
 from quantbench.backends.llamacpp.tokens import check_tokens
 from quantbench.errors import BuildError
 
@@ -42,10 +42,9 @@ def check_build(path: Path, prompts: Sequence[Prompt]) -> dict[str, Any]:
     with Model(path) as model:
         facts["described"] = model.description
         check_tokens(model, seen)
-        for batch in batches(seen, 1, 1):  # one by one
-            prompt = seen[batch[0]]
-            wanted = len(prompt.tokens) - prompt.target_start
-            with closing(model.context(len(prompt.tokens), threads=1, outputs=wanted)) as context:
+        for prompt in seen:
+            room, wanted = len(prompt.tokens), targets(prompt)
+            with closing(model.context(room, threads=1, outputs=wanted)) as context:
                 (said,) = score(context, [prompt])
             if not np.isfinite(said["logprobs"]).all():
                 raise BuildError(
