@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from quantbench.data.document_files import read_documents
-from quantbench.data.groups import check_grouped, group_name
+from quantbench.data.groups import check_grouped, row_group
 from quantbench.data.samples import content_digest
-from quantbench.data.texts import files_of
+from quantbench.data.texts import check_text, files_of, texts_of
 from quantbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -170,10 +170,7 @@ class Documents:
     def _read(self, path: Path, read: Callable[[Path], Iterable[str]]) -> list[Document]:
         if len(files := files_of(path)) == 1:
             (path,) = files
-        try:
-            texts = list(read(path))
-        except UnicodeDecodeError as error:
-            raise DataError("the file is not UTF-8", where=path, got=error) from error
+        texts = texts_of(path, read)
         made: dict[str, Document] = {}
         titles: Counter[str] = Counter()
         for number, text in enumerate(texts):
@@ -190,23 +187,10 @@ class Documents:
     def _document(self, number: int, text: str, path: Path) -> Document:
         name = f"{self.name}-{number:05d}"
         where = f"{path}, document {name}"
-        try:
-            text.encode()
-        except (UnicodeEncodeError, AttributeError) as error:  # half a character, or no text
-            raise DataError(
-                "a document is no text", where=where, expected="Unicode", got=error
-            ) from error
+        check_text(text, "document", where)
         if not text.strip():
             raise DataError("a document is empty", where=where, remedy="leave it out")
         fields: Mapping[str, object] = getattr(text, "fields", {})
-        try:
-            group = group_name(fields.get(self.group or ""))
-        except TypeError as error:
-            raise DataError(
-                "a document's group has no name",
-                where=f"{where}, field {self.group!r}",
-                expected="a text or a whole number",
-                got=error,
-            ) from error
+        group = row_group(fields, self.group, "document", where)
         title = fields.get("title")
         return Document(str(title) if title else name, str(text), self.cut, group)

@@ -11,7 +11,7 @@ from quantbench.core.jsons import MALFORMED, loads
 from quantbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from quantbench.protocols import Dataset
@@ -26,6 +26,29 @@ def group_name(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise TypeError(f"{str(value)[:40]!r} is no name of a group")
     return str(value).strip() or None if value is not None else None
+
+
+def row_group(row: Mapping[str, Any], field: str | None, kind: str, where: str) -> str | None:
+    """The group that a field of a row names; None where no field is asked for, or it is empty.
+
+    Args:
+        row: its fields.
+        field: that names the group.
+        kind: of sample, for an error: "passage".
+        where: the sample is.
+
+    Raises:
+        DataError: it is no text and no whole number.
+    """
+    try:
+        return group_name(row.get(field)) if field is not None else None
+    except TypeError as error:
+        raise DataError(
+            f"a {kind}'s group has no name",
+            where=f"{where}, field {field!r}",
+            expected="a text or a whole number",
+            got=error,
+        ) from error
 
 
 def groups_of(samples: Sequence[Any]) -> list[str] | None:

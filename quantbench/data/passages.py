@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quantbench.data.groups import check_asked_once, check_grouped, from_table, group_name
+from quantbench.data.groups import check_asked_once, check_grouped, from_table, row_group
 from quantbench.data.samples import Passage
-from quantbench.data.texts import files_of, read_texts
+from quantbench.data.texts import check_text, files_of, read_texts, texts_of
 from quantbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -90,10 +90,7 @@ class Passages:
         if len(files) != 1:
             raise DataError("expected one file", where=folder, got=[file.name for file in files])
         (path,) = files
-        try:
-            texts = list(read(path))
-        except UnicodeDecodeError as error:
-            raise DataError("the file is not UTF-8", where=path, got=error) from error
+        texts = texts_of(path, read)
         passages = [self._passage(i, text, path) for i, text in enumerate(texts)]
         if not passages:
             raise DataError(f"{self.name} holds no passage", where=path)
@@ -102,21 +99,8 @@ class Passages:
     def _passage(self, number: int, text: str, path: Path) -> Passage:
         name = f"{self.name}-{number:05d}"
         where = f"{path}, passage {name}"
-        try:
-            text.encode()
-        except (UnicodeEncodeError, AttributeError) as error:  # half a character, or no text
-            raise DataError(
-                "a passage is no text", where=where, expected="Unicode", got=error
-            ) from error
-        try:
-            group = group_name(getattr(text, "fields", {}).get(self.group))
-        except TypeError as error:
-            raise DataError(
-                "a passage's group has no name",
-                where=f"{where}, field {self.group!r}",
-                expected="a text or a whole number",
-                got=error,
-            ) from error
+        check_text(text, "passage", where)
+        group = row_group(getattr(text, "fields", {}), self.group, "passage", where)
         passage = Passage(name, str(text), self.spaces_alone, group)
         if passage.split < 1:
             raise DataError(

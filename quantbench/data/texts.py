@@ -9,7 +9,7 @@ from quantbench.core.jsons import loads
 from quantbench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -37,6 +37,32 @@ def files_of(source: Path, besides: str | None = None) -> list[Path]:
     if source.is_file():
         return [source]
     return sorted(path for path in source.rglob("*") if path.is_file() and path.name != besides)
+
+
+def texts_of(path: Path, read: Callable[[Path], Iterable[str]]) -> list[str]:
+    """All texts of a file, by its reader.
+
+    Raises:
+        DataError: the file is not UTF-8, or what the reader raises.
+    """
+    try:
+        return list(read(path))
+    except UnicodeDecodeError as error:
+        raise DataError("the file is not UTF-8", where=path, got=error) from error
+
+
+def check_text(text: str, kind: str, where: str) -> None:
+    """Refuse what is no text, or holds half a character.
+
+    Raises:
+        DataError: it is so; `kind` says of what: "passage".
+    """
+    try:
+        text.encode()
+    except (UnicodeEncodeError, AttributeError) as error:
+        raise DataError(
+            f"a {kind} is no text", where=where, expected="Unicode", got=error
+        ) from error
 
 
 def read_texts(path: Path) -> Iterator[str]:
