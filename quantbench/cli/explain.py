@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: quantbench diagnose nanodet_416_as_shipped-int8_static-coco")
 @click.argument("case")
 @click.option("--quick", is_flag=True, help="Leave the minutes of one op alone out.")
+@click.option("--speed", is_flag=True, help="Say why it is slower, or no faster, instead.")
 @click.option("-o", "--output", type=FILE, help="Write the diagnosis as JSON, too.")
 @DATA
 @CACHE
@@ -27,18 +28,28 @@ def diagnose(
     quant_cache: Path | None,
     *,
     quick: bool,
+    speed: bool,
 ) -> None:
     """Explain why CASE is worse than its float model: causes, ops and numbers, worst first.
+
+    With --speed: where its time goes, op by op, beside the float model's in the same runtime.
 
     CASE is a name of the catalog, module:MODEL-SCHEME-DATASET, or test_file.py::CASE.
     """
     import json
 
     from quantbench.catalog.lookup import find_case
+    from quantbench.report.speed import speed_block, speed_of
     from quantbench.report.terminal import diagnosis_block
 
-    found = session_of(quant_data, quant_cache).diagnose(find_case(case), alone=not quick)
-    for line in diagnosis_block(found):
+    session, asked = session_of(quant_data, quant_cache), find_case(case)
+    if speed:
+        found = session.diagnose_speed(asked)
+        lines = speed_block(speed_of(found))
+    else:
+        found = session.diagnose(asked, alone=not quick)
+        lines = diagnosis_block(found)
+    for line in lines:
         click.echo(line)
     if output is not None:
         put(json.dumps(found, indent=1, sort_keys=True) + "\n", output)

@@ -155,6 +155,9 @@ def with_record(
     if settings.diagnose != "off" and failed and call.when == "call":
         record["diagnosis"], said = _diagnosed(bench, case, alone=settings.diagnose == "full")
         report.sections.append(("quantbench: why", said))
+    if settings.diagnose != "off" and call.when == "call" and _is_slower(bench, case):
+        record["speed"], said = _timed_by_op(bench, case)
+        report.sections.append(("quantbench: why slower", said))
     ended = call.when == "call" or record["error"]
     found = {
         "entries": [{"record": record, "test": item.nodeid if ended else ""}],
@@ -203,3 +206,22 @@ def _diagnosed(bench: Session, case: Case, *, alone: bool) -> tuple[Any, str]:
     except QuantbenchError as error:  # the verdict stands without it
         return None, f"no diagnosis: {error}"
     return found, "\n".join(diagnosis_block(found))
+
+
+def _is_slower(bench: Session, case: Case) -> bool:
+    """Whether the rounds of this run say so, and nothing has looked into it yet."""
+    if case.is_reference or not case.model.reference or case in bench.speeds:
+        return False
+    before, now = (bench.median_s(each) for each in (case.reference, case))
+    return before is not None and now is not None and now > before
+
+
+def _timed_by_op(bench: Session, case: Case) -> tuple[Any, str]:
+    """As `_diagnosed`, of its speed."""
+    from quantbench.report.speed import speed_block, speed_of
+
+    try:
+        found = bench.diagnose_speed(case)
+    except QuantbenchError as error:
+        return None, f"no diagnosis: {error}"
+    return found, "\n".join(speed_block(speed_of(found)))

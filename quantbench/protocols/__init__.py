@@ -8,6 +8,7 @@ from quantbench.protocols.facts import Facts
 from quantbench.protocols.importer import Importer
 from quantbench.protocols.influence import Influence
 from quantbench.protocols.interface import PictureInterface
+from quantbench.protocols.profile import OpTime, Profile, Work
 from quantbench.protocols.quantizer import Quantizer
 from quantbench.protocols.runner import Decoder, Runner
 from quantbench.protocols.task import MendableTask, Numbers, Row, Task
@@ -23,11 +24,14 @@ __all__ = [
     "MendableTask",
     "Mending",
     "Numbers",
+    "OpTime",
     "PictureInterface",
+    "Profile",
     "Quantizer",
     "Row",
     "Runner",
     "Sample",
     "SchemeFamily",
     "Task",
+    "Work",
 ]

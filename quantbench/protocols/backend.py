@@ -78,6 +78,11 @@ class Backend:
         diagnosis: `module:function` that says why a quantized model is worse, "" without one. It
             takes the folders of the float model and of the built one, prepared samples, a `Step`
             and `alone`, and returns a `Diagnosis`.
+        profile: `module:function` that times an opened model op by op, "" without one. It takes an
+            artifact's folder, prepared samples (the first is run), a `Machine` and a `Step`, and
+            returns `Profile`s, one for each kind of inference.
+        plain: the scheme that stores and computes in float here: what the speed of others is laid
+            beside where the reference runs elsewhere. "" without one.
         diagnosed: a version of the diagnosis, raised whenever it would say something else.
         mendings: by the quantizer that builds from their recipes.
         mended: the scheme that `quantbench mend` takes, "" where nothing mends.
@@ -90,6 +95,8 @@ class Backend:
     starts_from: tuple[str, ...] = ()
     importers: Mapping[str, Import] = field(default_factory=dict)
     diagnosis: str = ""
+    profile: str = ""
+    plain: str = ""
     diagnosed: int = 1
     mendings: Mapping[str, Mending] = field(default_factory=dict)
     mended: str = ""

@@ -26,4 +26,6 @@ def record_of(session: Session, case: Case) -> dict[str, Any]:
         record = with_cost(record, session.runners.costs[case])
     if case in session.diagnoses:
         record["diagnosis"] = dict(session.diagnoses[case])
+    if case in session.speeds:
+        record["speed"] = dict(session.speeds[case])
     return record

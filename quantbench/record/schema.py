@@ -56,6 +56,7 @@ def blank_record(case: str, model: str, scheme: str, task: str) -> dict[str, Any
         "metrics": {},
         "explanation": {},
         "diagnosis": None,
+        "speed": None,
         "examples": [],
         "labels": {},
         "verdicts": [],
@@ -307,7 +308,7 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
         known: Any = earlier.get(name)
         if name == "cache":
             result[name] = {key: _first_made(known[key], value[key]) for key in value}
-        elif name in {"examples", "diagnosis"}:
+        elif name in {"examples", "diagnosis", "speed"}:
             result[name] = known or value
         elif name == "verdicts":
             result[name] = [*known, *(verdict for verdict in value if verdict not in known)]

@@ -6,13 +6,16 @@ it leaves this module; a value of another kind is an error that names its place.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.jsons import MALFORMED
 from quantbench.errors import RecordError
 from quantbench.report.runtimes import with_runtimes
+from quantbench.report.speed import speed_of
+from quantbench.report.values import number as _number
+from quantbench.report.values import text as _text
+from quantbench.report.values import whole as _whole
 from quantbench.report.views import (
     OUTCOMES,
     SEVERITY,
@@ -28,7 +31,6 @@ from quantbench.report.views import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_MOST = 2**53
 _BITS = {"float32": 32, "float16": 16, "bfloat16": 16}  # of a reference, by what it runs in
 
 
@@ -119,6 +121,7 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         examples=tuple(map(_example, record.get("examples") or ())),
         **_explained(record.get("explanation") or {}),
         diagnosis=_diagnosis(record["diagnosis"]) if record.get("diagnosis") else None,
+        speed=speed_of(record["speed"]) if record.get("speed") else None,
     )
 
 
@@ -330,26 +333,3 @@ def _with_ratios(views: Sequence[View]) -> list[View]:
         )
         for view in views
     ]
-
-
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{str(value)[:40]!r} is no number")
-    return float(value)
-
-
-def _whole(value: Any) -> int | None:
-    """A count. What is beyond what a double counts exactly was never counted."""
-    number = _number(value)
-    if number is not None and abs(number) > _MOST:
-        raise ValueError(f"{str(value)[:40]!r} is no count")
-    return None if number is None else int(number)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{str(value)[:40]!r} is no text")
-    value.encode()  # half a surrogate pair cannot be written anywhere
-    return value

@@ -11,6 +11,8 @@ from quantbench.core.words import plural
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from quantbench.report.speed import Speed
+
 SEVERITY = (
     *("error", "fail", "inconclusive", "error, declared", "fail, declared", "not judged", "pass"),
 )
@@ -168,6 +170,7 @@ class View:
     by_class: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     flipped: tuple[tuple[str, str, int], ...] = ()
     diagnosis: Diagnosis | None = None
+    speed: Speed | None = None
 
     @property
     def quality(self) -> Number | None:

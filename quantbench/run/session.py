@@ -19,7 +19,7 @@ from quantbench.run.evaluation import Evaluation
 from quantbench.run.results import Accepted
 from quantbench.run.runners import Runners, opened, runner_identity
 from quantbench.run.samples import Samples
-from quantbench.run.steps import check, resolve
+from quantbench.run.steps import check, resolve, speed
 from quantbench.run.steps import diagnose as diagnosing
 from quantbench.run.steps.build import build, check_samples, search_recipe
 from quantbench.run.steps.predict import Shard, check_predicted_by, predict
@@ -58,6 +58,7 @@ class Session:
         artifacts: of all cases so far.
         times_s: seconds of the rounds that pytest-benchmark timed.
         diagnoses: of all cases so far, as JSON.
+        speeds: why cases are slower than their float models, of all that were asked for, as JSON.
         verdicts: on all cases so far, in the order in which they were made.
         runners: which model is open, and what was measured of each.
     """
@@ -86,6 +87,7 @@ class Session:
         self.artifacts: dict[Case, Artifact] = {}
         self.evaluations: dict[Case, Evaluation] = {}
         self.diagnoses: dict[Case, Mapping[str, Any]] = {}
+        self.speeds: dict[Case, Mapping[str, Any]] = {}
         self.verdicts: list[Verdict] = []
         self.times_s: dict[Case, NDArray[np.float64]] = {}
         self._float_models: dict[tuple[Model, str], FloatModel] = {}
@@ -244,6 +246,24 @@ class Session:
         )
         return self.diagnoses[case]
 
+    def diagnose_speed(self, case: Case) -> Mapping[str, Any]:
+        """Where the case's time goes, op by op, beside a float model's of the same runtime.
+
+        Measured anew each time it is asked for (`steps/speed.py`).
+
+        Args:
+            case: a quantized one.
+
+        Raises:
+            UsageError: there is no float model beside it, or its backend times no ops.
+        """
+        self.runners.close()
+        cases = speed.float_beside(case), case
+        artifacts = [self.artifact(each) for each in cases]
+        prepared = [[self.sample(each)] for each in cases]
+        self.speeds[case] = speed.compare(self._context, cases, artifacts, prepared)
+        return self.speeds[case]
+
     def compared_speed(self, case: Case) -> tuple[float, float]:
         """Median seconds of one inference, of the reference and of the case, timed in turn."""
         both = case.reference, case
@@ -254,6 +274,11 @@ class Session:
     def timed(self, case: Case, seconds: Sequence[float]) -> None:
         """Remember the rounds that pytest-benchmark timed."""
         self.times_s[case] = np.array(seconds)
+
+    def median_s(self, case: Case) -> float | None:
+        """Median of the rounds that pytest-benchmark timed, if it did."""
+        seconds = self.times_s.get(case)
+        return None if seconds is None else float(np.median(seconds))
 
     def _evaluate(self, case: Case) -> Evaluation:
         sequential = self.settings.sequential

@@ -63,6 +63,8 @@ BACKEND = Backend(
         ),
     },
     diagnosis=f"{_HERE}.diagnosis.looks:litert_looks",
+    profile=f"{_HERE}.diagnosis.speed:profile",
+    plain="float32",
     mendings={
         # 64 samples are observed, 24 choose, the others judge.
         "mended": Mending(Gate("AP", 0.015), 256, 7, f"{_HERE}.mending.mending:mended"),

@@ -103,9 +103,7 @@ class Graph(Linked[int, Op]):
         take 16 bytes a channel.
         """
         if self._content is None:
-            builder = _sharing_builder()
-            builder.Finish(self._model.Pack(builder), b"TFL3")
-            self._content = bytes(builder.Output())
+            self._content = _packed(self._model)
         return self._content
 
     @cached_property
@@ -159,6 +157,49 @@ class Graph(Linked[int, Op]):
     def is_float_constant(self, tensor: int) -> bool:
         """Whether the file holds its values, in float32."""
         return self.is_constant(tensor) and self.dtype(tensor) == "float32"
+
+    def fed_to(self, ops: Iterable[Op]) -> list[int]:
+        """What some ops read that neither the file holds nor one of them writes."""
+        chosen = sorted(ops, key=lambda op: op.index)
+        written = {tensor for op in chosen for tensor in op.outputs}
+        read = dict.fromkeys(tensor for op in chosen for tensor in op.inputs)
+        return [t for t in read if t not in written and not self.is_constant(t)]
+
+    def part(self, ops: Iterable[Op]) -> bytes:
+        """Some ops as a model of their own, to be measured.
+
+        Its inputs are `fed_to(ops)`, its outputs what the ops write and others read.
+        """
+        from ai_edge_litert import schema_py_generated as schema
+
+        chosen = sorted(ops, key=lambda op: op.index)
+        mine, outputs = {op.index for op in chosen}, set(self.outputs)
+        written = [tensor for op in chosen for tensor in op.outputs]
+        left = [
+            tensor
+            for tensor in written
+            if tensor in outputs or any(op.index not in mine for op in self.readers(tensor))
+        ]
+        used = dict.fromkeys([*(t for op in chosen for t in op.inputs), *written])
+        numbers = {tensor: number for number, tensor in enumerate(used)}
+        model, graph = copy(self._model), schema.SubGraphT()
+        model.buffers = [schema.BufferT()]
+        graph.tensors, graph.operators = [], []
+        for tensor in numbers:
+            table = copy(self._graph.tensors[tensor])
+            model.buffers += [self._model.buffers[table.buffer]] * self.is_constant(tensor)
+            table.buffer = len(model.buffers) - 1 if self.is_constant(tensor) else 0
+            graph.tensors.append(table)
+        for op in chosen:
+            table = copy(op.table)
+            table.inputs = [numbers.get(int(tensor), -1) for tensor in op.table.inputs]
+            table.outputs = [numbers[tensor] for tensor in op.outputs]
+            graph.operators.append(table)
+        graph.inputs = [numbers[tensor] for tensor in self.fed_to(chosen)]
+        graph.outputs = [numbers[tensor] for tensor in left or written]
+        model.subgraphs = [graph]
+        model.signatureDefs = model.metadata = model.metadataBuffer = None
+        return _packed(model)
 
     def constant(self, tensor: int) -> NDArray[Any]:
         """A constant's values as they are stored.
@@ -321,6 +362,13 @@ class Graph(Linked[int, Op]):
             names[max(code.builtinCode, code.deprecatedBuiltinCode)]
             for code in self._model.operatorCodes
         ]
+
+
+def _packed(model: Any) -> bytes:
+    """A model's objects as a file."""
+    builder = _sharing_builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def _sharing_builder() -> Any:

@@ -105,12 +105,23 @@ class LiteRTModel:
     def delegation(self) -> dict[str, Any]:
         """`delegate`, `ops` of the model, `delegated_ops`, and the `delegate_partitions`.
 
-        A delegated op is found by walking from what a partition writes back to what it reads.
         `delegate_refused` is there, with its words, where XNNPACK would not take the model.
         """
-        listed = self._interpreter._get_ops_details()  # noqa: SLF001 - no public way
-        partitions = [op for op in listed if op["op_name"] == "DELEGATE"]
-        ops = [op for op in listed if op["op_name"] != "DELEGATE"]
+        ops, partitions = self._listed()
+        facts = {
+            "delegate": "XNNPACK" if partitions else "none",
+            "ops": len(ops),
+            "delegated_ops": len(self.delegated()),
+            "delegate_partitions": len(partitions),
+        }
+        return facts | ({"delegate_refused": self._refused} if self._refused else {})
+
+    def delegated(self) -> set[int]:
+        """Places of the ops that the delegate took, as the file orders them.
+
+        Found by walking from what a partition writes back to what it reads.
+        """
+        ops, partitions = self._listed()
         writers = {int(tensor): i for i, op in enumerate(ops) for tensor in op["outputs"]}
         taken: set[int] = set()
         for partition in partitions:
@@ -123,13 +134,13 @@ class LiteRTModel:
                     continue
                 taken.add(writer)
                 ahead += [int(tensor) for tensor in ops[writer]["inputs"]]
-        facts = {
-            "delegate": "XNNPACK" if partitions else "none",
-            "ops": len(ops),
-            "delegated_ops": len(taken),
-            "delegate_partitions": len(partitions),
-        }
-        return facts | ({"delegate_refused": self._refused} if self._refused else {})
+        return taken
+
+    def _listed(self) -> tuple[list[Any], list[Any]]:
+        """The file's ops in its order, and the partitions of a delegate."""
+        listed = self._interpreter._get_ops_details()  # noqa: SLF001 - no public way
+        partitions = [op for op in listed if op["op_name"] == "DELEGATE"]
+        return [op for op in listed if op["op_name"] != "DELEGATE"], partitions
 
     def close(self) -> None:
         """Drop the interpreter."""

@@ -18,6 +18,8 @@ BACKEND = Backend(
         "gguf_as_shipped": f"{_HERE}.quantizers.as_shipped:AsShippedQuantizer",
     },
     starts_from=("gguf_checked",),
+    profile=f"{_HERE}.diagnosis.speed:profile",
+    plain="gguf_bf16",
     importers={
         "gguf_checked": Import("gguf", "gguf_checked", f"{_HERE}.importers.gguf:GGUFImporter"),
         "hf_gguf": Import(

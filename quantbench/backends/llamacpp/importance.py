@@ -17,6 +17,7 @@ import numpy as np
 
 from quantbench.backends.llamacpp.library import llama
 from quantbench.backends.llamacpp.model import Model
+from quantbench.backends.llamacpp.tensors import F32, Tensor
 from quantbench.errors import BuildError
 
 if TYPE_CHECKING:
@@ -27,29 +28,8 @@ if TYPE_CHECKING:
 
     from quantbench.data.prompts import Prompt
 
-_DIMENSIONS, _SOURCES, _PARAMETERS, _NAME_BYTES = 4, 10, 16, 64  # of ggml.h
-_F32, _F32_BYTES = 0, 4  # enum ggml_type
+_F32_BYTES = 4
 _WATCHED = re.compile(r"blk\.\d+\..*\.weight")
-
-
-class _Tensor(ctypes.Structure):
-    """`struct ggml_tensor` of ggml.h, up to its name."""
-
-
-_Tensor._fields_ = [
-    ("type", ctypes.c_int),
-    ("buffer", ctypes.c_void_p),
-    ("ne", ctypes.c_int64 * _DIMENSIONS),
-    ("nb", ctypes.c_size_t * _DIMENSIONS),
-    ("op", ctypes.c_int),
-    ("op_params", ctypes.c_int32 * _PARAMETERS),
-    ("flags", ctypes.c_int32),
-    ("src", ctypes.POINTER(_Tensor) * _SOURCES),
-    ("view_src", ctypes.c_void_p),
-    ("view_offs", ctypes.c_size_t),
-    ("data", ctypes.c_void_p),
-    ("name", ctypes.c_char * _NAME_BYTES),
-]
 
 
 def importance_of(
@@ -102,7 +82,7 @@ def _seen(
     pointer: int, *, ask: bool, sums: dict[str, NDArray[np.float64]], counts: dict[str, int]
 ) -> bool:
     """Whether a tensor's values are wanted; then, with them there, take their squares in."""
-    tensor = _Tensor.from_address(pointer)
+    tensor = Tensor.from_address(pointer)
     if not (tensor.src[0] and tensor.src[1]):
         return False
     name = tensor.src[0].contents.name.decode(errors="replace")
@@ -112,7 +92,7 @@ def _seen(
     if ask:
         return True
     columns, rows = values.ne[0], values.ne[1] * values.ne[2] * values.ne[3]
-    if values.type != _F32 or tuple(values.nb[:2]) != (_F32_BYTES, _F32_BYTES * columns):
+    if values.type != F32 or tuple(values.nb[:2]) != (_F32_BYTES, _F32_BYTES * columns):
         raise BuildError(
             "what a weight is multiplied with is no plain matrix of float32",
             where=name,

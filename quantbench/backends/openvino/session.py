@@ -25,13 +25,16 @@ _FLOATS = {"f32", "f16"}
 class OpenVinoModel:
     """A compiled model of one float input. Outputs go by their names, as float32."""
 
-    def __init__(self, model: Path | Any, threads: int, *, streams: int = 1) -> None:
+    def __init__(
+        self, model: Path | Any, threads: int, *, streams: int = 1, profiled: bool = False
+    ) -> None:
         """Compile a file, or a model in memory.
 
         Args:
             model: path of its `.xml`, or OpenVINO's own.
             threads: of the processor.
             streams: inferences that may run at once, each on its share of the threads.
+            profiled: ops are timed (`times`).
 
         Raises:
             PredictionError: OpenVINO cannot read or compile it, computes in another type than was
@@ -51,6 +54,7 @@ class OpenVinoModel:
                     "INFERENCE_PRECISION_HINT": PRECISION,
                     "INFERENCE_NUM_THREADS": threads,
                     "NUM_STREAMS": streams,
+                    "PERF_COUNT": profiled,
                 },
             )
             self._request = self._compiled.create_infer_request()
@@ -114,6 +118,12 @@ class OpenVinoModel:
         made = copy(self)
         made._request = self._compiled.create_infer_request()  # noqa: SLF001 - of its own class
         return made
+
+    def times(self) -> list[Any]:
+        """OpenVINO's performance counts of the last inference (`ProfilingInfo`), as they ran."""
+        return [
+            each for each in self._request.profiling_info if str(each.status).endswith("EXECUTED")
+        ]
 
     def kernels(self) -> dict[str, int]:
         """How many ops each kernel runs, e.g. `brgconv_avx512_amx_1x1_i8`; most first."""

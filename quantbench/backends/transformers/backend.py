@@ -68,6 +68,8 @@ BACKEND = Backend(
     starts_from=("hf_checkpoint",),
     importers={"gguf": Import("gguf", "hf_checkpoint", f"{_HERE}.importers.gguf:GGUFImporter")},
     diagnosis=f"{_HERE}.diagnosis.language:language_looks",
+    profile=f"{_HERE}.diagnosis.speed:profile",
+    plain="reference",
     mendings={
         # 100 passages calibrate, 1500 judge: 500 cannot tell two points.
         "gptq_mixed": Mending(Gate("accuracy", 0.02), 1600, 7, f"{_HERE}.mending.bits:mixed")

@@ -138,6 +138,11 @@ class CausalLMRunner:
         decode.tokens = _DECODED_TOKENS  # type: ignore[attr-defined]
         return decode
 
+    @property
+    def model(self) -> Any:
+        """The model as it was loaded, packed or not."""
+        return self._model
+
     def facts(self) -> Facts:
         """Threads, device, kernels, float type, and what the weights weigh."""
         return Facts(

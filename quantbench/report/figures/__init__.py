@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantbench.report.drawing import Drawn, styled
-from quantbench.report.figures import cost, language, noise, quality, tradeoffs
+from quantbench.report.figures import cost, language, noise, quality, speed, tradeoffs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ FIGURES: tuple[Callable[[Study], Drawn | None], ...] = (
     tradeoffs.quality_and_latency_bars,
     cost.size,
     cost.latency,
+    speed.speed,
     quality.by_iou,
     quality.by_area,
     quality.by_category,

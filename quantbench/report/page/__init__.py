@@ -21,6 +21,7 @@ from quantbench.report.runtimes import (
     fastest,
     fastest_header,
 )
+from quantbench.report.speed import HEADER
 from quantbench.report.views import outcome, studies_of
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         ],
         runtimes=runtimes,
         own_difference=OWN_DIFFERENCE,
+        speed_header=HEADER,
         fastest_title=FASTEST,
         fastest_note=FASTEST_NOTE,
         any_flips=any_flips,
@@ -211,6 +213,11 @@ def _told(view: View) -> int:
     causes = view.diagnosis.causes if view.diagnosis else ()
     told = [[each.cause, *each.ops[:3], each.text, each.remedy] for each in causes]
     told += [list(each[:2]) for each in view.flipped[:10]]
+    timed = view.speed.inferences if view.speed else ()
+    told += [
+        [each.headline, *each.causes, *(cell for row in each.rows for cell in row.cells)]
+        for each in timed
+    ]
     return tags + _length([view.facts, view.note, view.reason, view.error or "", told])
 
 

@@ -1,0 +1,1 @@
+"""Why a GGUF model is as fast as it is."""
