@@ -20,6 +20,7 @@ from quantbench.backends.litert.mending.hard_swish import (
 )
 from quantbench.backends.litert.mending.ranges import observe, visible
 from quantbench.backends.litert.mending.recipes import Recipe, build_int8
+from quantbench.backends.litert.mending.repairs import fuse_activations
 from quantbench.diagnosis.ranges import RULES
 from quantbench.errors import BuildError
 from quantbench.study import Scheme
@@ -132,28 +133,37 @@ def error(said: list[dict[str, Any]], meant: list[dict[str, Any]]) -> float:
     )
 
 
+def assert_alike(said: list[dict[str, Any]], meant: list[dict[str, Any]]) -> None:
+    for mine, theirs in zip(said, meant, strict=True):
+        for name, values in theirs.items():
+            np.testing.assert_allclose(mine[name], values, rtol=1e-5, atol=1e-6)
+
+
 def test_an_opened_hard_swish_answers_the_same(
     content: bytes, graph: Graph, samples: list[NDArray[Any]]
 ) -> None:
     ((gate, multiply),) = gates(graph)
     assert "HARD_SWISH" not in {op.kind for op in graph.ops}
     assert multiply.inputs == (gate.inputs[0], gate.outputs[0])
-    for said, meant in zip(
-        answers(graph.content(), samples), answers(content, samples), strict=True
-    ):
-        for name, values in meant.items():
-            np.testing.assert_allclose(said[name], values, rtol=1e-5, atol=1e-6)
+    assert_alike(answers(graph.content(), samples), answers(content, samples))
 
 
-def test_a_hard_swish_that_something_else_than_weights_sees_stays(content: bytes) -> None:
+def test_a_hard_swish_that_something_else_than_weights_sees_keeps_its_sixth(
+    content: bytes, samples: list[NDArray[Any]]
+) -> None:
     graph = Graph(content)
     fuse_hard_swishes(graph)
     (swish,) = (op for op in graph.ops if op.kind == "HARD_SWISH")
     graph._graph.outputs = [*graph.outputs, swish.outputs[0]]  # noqa: SLF001
-    assert open_hard_swishes(graph.copy()) == []
+    graph._model.signatureDefs = None  # noqa: SLF001 - it does not name the new output
+    graph = graph.copy()
+    meant = answers(graph.content(), samples)
+    assert len(open_hard_swishes(graph)) == 1
+    assert "HARD_SWISH" not in {op.kind for op in graph.ops}
+    assert_alike(answers(graph.content(), samples), meant)
 
 
-def test_a_hard_swish_that_meets_itself_stays(tmp_path: Path) -> None:
+def test_a_hard_swish_that_meets_itself_keeps_its_sixth(tmp_path: Path) -> None:
     import keras
     import tensorflow as tf
     from keras import layers
@@ -167,15 +177,49 @@ def test_a_hard_swish_that_meets_itself_stays(tmp_path: Path) -> None:
     model.export(tmp_path / "saved", "tf_saved_model", verbose=False, input_signature=[spec])
     graph = Graph(converted(tmp_path / "saved", "float32"))
     fuse_hard_swishes(graph)
-    assert open_hard_swishes(graph) == []
-    assert "HARD_SWISH" in {op.kind for op in graph.ops}
+    rng = np.random.default_rng(0)
+    samples = [rng.normal(size=(1, 8, 8, 3)).astype(np.float32) for _ in range(3)]
+    meant = answers(graph.copy().content(), samples)
+    assert len(open_hard_swishes(graph)) == 1
+    assert "HARD_SWISH" not in {op.kind for op in graph.ops}
+    assert_alike(answers(graph.content(), samples), meant)
 
 
-def test_a_hard_swish_before_weights_in_half_precision_stays(saved: Path) -> None:
+def test_a_hard_swish_before_weights_in_half_precision_keeps_its_sixth(
+    saved: Path, samples: list[NDArray[Any]]
+) -> None:
     graph = Graph(converted(saved, "float16"))
     fuse_hard_swishes(graph)
-    assert "HARD_SWISH" in {op.kind for op in graph.ops}
-    assert open_hard_swishes(graph) == []
+    meant = answers(graph.copy().content(), samples)
+    assert len(open_hard_swishes(graph)) == 1
+    assert_alike(answers(graph.content(), samples), meant)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_an_activation_of_its_own_is_fused_and_not_a_bit_changes(
+    activation: str, tmp_path: Path
+) -> None:
+    """After a concatenation no converter fuses it."""
+    import keras
+    import tensorflow as tf
+    from keras import layers
+
+    image = keras.Input((8, 8, 3))
+    y = layers.Concatenate()([layers.Conv2D(4, 1)(image), layers.MaxPooling2D(1)(image)])
+    y = layers.Lambda(getattr(tf.nn, activation))(y)
+    spec = tf.TensorSpec((1, 8, 8, 3), tf.float32, name="image")
+    model = keras.Model(image, layers.Conv2D(2, 1)(y))
+    model.export(tmp_path / "saved", "tf_saved_model", verbose=False, input_signature=[spec])
+    graph = Graph(converted(tmp_path / "saved", "float32"))
+    assert activation.upper() in {op.kind for op in graph.ops}
+    rng = np.random.default_rng(0)
+    samples = [4 * rng.normal(size=(1, 8, 8, 3)).astype(np.float32) for _ in range(3)]
+    meant = answers(graph.copy().content(), samples)
+    assert [repair.kind for repair in fuse_activations(graph)] == ["fused activation"]
+    assert activation.upper() not in {op.kind for op in graph.ops}
+    for said, was in zip(answers(graph.content(), samples), meant, strict=True):
+        for name, values in was.items():
+            np.testing.assert_array_equal(said[name], values)
 
 
 @pytest.mark.parametrize(("place", "value"), [(1, -1.0), (1, 0.0), (2, 2.0)])

@@ -123,19 +123,19 @@ def open_hard_swishes(graph: Graph) -> list[Repair]:
 
     XNNPACK takes both in int8 and HARD_SWISH in float only; and where `equalise` gives each
     channel of x a factor, the convolution's weights take it back. The output is six-fold, which
-    goes into the weights that see it linearly; where a branch has none, the op stays, as it does
-    where x is no batch of pictures.
+    goes into the weights that see it linearly; where a branch has none, a product with 1/6 follows.
+    Where x is no batch of pictures the op stays.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     repairs = []
     for name in [op.name for op in graph.ops if op.kind == "HARD_SWISH"]:
-        op = next(each for each in graph.ops if each.name == name)
+        op = _named(graph, name)
         (x,), (out,) = op.inputs, op.outputs
-        weights = _linear_weights(graph, out, graph.readers(out))
-        if weights is None or len(graph.shape(x)) != _IMAGES:
+        if len(graph.shape(x)) != _IMAGES:
             continue
-        _scale(graph, weights, 1 / 6)
+        weights = _linear_weights(graph, out, graph.readers(out))
+        _scale(graph, weights or (), 1 / 6)
         channels = graph.shape(x)[-1]
         options = schema.DepthwiseConv2DOptionsT()
         options.strideH = options.strideW = options.depthMultiplier = 1
@@ -145,7 +145,13 @@ def open_hard_swishes(graph: Graph) -> list[Repair]:
             graph.add_constant(f"{name}/threes", np.full(channels, _THREE)),
         ]
         gate = graph.insert_before(op, _GATE, [x, *constants], options, f"{name}/gate")
-        graph.become(op, "MUL", [x, gate], schema.MulOptionsT())
+        factors = [x, gate]
+        if weights is None:
+            six = graph.insert_before(
+                _named(graph, name), "MUL", factors, schema.MulOptionsT(), f"{name}/six"
+            )
+            factors = [six, graph.add_constant(f"{name}/sixth", np.array([1 / 6]))]
+        graph.become(_named(graph, name), "MUL", factors, schema.MulOptionsT())
         repairs.append(Repair("open hard-swish", name, "is x times relu6(x + 3)"))
     return repairs
 
@@ -204,6 +210,10 @@ def _linear_weights(graph: Graph, tensor: int, readers: Sequence[Op]) -> set[int
 def _scale(graph: Graph, weights: Iterable[int], factor: float) -> None:
     for weight in weights:
         graph.set_constant(weight, graph.constant(weight).astype(np.float64) * factor)
+
+
+def _named(graph: Graph, name: str) -> Op:
+    return next(op for op in graph.ops if op.name == name)
 
 
 def _is_about(value: float | None, meant: float) -> bool:

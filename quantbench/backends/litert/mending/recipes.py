@@ -18,7 +18,12 @@ import numpy as np
 from quantbench.backends.litert.graph import Graph
 from quantbench.backends.litert.mending.equalise import equalise
 from quantbench.backends.litert.mending.hard_swish import fuse_hard_swishes, open_hard_swishes
-from quantbench.backends.litert.mending.repairs import Repair, make_paddings_finite, wake_channels
+from quantbench.backends.litert.mending.repairs import (
+    Repair,
+    fuse_activations,
+    make_paddings_finite,
+    wake_channels,
+)
 from quantbench.diagnosis.recipe_files import SCHEMA, read_recipe
 from quantbench.errors import BuildError
 
@@ -118,7 +123,8 @@ def repair_graph(
     graph = Graph(content)
     repairs = fuse_hard_swishes(graph) if fuse else []
     if exponents is not None:
-        repairs += [*open_hard_swishes(graph), *equalise(graph, exponents)]
+        repairs += [*open_hard_swishes(graph), *fuse_activations(graph)]
+        repairs += equalise(graph, exponents)
     repairs += make_paddings_finite(graph, ranges)
     return graph, [*repairs, *wake_channels(graph, wide_enough(ranges))]
 

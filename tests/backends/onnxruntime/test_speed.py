@@ -1,0 +1,62 @@
+"""ONNX Runtime's own profile, in the common form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from quantbench.backends.onnxruntime.diagnosis.speed import kind_of, profile
+from quantbench.backends.onnxruntime.quantizers.floats import FloatQuantizer
+from quantbench.backends.onnxruntime.quantizers.static import StaticQuantizer
+from quantbench.core.settings import Machine
+from quantbench.study import Scheme
+from tests.backends.onnxruntime.conftest import network, pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def silent(what: str, parts: int) -> Any:
+    del what, parts
+    return lambda _: None
+
+
+@pytest.mark.parametrize(
+    ("ran", "called"),
+    [
+        ("QLinearConv", "Conv"),
+        ("ConvInteger", "Conv"),
+        ("MatMulIntegerToFloat", "MatMul"),
+        ("NhwcMaxPool", "MaxPool"),
+        ("QLinearLeakyRelu", "LeakyRelu"),
+        ("QuantizeLinear", "QuantizeLinear"),
+    ],
+)
+def test_a_kind_is_what_the_file_called_it(ran: str, called: str) -> None:
+    assert kind_of(ran) == called
+
+
+def test_nodes_that_ran_are_timed_and_conversions_are_known(
+    saved: Callable[[Any], Path], tmp_path: Path
+) -> None:
+    samples, float_model = pictures(8), saved(network())
+    found = {}
+    for name, quantizer in (
+        ("ort_float32", FloatQuantizer()),
+        ("ort_int8_static", StaticQuantizer()),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        quantizer.build(float_model, Scheme.parse(name), samples, folder)
+        (found[name],) = profile(folder, samples, Machine(2), silent)
+    plain, rounded = found["ort_float32"], found["ort_int8_static"]
+    assert {"Conv", "MatMul"} <= {op.kind for op in plain.ops}
+    assert sum(op.kind == "Conv" for op in rounded.ops) == sum(
+        op.kind == "Conv" for op in plain.ops
+    )
+    assert {op.kind for op in rounded.ops if op.converts} >= {"QuantizeLinear"}
+    for each in found.values():
+        assert all(op.ns >= 0 and op.kernel == "CPU" for op in each.ops)
+        assert len({op.name for op in each.ops}) == len(each.ops)

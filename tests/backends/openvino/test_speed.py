@@ -1,0 +1,36 @@
+"""OpenVINO's performance counts, in the common form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from quantbench.backends.openvino.diagnosis.speed import profile
+from quantbench.backends.openvino.files import save
+from quantbench.backends.openvino.quantizers.static import quantized
+from quantbench.core.settings import Machine
+from tests.backends.openvino.conftest import network, pictures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def silent(what: str, parts: int) -> Any:
+    del what, parts
+    return lambda _: None
+
+
+def test_ops_that_ran_are_timed_with_their_kernels(tmp_path: Path) -> None:
+    samples, found = pictures(8), {}
+    for name in ("plain", "rounded"):
+        model = network()
+        folder = tmp_path / name
+        folder.mkdir()
+        save(model if name == "plain" else quantized(model, samples, "mixed"), folder)
+        (found[name],) = profile(folder, samples, Machine(2), silent)
+    for each in found.values():
+        assert sum(op.kind == "Convolution" for op in each.ops) == 2
+        assert all(op.ns >= 0 and op.kernel for op in each.ops)
+        assert sum(op.ns for op in each.ops) > 0
+    kernels = {name: {op.kernel for op in each.ops} for name, each in found.items()}
+    assert any("i8" in kernel.lower() for kernel in kernels["rounded"])
+    assert not any("i8" in kernel.lower() for kernel in kernels["plain"])
