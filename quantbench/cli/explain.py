@@ -60,23 +60,32 @@ def diagnose(
 @click.option(
     "--margin", type=float, help="Loss that may be left; default: .015 AP, .02 accuracy or top1."
 )
+@click.option(
+    "--for",
+    "aim",
+    type=click.Choice(["float-ops", "latency"]),
+    default="float-ops",
+    show_default=True,
+    help="Of recipes that pass: the fewest ops in float, or the fastest on this machine.",
+)
 @click.option("--metric", help="To be judged by, e.g. agreement_AP, which needs no labels.")
 @click.option("-o", "--output", type=FILE, help="Write the recipe, to be committed.")
 @DATA
 @CACHE
 def mend(
     case: str,
+    *,
+    aim: str,
     margin: float | None,
     metric: str | None,
     output: Path | None,
-    quant_data: Path | None,
-    quant_cache: Path | None,
+    **where: Path | None,
 ) -> None:
     """Search a mixed-precision recipe with which CASE's model passes its gate.
 
     CASE is a name of the catalog, module:MODEL-SCHEME-DATASET, or test_file.py::CASE.
-    Of a detector the fewest ops that int8 leaves in float; of a language model the bits of each
-    layer, 4.6 on average. Searched on the calibration split, judged on the evaluated one.
+    Of a detector the ops that int8 leaves in float; of a language model the bits of each layer,
+    4.6 on average. Searched on the calibration split, judged on the evaluated one.
     Exit status 1 if it does not pass there.
     """
     from dataclasses import replace
@@ -91,7 +100,7 @@ def mend(
     from quantbench.study import Gate, Scheme
     from quantbench.study.registry import find_backend
 
-    session = session_of(quant_data, quant_cache)
+    session = session_of(**where)
     asked = find_case(case)
     backend = find_backend(asked.scheme.backend)
     if not backend.mended:
@@ -101,7 +110,7 @@ def mend(
     gate = Gate(
         usual.metric if metric is None else metric, usual.margin if margin is None else margin
     )
-    found = session.recipe(asked, gate).path / RECIPE
+    found = session.recipe(asked, gate, for_speed=aim == "latency").path / RECIPE
     mended = replace(asked, scheme=replace(asked.scheme, recipe=str(found)))
     verdict = non_inferior(
         session.evaluate(mended), session.reference(mended), metric=gate.metric, margin=gate.margin

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _WARM_UP = 3  # calls that are not timed: kernels are chosen, weights packed, caches filled
 
@@ -37,3 +37,24 @@ def median_ns(
         call()
         taken.append(time.perf_counter_ns() - started)
     return float(np.median(taken))
+
+
+def medians_in_turn_ns(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Median nanoseconds of each of several calls, one after the other in every round.
+
+    So all see the same load and clock frequency, and their ratios are better than their times.
+
+    Args:
+        calls: what is timed; each is called three times before.
+        rounds: that are timed.
+    """
+    taken = np.empty((len(calls), rounds))
+    for call in calls:
+        for _ in range(_WARM_UP):
+            call()
+    for place in range(rounds):
+        for i, call in enumerate(calls):
+            started = time.perf_counter_ns()
+            call()
+            taken[i, place] = time.perf_counter_ns() - started
+    return [float(median) for median in np.median(taken, axis=1)]

@@ -52,12 +52,15 @@ class Mending:
         version: raised whenever the search would find another recipe.
         search: `module:function` that takes the float model's folder, the task, the samples, the
             gate, progress and words for it, and returns a recipe with `as_json()` and `notes`.
+        for_speed: it has a method `on`, which takes a `Machine` and gives the search of the fastest
+            recipe on it.
     """
 
     gate: Gate
     most: int
     version: int
     search: str
+    for_speed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from quantbench.run.runners import Runners, opened, runner_identity
 from quantbench.run.samples import Samples
 from quantbench.run.steps import check, resolve, speed
 from quantbench.run.steps import diagnose as diagnosing
-from quantbench.run.steps.build import build, check_samples, search_recipe
+from quantbench.run.steps.build import Wanted, build, check_samples, search_recipe
 from quantbench.run.steps.predict import Shard, check_predicted_by, predict
 from quantbench.run.steps.summarise import Rows, agree, protocol_digest, sum_up
 from quantbench.stats.influence import influence_of
@@ -123,11 +123,11 @@ class Session:
         made = self._float_model(case)
         return build(self._context, case, self._samples, made, lambda: self.task(case))
 
-    def recipe(self, case: Case, gate: Gate | None = None) -> Artifact:
+    def recipe(self, case: Case, gate: Gate | None = None, *, for_speed: bool = False) -> Artifact:
         """A recipe that passes the gate on the calibration split (`steps/build.py`)."""
-        made = self.float_model(case)
+        made, task = self.float_model(case), partial(self.task, case)
         return search_recipe(
-            self._context, case, self._samples, made, lambda: self.task(case), gate
+            self._context, case, self._samples, made, task, Wanted(gate, for_speed)
         )
 
     def samples(self, case: Case, split: str) -> Sequence[Any]:

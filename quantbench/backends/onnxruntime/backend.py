@@ -53,6 +53,10 @@ BACKEND = Backend(
     diagnosis=f"{_HERE}.diagnosis.looks:onnx_looks",
     profile=f"{_HERE}.diagnosis.speed:profile",
     plain="ort_float32",
-    mendings={"ort_mended": Mending(Gate("AP", 0.015), 256, 1, f"{_HERE}.mending.mending:mended")},
+    mendings={
+        "ort_mended": Mending(
+            Gate("AP", 0.015), 256, 1, f"{_HERE}.mending.mending:mended", for_speed=True
+        )
+    },
     mended="ort_int8_mended",
 )

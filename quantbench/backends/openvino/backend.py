@@ -49,6 +49,10 @@ BACKEND = Backend(
     diagnosis=f"{_HERE}.diagnosis.looks:openvino_looks",
     profile=f"{_HERE}.diagnosis.speed:profile",
     plain="ov_float32",
-    mendings={"ov_mended": Mending(Gate("AP", 0.015), 256, 1, f"{_HERE}.mending.mending:mended")},
+    mendings={
+        "ov_mended": Mending(
+            Gate("AP", 0.015), 256, 1, f"{_HERE}.mending.mending:mended", for_speed=True
+        )
+    },
     mended="ov_int8_mended",
 )

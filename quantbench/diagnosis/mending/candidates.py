@@ -29,6 +29,7 @@ class Candidate(Generic[Setting]):
         rule: of its setting.
         difference: to the float model; None where it was no finalist.
         low: the lower bound of it.
+        seconds: of one inference; None where it was not timed.
     """
 
     kept: Mapping[str, str]
@@ -38,6 +39,7 @@ class Candidate(Generic[Setting]):
     rule: str
     difference: float | None = None
     low: float | None = None
+    seconds: float | None = None
 
     @property
     def least(self) -> float:
@@ -53,6 +55,7 @@ class Candidate(Generic[Setting]):
             "agreement": round(self.agreement, 4),
             "difference": None if self.difference is None else round(self.difference, 4),
             "low": None if self.low is None else round(self.low, 4),
+            **({} if self.seconds is None else {"ms": round(1e3 * self.seconds, 3)}),
         }
 
 
@@ -83,13 +86,18 @@ class Found(Generic[Setting]):
         }
 
 
+def is_safe(candidate: Candidate[Setting], margin: float) -> bool:
+    """Whether it passes with a third of the margin to spare."""
+    return candidate.least > -(1 - _TO_SPARE) * margin
+
+
 def chosen_of(judged: Sequence[Candidate[Setting]], margin: float) -> Candidate[Setting]:
     """The fewest ops in float among those that pass with room to spare, else the best.
 
     Where several pass, some hundred samples cannot tell their losses apart, but can their
     agreement with the float model: fewer ops are chosen only where it is as good.
     """
-    safe = [each for each in judged if each.least > -(1 - _TO_SPARE) * margin]
+    safe = [each for each in judged if is_safe(each, margin)]
     if not safe:
         return max(judged, key=lambda each: each.least)
     enough = max(each.agreement for each in safe) - _AS_GOOD

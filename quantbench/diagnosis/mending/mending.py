@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from quantbench.core.progress import Steps
 from quantbench.diagnosis.judge import check_searchable
 from quantbench.diagnosis.mending.candidates import Setting
+from quantbench.diagnosis.mending.clock import MachineClock, Timing
+from quantbench.diagnosis.mending.fastest import search_fastest
 from quantbench.diagnosis.mending.judge import TaskJudge
 from quantbench.diagnosis.mending.mendable import Mendable
 from quantbench.diagnosis.mending.search import CHOOSING, search
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantbench.core.progress import Progress, Step
+    from quantbench.core.settings import Machine
     from quantbench.diagnosis.mending.candidates import Found
     from quantbench.diagnosis.opened import OpenModel
     from quantbench.protocols import MendableTask
@@ -46,6 +49,8 @@ class Mender(Generic[Setting, Tensor, Recipe]):
     Attributes:
         read: the float model's content, of its folder and of prepared samples.
         open_model: opens a model that answers on one thread.
+        timing: how its models are timed; None where no recipe is searched for speed.
+        machine: that the recipe is to be the fastest on; None for the fewest ops in float.
         mendable: what is searched, of the float model's content, the prepared samples that ranges
             are taken from, and who is told of steps.
     """
@@ -53,6 +58,8 @@ class Mender(Generic[Setting, Tensor, Recipe]):
     read: Callable[[Path, Sequence[NDArray[Any]]], bytes]
     open_model: OpenModel
     mendable: Callable[[bytes, Sequence[NDArray[Any]], Step], Mended[Setting, Tensor, Recipe]]
+    timing: Timing | None = None
+    machine: Machine | None = None
 
     def __call__(
         self,
@@ -66,6 +73,10 @@ class Mender(Generic[Setting, Tensor, Recipe]):
         """Search a recipe, as `Mending.search` (`protocols/backend.py`); raises as `mended_by`."""
         with Steps(progress, what) as step:
             return mended_by(self, float_model, task, samples, gate, step)
+
+    def on(self, machine: Machine) -> Mender[Setting, Tensor, Recipe]:
+        """The search of the fastest recipe on this machine."""
+        return replace(self, machine=machine)
 
 
 def mended_by(
@@ -103,4 +114,7 @@ def mended_by(
     pairs = list(zip(samples, prepared, strict=True))[OBSERVED:]
     judge = TaskJudge(task, gate.metric, pairs, CHOOSING, mender.open_model, content)
     mendable = mender.mendable(content, prepared[:OBSERVED], step)
-    return mendable.recipe(search(mendable, judge, gate.margin, step))
+    if mender.machine is None or mender.timing is None:
+        return mendable.recipe(search(mendable, judge, gate.margin, step))
+    clock = MachineClock(mender.timing, content, prepared[0], mender.machine, step)
+    return mendable.recipe(search_fastest(mendable, judge, clock, gate.margin, step))

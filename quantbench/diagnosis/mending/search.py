@@ -33,7 +33,7 @@ CHOOSING = 24  # samples that show what a rounding costs: of those observed litt
 BY_RULE = "its ranges alone"
 BY_TENSOR = "one tensor alone"
 _ALONE = 16  # of those that choose, for one tensor
-_RANKED = 48  # samples that candidates are ranked on
+RANKED = 48  # samples that candidates are ranked on
 _FINALISTS = 3
 _COUNTS = 0.95  # share of the noise whose tensors get a setting of their own
 _MOST_FLOAT = 12  # ops that are left in float at most
@@ -90,7 +90,7 @@ class _Search(Generic[Setting, Tensor]):
 
     def _try(self, setting: Setting, rule: str, kept: Mapping[str, str]) -> Candidate[Setting]:
         content = self._mendable.build(setting, kept)
-        agreement = self._judge.agreement(content, _RANKED)
+        agreement = self._judge.agreement(content, RANKED)
         candidate = Candidate(kept, setting, content, agreement, rule)
         self._tried.append(candidate)
         return candidate

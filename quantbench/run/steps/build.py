@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from quantbench.core.digests import sha256_of
 from quantbench.core.plugins import resolve
 from quantbench.diagnosis.recipe_files import RECIPE
 from quantbench.errors import DataError, UsageError
+from quantbench.measure.processor import instruction_sets
 from quantbench.run.context import explained, versions
 from quantbench.run.runners import machine_of
 from quantbench.run.steps.conversion import check_conversion, check_links, checked_links
@@ -103,13 +104,25 @@ def usual_gate(case: Case, mending: Mending) -> Gate:
     return own or mending.gate
 
 
+class Wanted(NamedTuple):
+    """What a recipe is searched for.
+
+    Attributes:
+        gate: that it must pass; the task's own, or the search's, where none is said.
+        for_speed: the fastest one on this machine, and not the one with the fewest ops in float.
+    """
+
+    gate: Gate | None = None
+    for_speed: bool = False
+
+
 def search_recipe(
     context: Context,
     case: Case,
     samples: Samples,
     made: Artifact,
     task: Callable[[], Task],
-    gate: Gate | None = None,
+    wanted: Wanted | None = None,
 ) -> Artifact:
     """A recipe that passes the gate on the calibration split, searched; `recipe.json`.
 
@@ -121,14 +134,22 @@ def search_recipe(
         samples: of the run.
         made: the float model.
         task: makes the case's task.
-        gate: the task's own, or the search's, where none is said.
+        wanted: what it is searched for.
 
     Raises:
-        UsageError: there are too few samples to judge by, or the scheme has no recipe.
+        UsageError: there are too few samples to judge by, the scheme has no recipe, or nothing
+            searches one for speed.
     """
     mending = mending_of(case)
     if mending is None:
         raise UsageError(f"{case.scheme.name} is not built from a recipe")
+    gate, for_speed = wanted or Wanted()
+    if for_speed and not mending.for_speed:
+        raise UsageError(
+            f"nothing searches a recipe of {case.scheme.name} for speed",
+            remedy="leave --for out: its recipes are searched for accuracy at a size",
+        )
+    machine = machine_of(context, case)
     gate = gate or usual_gate(case, mending)
     used = samples.read(case, "calibration", None)[: mending.most]
     samples.check_disjoint(case, used)
@@ -141,11 +162,14 @@ def search_recipe(
         "gate": asdict(gate),
         "version": [quantizer.version, mending.version],
         "tools": versions(quantizer.tools),
+        # Which recipe is the fastest depends on the processor.
+        **({"machine": [asdict(machine), instruction_sets()]} if for_speed else {}),
     }
     what = f"mending {case}"
 
     def write(folder: Path) -> Mapping[str, Any]:
         search = resolve(mending.search)
+        search = search.on(machine) if for_speed else search
         found = search(made.path, task(), used, gate, context.progress, what)
         (folder / RECIPE).write_text(found.as_json())
         return dict(found.notes)

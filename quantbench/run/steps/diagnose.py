@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from quantbench.core.plugins import resolve
 from quantbench.core.progress import Steps
 from quantbench.errors import UsageError
+from quantbench.measure.rounds import medians_in_turn_ns
 from quantbench.run.steps.resolve import protocol_of
 from quantbench.study import Scheme
 from quantbench.study.registry import backends, find_backend
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 _DIAGNOSIS = "diagnosis.json"
 _SAMPLES = 16
-_WARM_UP = 3  # rounds
 
 
 def float_beside(case: Case) -> Case:
@@ -130,11 +128,7 @@ def compare_speed(
     """
     with ExitStack() as opened:
         held = [opened.enter_context(closing(each())) for each in runners]
-        seconds = np.empty((len(held), rounds))
-        for taken in (np.empty((len(held), _WARM_UP)), seconds):
-            for i in range(taken.shape[1]):
-                for which, runner in enumerate(held):
-                    started = time.perf_counter()
-                    runner.predict(prepared[which])
-                    taken[which, i] = time.perf_counter() - started
-    return [float(median) for median in np.median(seconds, axis=1)]
+        calls = [
+            partial(runner.predict, sample) for runner, sample in zip(held, prepared, strict=True)
+        ]
+        return [1e-9 * taken for taken in medians_in_turn_ns(calls, rounds)]

@@ -33,7 +33,7 @@ def prompts(tiny_checkpoint: Path) -> list[Prompt]:
     return [task.prepare(Passage("0", sentence(0, 30)))]
 
 
-class _Sleeps(torch.nn.Module):
+class _Sleeps(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, inside: torch.nn.Module | None, seconds: float) -> None:
         super().__init__()
         self.inside, self.seconds = inside, seconds

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.litert.convert import float_file
+from quantbench.backends.litert.diagnosis.speed import profile
 from quantbench.backends.litert.interpreter import opened
 from quantbench.backends.litert.mending.repaired import Repaired
+from quantbench.diagnosis.mending.clock import Timing
 from quantbench.diagnosis.mending.mending import Mender
 
 if TYPE_CHECKING:
@@ -23,4 +25,8 @@ def _read(float_model: Path, prepared: Sequence[NDArray[Any]]) -> bytes:
         return float_file(float_model, prepared, Path(temporary)).read_bytes()
 
 
-mended = Mender(_read, partial(opened, threads=1), Repaired)
+def _write(content: bytes, folder: Path) -> None:
+    (folder / "model.tflite").write_bytes(content)
+
+
+mended = Mender(_read, partial(opened, threads=1), Repaired, Timing(opened, _write, profile))

@@ -35,7 +35,7 @@ class MendedQuantizer:
     """
 
     tools = ("ai-edge-quantizer", "ai-edge-litert", "tensorflow")
-    version = 2
+    version = 3
     calibrated = True
 
     def build(

@@ -8,10 +8,12 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from quantbench.backends.openvino.files import float_file, read
+from quantbench.backends.openvino.diagnosis.speed import profile
+from quantbench.backends.openvino.files import float_file, read, save
 from quantbench.backends.openvino.mending.reverted import Reverted, packed, unpacked
 from quantbench.backends.openvino.session import OpenVinoModel
 from quantbench.core.settings import usable_threads
+from quantbench.diagnosis.mending.clock import Timing
 from quantbench.diagnosis.mending.mending import Mender
 
 if TYPE_CHECKING:
@@ -50,4 +52,13 @@ def _read(float_model: Path, prepared: Sequence[NDArray[Any]]) -> bytes:
     return packed(read(float_file(float_model, "ov_int8_mended")))
 
 
-mended = Mender(_read, opened_content, Reverted)
+@contextmanager
+def _wide(content: bytes, threads: int) -> Iterator[OpenVinoModel]:
+    yield OpenVinoModel(unpacked(content), threads)
+
+
+def _write(content: bytes, folder: Path) -> None:
+    save(unpacked(content), folder)
+
+
+mended = Mender(_read, opened_content, Reverted, Timing(_wide, _write, profile))
