@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from quantbench import Model, Scheme
 from quantbench.errors import FetchError
-from quantbench.protocols import Backend, Facts
+from quantbench.protocols import Backend, Facts, OpTime, Profile
 from quantbench.study.family import ListedSchemes
 from quantbench.tasks.last_word import metrics as language
 
@@ -167,9 +167,23 @@ class Task:
         return {"samples": len(rows)}
 
 
+def profile(folder, samples, machine, step):
+    name = json.loads((folder / "model.json").read_text())["name"]
+    if os.environ.get("FAKE_PROFILE") == "broken":
+        raise RuntimeError("no clock")
+    ops = [("LOOK_UP", 1e5, "fast")] + [("SLEEP", 2e6, "plain")] * (name == "slow")
+    timed = tuple(
+        OpTime(place=i, kind=kind, name=kind, ns=ns, kernel=kernel)
+        for i, (kind, ns, kernel) in enumerate(ops)
+    )
+    whole = sum(op.ns for op in timed)
+    return [Profile(what="one inference", whole_ns=whole, ops=timed, method="invented",
+                    threads=machine.threads, delegate="fast")]
+
+
 BACKEND = Backend(
     name="fake", schemes=ListedSchemes("fake", {}), runner="fakes:Runner",
-    quantizers={"fake": "fakes:Quantizer"},
+    quantizers={"fake": "fakes:Quantizer"}, profile="fakes:profile",
 )
 
 

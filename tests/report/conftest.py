@@ -116,6 +116,36 @@ def language(scheme: str, accuracy: float, flips: tuple[int, int], **more: Any) 
     }
 
 
+def slower() -> dict[str, Any]:
+    """A speed diagnosis: one kind lost 3 ms, one gained 2, 1 ms lies in no op."""
+
+    def side(ms: float, *ops: tuple[str, float]) -> dict[str, Any]:
+        timed = [
+            {"place": i, "kind": kind, "name": kind, "ms": taken, "kernel": "XNNPACK"}
+            for i, (kind, taken) in enumerate(ops)
+        ]
+        return {"ms": ms, "covered": sum(taken for _, taken in ops) / ms, "ops": timed}
+
+    def kind(name: str, before: float, after: float) -> dict[str, Any]:
+        sides = {"float": {"ops": 1, "ms": before}, "quantized": {"ops": 1, "ms": after}}
+        return {"kind": name, "converts": False, **sides}
+
+    return {
+        "beside": "digits_centernet-float32-digit_scenes",
+        "inferences": [
+            {
+                "what": "one <inference>",
+                "method": "invented",
+                "threads": 2,
+                "float": side(5.0, ("CONV", 4.0), ("SWISH", 0.5)),
+                "quantized": side(6.5, ("CONV", 2.0), ("SWISH", 3.5)),
+                "kinds": [kind("SWISH", 0.5, 3.5), kind("CONV", 4.0, 2.0)],
+                "findings": [{"cause": "outside", "ms": 3.0, "text": "1 SWISH <runs> outside"}],
+            }
+        ],
+    }
+
+
 def both_studies() -> list[dict[str, Any]]:
     collapsed = language("gptq_int2_g64", 0.0, (60, 0), outcome="fail", expected="fail")
     return [

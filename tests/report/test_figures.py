@@ -16,7 +16,7 @@ from quantbench.report.exports import write_pngs
 from quantbench.report.figures import drawn
 from quantbench.report.figures.tradeoffs import pareto
 from quantbench.report.views import Number, Study, View, studies_of
-from tests.report.conftest import both_studies, detection, verdict
+from tests.report.conftest import both_studies, detection, slower, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +81,18 @@ def test_noise_along_the_graph_is_drawn_where_a_case_was_looked_into() -> None:
     curve, marks = found.figure.axes[0].get_lines()
     assert curve.get_ydata().tolist() == [38.0, 9.0, 8.5]
     assert marks.get_xydata().tolist() == [[1.0, 9.0]]
+
+
+def test_time_by_kind_is_drawn_of_the_case_that_lost_most() -> None:
+    records = [detection("float32", 0.7), detection("int8_static", 0.69) | {"speed": slower()}]
+    found = figures(records)["digits_centernet"]["speed"]
+    assert found.caption.startswith("int8_static, one <inference>: 6.50 ms, 1.30 times slower")
+    assert found.caption.endswith("1 SWISH <runs> outside.")
+    widths = [round(bar.get_width(), 2) for bar in found.figure.axes[0].patches]
+    assert widths == [0.5, 4.0, 0.5, 3.5, 2.0, 1.0]
+    named = [label.get_text() for label in found.figure.axes[0].get_yticklabels()]
+    assert named == ["SWISH", "CONV", "in no op"]
+    assert "speed" not in figures(records[:1])["digits_centernet"]
 
 
 def test_a_study_without_times_has_no_figure_of_times() -> None:

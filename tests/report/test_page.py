@@ -18,7 +18,7 @@ from quantbench.report.numbers import milliseconds
 from quantbench.report.page import as_html
 from quantbench.report.reports import gathered
 from quantbench.report.tables import escaped, inert
-from tests.report.conftest import both_studies, detection, language, verdict
+from tests.report.conftest import both_studies, detection, language, slower, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,6 +224,32 @@ def test_a_case_that_was_looked_into_says_why(written: Callable[..., Path]) -> N
     assert "outlier &lt;activation&gt;" in html
     assert "a, b, c and 1 more" in html
     assert "Why, worst first" not in page_of(written(records))
+
+
+def test_a_case_whose_time_was_looked_into_says_where_it_goes(written: Callable[..., Path]) -> None:
+    records = [detection("float32", 0.7), detection("int8_static", 0.69) | {"speed": slower()}]
+    html = page_of(written(records))
+    assert "one &lt;inference&gt;: 6.50 ms, 1.30 times slower than digits_centernet" in html
+    assert "1 SWISH &lt;runs&gt; outside" in html
+    assert "+3.00" in html
+    assert "in no op" in html
+    assert "kind of op" not in page_of(written(records[:1]))
+
+
+@pytest.mark.parametrize("spoilt", ["ms", "kind", "findings"])
+def test_a_malformed_speed_diagnosis_is_one_error(
+    spoilt: str, written: Callable[..., Path]
+) -> None:
+    told = slower()
+    (inference,) = told["inferences"]
+    if spoilt == "ms":
+        inference["quantized"]["ms"] = 0
+    elif spoilt == "kind":
+        inference["kinds"][0]["kind"] = 7
+    else:
+        inference["findings"] = [{"text": None}]
+    with pytest.raises(RecordError, match="a record is malformed"):
+        page_of(written([detection("int8_static", 0.69) | {"speed": told}]))
 
 
 @pytest.mark.slow
