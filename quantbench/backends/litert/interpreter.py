@@ -68,7 +68,7 @@ class LiteRTModel:
                     experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
                 )
                 self._interpreter.allocate_tensors()
-            inputs, self._outputs = _named_tensors(self._interpreter)
+            inputs, self.outputs = _named_tensors(self._interpreter)
         except (ValueError, RuntimeError) as error:
             raise self._error("the LiteRT interpreter cannot load the model", error) from error
         if len(inputs) != 1:
@@ -99,7 +99,7 @@ class LiteRTModel:
             raise self._error("the LiteRT interpreter failed", error) from error
         return {
             name: dequantize(self._interpreter.get_tensor(detail["index"]), detail)
-            for name, detail in self._outputs.items()
+            for name, detail in self.outputs.items()
         }
 
     def delegation(self) -> dict[str, Any]:
