@@ -100,7 +100,7 @@ def mend(
     from quantbench.study import Gate, Scheme
     from quantbench.study.registry import find_backend
 
-    session = session_of(**where)
+    session = session_of(where["quant_data"], where["quant_cache"])
     asked = find_case(case)
     backend = find_backend(asked.scheme.backend)
     if not backend.mended:
