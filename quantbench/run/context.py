@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from quantbench.core.plugins import missing_extra
 from quantbench.errors import BuildError, QuantbenchError
 from quantbench.measure.devices import MORE_MEMORY, is_out_of_memory
+from quantbench.measure.energy.choosing import open_meter
 from quantbench.store.artifacts import REFUSED, Artifact, Store
 
 if TYPE_CHECKING:
@@ -18,15 +19,21 @@ if TYPE_CHECKING:
 
     from quantbench.core.progress import Progress
     from quantbench.core.settings import Settings
+    from quantbench.protocols import Meter
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where results are kept, what was asked for, and who is told what is being done."""
+    """Where results are kept, what was asked for, and who is told what is being done.
+
+    Attributes:
+        meter: opens what counts the energy of a device.
+    """
 
     store: Store
     settings: Settings
     progress: Progress
+    meter: Callable[[str], Meter] = open_meter
 
     def get(
         self,
