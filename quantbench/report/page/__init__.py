@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.words import plural
 from quantbench.report.drawing import as_svg
+from quantbench.report.energies import CARBON, PAID, Columns, grams, joules, pays_after, told
+from quantbench.report.energies import notes as notes_of_energy
 from quantbench.report.figures import drawn
 from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, rate, size
 from quantbench.report.runtimes import (
@@ -39,6 +41,8 @@ _NUMBERS = (
     "tokens/s",
     "peak memory",
     "energy",
+    CARBON,
+    PAID,
 )
 _EXAMPLES = 10
 _CASES_AT_MOST = 1000  # rows of the table
@@ -73,6 +77,10 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         "size": size,
         "milliseconds": milliseconds,
         "rate": rate,
+        "joules": joules,
+        "grams": grams,
+        "pays_after": pays_after,
+        "told": told,
         "breakable": lambda name: Markup("_<wbr>").join(escape(name).split("_")),
         "visible": lambda word: word.replace("\n", "\u21b5").replace(" ", "\u2423", 1),
         "word": lambda verdict: verdict.rpartition(" ")[2],
@@ -84,13 +92,15 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
     rows = sum(_ROW + 2 * len(view.model + view.scheme + view.dataset) for view in shown)
     rendered = _Rendered(shown, rows + _length(listed))
     decoding = any(view.decoded_per_s for view in views)
-    energy = any(view.joules is not None for view in views)
+    energy = Columns.of(views)
     any_flips = any(view.judged and view.judged.flips for view in views)
     shown_where = {
         "lost/won": any_flips,
         "runtime": runtimes,
         "tokens/s": decoding,
-        "energy": energy,
+        "energy": energy.energy,
+        CARBON: energy.carbon,
+        PAID: energy.pays,
     }
     page: str = environment.get_template("report.html.jinja").render(
         policy=_policy(script),
@@ -115,7 +125,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         decoding=decoding,
         energy=energy,
         views=shown,
-        notes=_left_out(len(views) - len(shown), rendered),
+        notes=[*_left_out(len(views) - len(shown), rendered), *notes_of_energy(shown)],
         studies=rendered.studies,
         told=rendered.told,
         runs=listed,
@@ -209,9 +219,11 @@ def _told(view: View) -> int:
     """Characters that a case's full numbers take, about."""
     tags = 130 * (len(view.metrics) + 3 * len(view.judgements) + len(view.facts) + 5)
     causes = view.diagnosis.causes if view.diagnosis else ()
-    told = [[each.cause, *each.ops[:3], each.text, each.remedy] for each in causes]
-    told += [list(each[:2]) for each in view.flipped[:10]]
-    return tags + _length([view.facts, view.note, view.reason, view.error or "", told])
+    said = [[each.cause, *each.ops[:3], each.text, each.remedy] for each in causes]
+    said += [list(each[:2]) for each in view.flipped[:10]]
+    return tags + _length(
+        [view.facts, told(view.energies), view.note, view.reason, view.error or "", said]
+    )
 
 
 def _length(value: Any) -> int:
