@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quantbench.measure.carbon import break_even_bounds, break_even_inferences
-from quantbench.report.numbers import digits
+from quantbench.report.numbers import digits, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,7 +110,8 @@ def pays_after(energies: Energies) -> str:
     """Inferences until the build is paid back."""
     if energies.pays_after is None:
         return "-"
-    return f"{'~' if energies.pays_estimated else ''}{inferences(energies.pays_after)}"
+    mark = "~" if energies.pays_estimated and not math.isinf(energies.pays_after) else ""
+    return f"{mark}{inferences(energies.pays_after)}"
 
 
 def inferences(number: float) -> str:
@@ -151,6 +152,52 @@ class Columns:
         )
 
 
+def table(views: Sequence[View]) -> list[tuple[str, ...]]:
+    """A header, then a row each case whose energy is known; empty where none is."""
+    known = [view for view in views if view.energies.joules is not None]
+    if not known:
+        return []
+    has = Columns.of(known)
+    decodes = any(view.energies.per_decoded_token is not None for view in known)
+    header = (
+        *("scheme", "a sample", "95 %", "to float"),
+        *["a decoded token"] * decodes,
+        *["idle power"] * any(view.energies.idle_watts is not None for view in known),
+        *["build"] * any(view.energies.build_joules is not None for view in known),
+        *["pays after", "by the intervals"] * has.pays,
+        *["carbon of a million"] * has.carbon,
+    )
+    cells = []
+    for view in known:
+        own, mark = view.energies, view.energies.estimated
+        built = own.build_provenance == _ESTIMATED
+        named = {
+            "scheme": view.scheme,
+            "a sample": joules(own.joules, estimated=mark),
+            "95 %": _between(own) or "-",
+            "to float": times(own.ratio),
+            "a decoded token": joules(own.per_decoded_token, estimated=mark),
+            "idle power": "-" if own.idle_watts is None else f"{digits(own.idle_watts)} W",
+            "build": joules(own.build_joules, estimated=built),
+            "pays after": pays_after(own),
+            "by the intervals": _pays_between(own) or "-",
+            "carbon of a million": f"{grams(own)} g CO2e",
+        }
+        cells.append(tuple(named[name] for name in header))
+    return [header, *cells]
+
+
+def _between(own: Energies) -> str | None:
+    if own.low is None or own.high is None:
+        return None
+    return f"{joules(own.low)} to {joules(own.high)}"
+
+
+def _pays_between(own: Energies) -> str | None:
+    ends = dict.fromkeys(inferences(end) for end in own.pays_between or ())
+    return " to ".join(ends) or None
+
+
 def notes(views: Sequence[View]) -> Iterator[str]:
     """How to read these columns: whose joules, which are estimates, whose grid, who was beside."""
     known = [view.energies for view in views if view.energies.joules is not None]
@@ -170,13 +217,9 @@ def notes(views: Sequence[View]) -> Iterator[str]:
 def told(energies: Energies) -> dict[str, str]:
     """The full figures of one case, by name."""
     own = energies
-    between = own.pays_between and " to ".join(inferences(end) for end in own.pays_between)
-    interval = None
-    if own.low is not None and own.high is not None:
-        interval = f"{joules(own.low)} to {joules(own.high)}"
     found = {
         "energy": own.provenance + (f", {own.by or own.reason}" if own.by or own.reason else ""),
-        "energy of a sample": interval,
+        "energy of a sample": _between(own),
         "energy of a prefill token": _known(own.per_prefill_token),
         "energy of a decoded token": _known(own.per_decoded_token),
         "idle power before": None if own.idle_watts is None else f"{digits(own.idle_watts)} W",
@@ -185,7 +228,7 @@ def told(energies: Energies) -> dict[str, str]:
         else f"{own.load_by_others:.1%}",
         "energy of the build": _known(own.build_joules, own.build_provenance),
         "energy of the evaluation": _known(own.evaluation_joules, own.evaluation_provenance),
-        "pays after (by the intervals)": between,
+        "pays after (by the intervals)": _pays_between(own),
         "grid": own.grid or None,
     }
     unknown = own == replace(Energies(), grid=own.grid)

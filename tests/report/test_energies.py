@@ -11,7 +11,7 @@ import pytest
 
 from quantbench.record.energy import unknown_energy
 from quantbench.report.checking import views_of
-from quantbench.report.energies import Columns, Energies, beside, joules, notes, told
+from quantbench.report.energies import Columns, Energies, beside, joules, notes, table, told
 from quantbench.report.exports import as_csv, as_markdown
 from quantbench.report.figures import drawn
 from quantbench.report.page import as_html
@@ -63,6 +63,8 @@ def test_what_needs_more_energy_never_pays() -> None:
     reference = Energies(joules=1.0, low=0.9, high=1.1, by="a")
     own = beside(Energies(joules=1.5, low=1.4, high=1.6, by="a", build_joules=9.0), reference)
     assert (own.pays_after, own.pays_between) == (math.inf, (math.inf, math.inf))
+    header, row = table([view_with(own)])
+    assert dict(zip(header, row, strict=True))["by the intervals"] == "never"
     assert Columns(energy=False, carbon=False, pays=True).cells(view_with(own)) == ("never",)
 
 

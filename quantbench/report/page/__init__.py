@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.words import plural
 from quantbench.report.drawing import as_svg
-from quantbench.report.energies import CARBON, PAID, Columns, grams, joules, pays_after, told
+from quantbench.report.energies import joules, table, told
 from quantbench.report.energies import notes as notes_of_energy
 from quantbench.report.figures import drawn
 from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, rate, size
@@ -41,13 +41,12 @@ _NUMBERS = (
     "tokens/s",
     "peak memory",
     "energy",
-    CARBON,
-    PAID,
 )
 _EXAMPLES = 10
 _CASES_AT_MOST = 1000  # rows of the table
 _BUDGET = 2_700_000  # characters: more is slow to open, and nobody looks at it
 _ROW = 1100  # characters of a case in the table, about
+_ENERGY_ROW = 500  # in the table of its study's energy
 _TAG = 60  # characters of markup around a text, about
 _CLIPPED = 2000  # characters of a message that are shown
 _REASONS, _SKIPPED = 50, 20  # reasons, and cases of each, that are listed
@@ -78,8 +77,6 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         "milliseconds": milliseconds,
         "rate": rate,
         "joules": joules,
-        "grams": grams,
-        "pays_after": pays_after,
         "told": told,
         "breakable": lambda name: Markup("_<wbr>").join(escape(name).split("_")),
         "visible": lambda word: word.replace("\n", "\u21b5").replace(" ", "\u2423", 1),
@@ -90,17 +87,16 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
     runtimes = any(len(study.runtimes) > 1 for study in studies_of(shown))
     listed = [_listed(run) for run in runs]
     rows = sum(_ROW + 2 * len(view.model + view.scheme + view.dataset) for view in shown)
+    rows += _ENERGY_ROW * sum(view.joules is not None for view in shown)
     rendered = _Rendered(shown, rows + _length(listed))
     decoding = any(view.decoded_per_s for view in views)
-    energy = Columns.of(views)
+    energy = any(view.joules is not None for view in views)
     any_flips = any(view.judged and view.judged.flips for view in views)
     shown_where = {
         "lost/won": any_flips,
         "runtime": runtimes,
         "tokens/s": decoding,
-        "energy": energy.energy,
-        CARBON: energy.carbon,
-        PAID: energy.pays,
+        "energy": energy,
     }
     page: str = environment.get_template("report.html.jinja").render(
         policy=_policy(script),
@@ -125,7 +121,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         decoding=decoding,
         energy=energy,
         views=shown,
-        notes=[*_left_out(len(views) - len(shown), rendered), *notes_of_energy(shown)],
+        notes=_left_out(len(views) - len(shown), rendered),
         studies=rendered.studies,
         told=rendered.told,
         runs=listed,
@@ -211,6 +207,8 @@ class _Rendered:
             "runtimes": study.runtimes if len(study.runtimes) > 1 else (),
             "fastest": fastest(study),
             "fastest_header": fastest_header(study),
+            "energy": table(study.cases),
+            "energy_notes": list(notes_of_energy(study.cases)),
             "example_scheme": shown.scheme if shown else "",
         }
 
