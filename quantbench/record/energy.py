@@ -69,16 +69,19 @@ def work_energy(
     """Of work that was done once: measured when it was, else its time at the rate stated now.
 
     Args:
-        measured: `joules` and `by`, where a counter was read meanwhile.
+        measured: `joules`, `by` and `load_by_others`, where a counter was read meanwhile.
         seconds: that it took.
         watts: as the user states, or None.
     """
     if measured is not None:
-        return {"joules": measured["joules"], "provenance": "measured", "by": measured["by"]}
+        load = measured.get("load_by_others")
+        known = {"joules": measured["joules"], "by": measured["by"], "load_by_others": load}
+        return {**known, "provenance": "measured"}
     if watts is None:
         return None
     by = f"{watts:g} W as stated (--quant-watts) times {seconds:g} s"
-    return {"joules": watts * seconds, "provenance": "estimated", "by": by}
+    known = {"joules": watts * seconds, "by": by, "load_by_others": None}
+    return {**known, "provenance": "estimated"}
 
 
 def build_energy(
@@ -95,8 +98,8 @@ def build_energy(
     if searched is None:
         return work_energy(built, build_s, watts)
     if built is not None and "joules" in searched:
-        both = {"joules": built["joules"] + searched["joules"], "by": built["by"]}
-        return work_energy(both, build_s, watts)
+        both = built["joules"] + searched["joules"]
+        return work_energy({**built, "joules": both}, build_s, watts)
     return work_energy(None, build_s + searched["seconds"], watts)
 
 
@@ -113,7 +116,9 @@ def evaluation_energy(
     measured = None
     if known and len(known) == len(shards):
         by = ", ".join(dict.fromkeys(each["by"] for each in known))
-        measured = {"joules": sum(each["joules"] for each in known), "by": by}
+        load = max((each.get("load_by_others") or 0.0 for each in known), default=None)
+        joules = sum(each["joules"] for each in known)
+        measured = {"joules": joules, "by": by, "load_by_others": load}
     return work_energy(measured, sum(shard["predict_s"] for shard in shards), watts)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ from quantbench.core.plugins import missing_extra
 from quantbench.errors import BuildError, QuantbenchError
 from quantbench.measure.devices import MORE_MEMORY, is_out_of_memory
 from quantbench.measure.energy.choosing import open_meter
+from quantbench.measure.energy.spent import Spent, spent
 from quantbench.store.artifacts import REFUSED, Artifact, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from quantbench.core.progress import Progress
@@ -54,6 +57,12 @@ class Context:
                 return build(folder)
 
         return self.store.get(kind, ingredients, explained_build)
+
+    def spent(self, device: str) -> AbstractContextManager[Spent]:
+        """What a block of work draws; nothing beside other workers, who would be counted too."""
+        if not self.settings.alone:
+            return nullcontext(Spent())
+        return spent(partial(self.meter, device))
 
 
 @contextmanager

@@ -51,9 +51,11 @@ class Energies:
         return known.prediction if known else Energy(reason="its model was not timed")
 
     def measure(self, case: Case, predict: Callable[[], object], tokens: int) -> None:
-        """Of one prediction, warmed up, of a sample of so many tokens."""
-        decoding = self._drawn[case].decoding if case in self._drawn else None
-        self._drawn[case] = Drawn(self._measured(case, predict), tokens, decoding)
+        """Of one prediction, warmed up, of a sample of so many tokens; once in a run."""
+        known = self._drawn.get(case)
+        if known is None or not known.prediction.windows:
+            decoding = known.decoding if known else None
+            self._drawn[case] = Drawn(self._measured(case, predict), tokens, decoding)
 
     def measure_decoding(self, case: Case, decode: Callable[[], object], tokens: int) -> None:
         """Of each of so many tokens that a call generates; after `measure`."""

@@ -226,6 +226,8 @@ def _cost_compared(evaluation: Results, reference: Results, gate: Gate) -> Compa
         return TimeRatio(evaluation.timed(), reference.timed())
     if gate.metric == ENERGY:
         _check_meters(evaluation, reference)
+        if evaluation is reference:  # its few windows would leave it undecided about itself
+            return Known(0.0)
         return TimeRatio(evaluation.drawn(), reference.drawn(), method=ENERGY_RATIO)
     value, was = evaluation.value(gate.metric), reference.value(gate.metric)
     return Known(value / was - 1 if gate.relative else value - was)

@@ -15,7 +15,6 @@ import numpy as np
 from quantbench.core.progress import Silent
 from quantbench.errors import DataError, PredictionError, QuantbenchError
 from quantbench.measure.energy.choosing import open_meter
-from quantbench.measure.energy.spent import spent
 from quantbench.run.context import Context, explained
 from quantbench.run.evaluation import Evaluation
 from quantbench.run.results import Accepted
@@ -186,10 +185,9 @@ class Session:
                 if advance is None:  # the first block that the store does not have
                     working = self._context.progress.working(f"evaluating {case}", left)
                     advance = watched.enter_context(working)
-                meter = partial(self._context.meter, case.device)
                 with explained(shard.what, PredictionError):
                     opened = opener()
-                    with spent(meter) as used:
+                    with self._context.spent(case.device) as used:
                         measured = predict(shard, opened, task, folder, advance)
                 return {**measured, **used.as_details()}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,6 +102,18 @@ def test_measured_energy_is_gated_as_latency_is(quick: Study) -> None:
     assert verdict["outcome"] == "fail"
     assert verdict["low"] > 0.5
     assert verdict["method"].startswith("ratio of joules")
+
+
+def test_the_page_s_tests_measure_and_gate(quick: Study) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "energy.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    head = "import pytest\nfrom fakes import model\nfrom quantbench import cases, non_inferior\n"
+    quick.pytester.makeconftest(METER)
+    quick.pytester.makepyfile(test_mine=f"{head}MINE = model('slow')\n{code}")
+    quick.run("--benchmark-json", "out.json").assert_outcomes(passed=3, failed=1)
+    assert records(quick)["float"]["verdicts"][0]["outcome"] == "pass"
+    (verdict,) = records(quick)["slow"]["verdicts"]
+    assert (verdict["metric"], verdict["outcome"]) == ("energy", "fail")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def test_a_sample_without_tokens_has_no_joules_a_token() -> None:
 def test_an_artifact_keeps_what_was_measured_when_it_was_built() -> None:
     details = {"energy_spent": {"joules": 500.0, "by": "RAPL: x", "load_by_others": 0.1}}
     was = build_energy(details, 20.0, 15.0)  # the rate of today changes nothing
-    assert was == {"joules": 500.0, "provenance": "measured", "by": "RAPL: x"}
+    known = {"joules": 500.0, "by": "RAPL: x", "load_by_others": 0.1}
+    assert was == {**known, "provenance": "measured"}
     assert build_energy({}, 20.0, None) is None
     made = build_energy({}, 20.0, 15.0)
     assert made is not None
@@ -65,9 +66,11 @@ def test_the_search_of_a_recipe_belongs_to_its_build() -> None:
 
 
 def test_an_evaluation_is_measured_where_all_of_its_parts_are() -> None:
-    part = {"predict_s": 10.0, "energy_spent": {"joules": 70.0, "by": "RAPL: x"}}
-    both = {"joules": 140.0, "provenance": "measured", "by": "RAPL: x"}
-    assert evaluation_energy([part, part], None) == both
+    work, load = {"joules": 70.0, "by": "RAPL: x"}, {"load_by_others": 0.3}
+    part: dict[str, Any] = {"predict_s": 10.0, "energy_spent": work}
+    loaded = {"predict_s": 10.0, "energy_spent": work | load}
+    both = {"joules": 140.0, "provenance": "measured", "by": "RAPL: x", **load}
+    assert evaluation_energy([part, loaded], None) == both
     assert evaluation_energy([part, {"predict_s": 5.0}], None) is None
     made = evaluation_energy([part, {"predict_s": 5.0}], 2.0)
     assert made is not None

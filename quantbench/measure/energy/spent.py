@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import MeterError
 from quantbench.measure.energy.load import cpu_times, load_by_others
+from quantbench.measure.energy.watching import read_meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from quantbench.protocols import Meter
 
-_EVERY_S = 10.0  # a counter that begins anew is read before it can do so twice
 # Among the details of an entry of the store: what making it took, and the search before that.
 SPENT, SEARCHED = "energy_spent", "searched"
 
@@ -44,7 +43,7 @@ class Spent:
 
 
 @contextmanager
-def spent(open_meter: Callable[[], Meter], every_s: float = _EVERY_S) -> Iterator[Spent]:
+def spent(open_meter: Callable[[], Meter]) -> Iterator[Spent]:
     """Measure a block that runs once; without a counter it just runs."""
     found = Spent()
     try:
@@ -53,27 +52,11 @@ def spent(open_meter: Callable[[], Meter], every_s: float = _EVERY_S) -> Iterato
     except MeterError:
         yield found
         return
-    ended, broken, before = Event(), Event(), cpu_times()
-
-    def watch() -> None:
-        while not ended.wait(every_s):
-            try:
-                meter.joules()
-            except MeterError:
-                broken.set()
-                return
-
-    watching = Thread(target=watch, name="quantbench-meter", daemon=True)
-    watching.start()
-    try:
-        yield found
-    finally:
-        ended.set()
-        watching.join()
-    try:
+    before = cpu_times()
+    with suppress(MeterError):
+        with read_meanwhile(meter):
+            yield found
         joules = meter.joules() - before_j
-    except MeterError:
-        return
-    if not broken.is_set() and joules >= 0:
-        found.joules, found.by = joules, f"{meter.name}: {meter.counts}"
-        found.load_by_others = load_by_others(before, cpu_times())
+        if joules >= 0:
+            found.joules, found.by = joules, f"{meter.name}: {meter.counts}"
+            found.load_by_others = load_by_others(before, cpu_times())

@@ -11,6 +11,7 @@ from quantbench.errors import MeterError
 from quantbench.measure.energy.clock import REAL, Clock
 from quantbench.measure.energy.drawn import Energy
 from quantbench.measure.energy.load import CpuTimes, cpu_times, load_by_others
+from quantbench.measure.energy.watching import read_meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _CHANGES, _PATIENCE_S, _LOOK_S = 5, 2.0, 1e-4
 _STEPS = 20  # of the counter in a window: each of its ends is off by at most one
 _LEAST_WINDOW_S, _IDLE_S = 0.3, 1.0
+_SETTLE_S = 0.2  # threads of a runtime wait actively for a while after a call
 _MOST_WINDOWS, _FEWEST_WINDOWS, _BUDGET_S = 8, 3, 30.0
 
 
@@ -59,19 +61,22 @@ def _measured(
     clock: Clock,
     times: Callable[[], CpuTimes | None],
 ) -> Energy:
+    clock.sleep(_SETTLE_S)
     step_s = step_of(meter, clock)
     idle_watts = _idle(meter, clock, max(_IDLE_S, _STEPS * step_s))
     least_s = max(_LEAST_WINDOW_S, _STEPS * step_s)
     started, calls = clock.now(), 0
-    while not calls or clock.now() - started < least_s:
-        call()
-        calls += 1
+    with read_meanwhile(meter):
+        while not calls or clock.now() - started < least_s:
+            call()
+            calls += 1
     passed_s = clock.now() - started
     calls = max(math.ceil(calls * least_s / passed_s), 1)
     expected_s = max(passed_s, least_s)
     count = min(max(int(_BUDGET_S / expected_s), _FEWEST_WINDOWS), _MOST_WINDOWS)
     before, started = times(), clock.now()
-    windows = [_joules_of(lambda: _repeat(call, calls), meter) / calls for _ in range(count)]
+    with read_meanwhile(meter):
+        windows = [_joules_of(lambda: _repeat(call, calls), meter) / calls for _ in range(count)]
     took_s = clock.now() - started
     return Energy(
         "measured",

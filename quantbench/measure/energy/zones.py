@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COUNTER = "energy_uj"
 _TOP = re.compile(r"(?P<control>[a-z-]*rapl[a-z-]*|arm-scmi):\d+")
+_ARM = "scmi"
 _PSYS, _DRAM, _PACKAGE = "psys", "dram", "package"
 _RATE = "or state a rate of your own: --quant-watts 15"
 
@@ -78,6 +79,8 @@ def _ways(root: Path, tops: list[Path]) -> dict[str, list[Path]]:
         if name is None or not _counts(top):
             continue
         ways.setdefault(name, []).append(top)
+        if _ARM in top.name:
+            continue
         below = {each.name: each for place in (top, root) for each in place.glob(f"{top.name}:*")}
         for each in sorted(below.values()):
             if _text(each / "name") == _DRAM and _counts(each):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from quantbench.core.digests import sha256_of
 from quantbench.core.plugins import resolve
 from quantbench.diagnosis.recipe_files import RECIPE
 from quantbench.errors import DataError, UsageError
-from quantbench.measure.energy.spent import SEARCHED, SPENT, spent
+from quantbench.measure.energy.spent import SEARCHED, SPENT
 from quantbench.run.context import explained, versions
 from quantbench.run.runners import machine_of
 from quantbench.run.steps.conversion import check_conversion, check_links, checked_links
@@ -103,7 +102,7 @@ def _counted(
     """The same, with the energy that it took among the details, where a counter says so."""
 
     def counted(folder: Path) -> Mapping[str, Any]:
-        with spent(partial(context.meter, case.device)) as used:
+        with context.spent(case.device) as used:
             details = write(folder)
         return {**details, **used.as_details()}
 

@@ -101,7 +101,7 @@ class FakeMeter:
     name: str = "fake"
     counts: str = "the whole test"
     _drawn_j: float = 0.0
-    _reads: int = 0
+    reads: int = 0
 
     def __post_init__(self) -> None:
         self._born_s, self._shown = self.time.now_s, 0.0
@@ -111,8 +111,8 @@ class FakeMeter:
         self._drawn_j += self.watts * seconds
 
     def joules(self) -> float:
-        self._reads += 1
-        if self.fails_after is not None and self._reads > self.fails_after:
+        self.reads += 1
+        if self.fails_after is not None and self.reads > self.fails_after:
             raise MeterError("fake vanished", got="nothing")
         steps = int((self.time.now_s - self._born_s) / self.step_s + 1e-9)
         if steps != getattr(self, "_step", None):

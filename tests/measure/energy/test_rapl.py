@@ -104,6 +104,7 @@ def test_amd_s_zones_have_the_same_names_and_a_smaller_range(tree: FakeTree) -> 
 def test_arm_s_zones_are_those_that_the_firmware_names(tree: FakeTree) -> None:
     tree.zone("arm-scmi:0", "SoC", 8.0)
     tree.zone("arm-scmi:0:0", "big cores", 5.0)  # a part
+    tree.zone("arm-scmi:0:1", "dram", 2.0)  # a part there, too
     tree.zone("dtpm:0", "platform", 9.0)  # a power model of the kernel's, no counter
     meter = opened(tree)
     assert drawn(tree, meter) == pytest.approx(16)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time as real
-
 import pytest
 
 from quantbench.errors import MeterError
@@ -42,11 +40,3 @@ def test_a_counter_that_vanishes_meanwhile_says_nothing_of_the_work() -> None:
 def test_what_the_work_raises_is_raised() -> None:
     with pytest.raises(ValueError, match="mine"), spent(lambda: FakeMeter(FakeTime())):
         raise ValueError("mine")
-
-
-def test_the_counter_is_read_while_the_work_goes_on() -> None:
-    """It may begin anew more than once in an hour."""
-    meter = FakeMeter(FakeTime())
-    with spent(lambda: meter, every_s=0.01):
-        real.sleep(0.3)
-    assert meter._reads > 5  # noqa: SLF001
