@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.plugins import missing_extra
-from quantbench.errors import UsageError, meant
+from quantbench.errors import MissingExtraError, UsageError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LIBRARY, _TABLE = "codecarbon", "global_energy_mix.json"
+_INSTALL = 'pip install "quantbench[carbon]"'
 _MOST = 5.0  # no grid emits as much: coal alone is about 1
 
 
@@ -81,7 +82,8 @@ def _table() -> dict[str, Any]:
     try:
         listed = files(_LIBRARY) or []
     except PackageNotFoundError as error:
-        raise (missing_extra(_LIBRARY) or error) from error
+        lack = MissingExtraError(f"{_LIBRARY} is not installed", remedy=_INSTALL)
+        raise (missing_extra(_LIBRARY) or lack) from error
     path = next((Path(str(each.locate())) for each in listed if each.name == _TABLE), None)
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path else None
