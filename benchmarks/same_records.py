@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Of a run, not of what it found.
 LEFT_OUT = {
     *("timings_s", "latency", "cache", "seconds", "decoding"),
-    *("peak_rss_bytes", "peak_device_bytes", "memory_footprint_bytes", "energy"),
+    *("peak_rss_bytes", "peak_device_bytes", "memory_footprint_bytes", "energy", "carbon"),
     *("sha256", "keys", "protocol", "float_sha256", "recipe"),
 }
 TIMED = ("_tokens_per_s",)

@@ -13,6 +13,7 @@
     ├── RecordError           a baseline or record file that cannot be read or compared with
     ├── DataError             samples malformed, too few, shared with calibration, or spoilt on
     │                         their way into the model
+    ├── MeterError            an energy counter that is not there, unreadable or not to be believed
     ├── BuildError            a quantizer failed or made an artifact that does not check
     └── PredictionError       a runner failed, or answered NaN or infinity
 
@@ -135,6 +136,10 @@ class RecordError(QuantbenchError):
 
 class DataError(QuantbenchError):
     """Samples malformed, too few, shared with calibration, or spoilt on their way to the model."""
+
+
+class MeterError(QuantbenchError):
+    """An energy counter that is not there, may not be read, or is not to be believed."""
 
 
 class BuildError(QuantbenchError):

@@ -87,8 +87,15 @@ def report(records: tuple[Path, ...], form: str, output: Path | None) -> None:
     default="table",
     show_default=True,
 )
+@click.option(
+    "--machines",
+    is_flag=True,
+    help="Judge nothing: whether machines answer alike, and their latency and energy side by side.",
+)
 @CACHE
-def compare(records: tuple[Path, ...], form: str, quant_cache: Path | None) -> None:
+def compare(
+    records: tuple[Path, ...], form: str, quant_cache: Path | None, *, machines: bool
+) -> None:
     """Compare the cases of two or more RECORDS files; the first is what the others are judged by.
 
     A case is judged by the gate of its own study: paired on samples where the evidence of both
@@ -96,10 +103,15 @@ def compare(records: tuple[Path, ...], form: str, quant_cache: Path | None) -> N
     """
     from quantbench.record.comparing import WORSE, compared
     from quantbench.record.reading import read_document
+    from quantbench.report.machines import FORMATS as SIDE_BY_SIDE
+    from quantbench.report.machines import side_by_side
 
     if len(records) < 2:  # noqa: PLR2004 - a comparison has two sides
         raise click.UsageError("name two files or more")
     first, *others = ((str(path), read_document(path)) for path in records)
+    if machines:
+        click.echo(SIDE_BY_SIDE[form](side_by_side([first, *others])), nl=False)
+        return
     rows = [row for other in others for row in compared(first, other, quant_cache)]
     write: Callable[[list[dict[str, Any]]], str] = FORMATS[form]
     click.echo(write(rows), nl=False)

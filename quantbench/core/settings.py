@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ OPTIONS = {
     "sequential": "'on' to stop a case as soon as its verdict is certain (default: off)",
     "examples": "samples that changed most, kept in a case's record to be seen (default: 10)",
     "familywise": "'holm' (default) corrects passes for how many gates a run has; 'none' does not",
+    "watts": "watts of this machine at work, to estimate energy by where no counter is, e.g. 15",
+    "grid": "kg CO2e a kWh of your electricity, e.g. 0.21, or a country's three letters, e.g. FRA",
     "diagnose": "'quick' or 'full': say why cases fail, op by op in minutes if full (default: off)",
 }
 _WORDS = {  # option: its words, the default first
@@ -67,9 +70,12 @@ class Settings:
         holm: passes are corrected for the number of gates of the run.
         cache: folder of the store; None for the platform's cache directory.
         examples: changed samples a case, with their pictures or texts, in the record.
+        watts: that the user states for this machine at work, or None.
+        grid: what the electricity emits, as it was given (`measure/grid.py` reads it), or None.
         diagnose: "off", or how far failing cases are looked into: "quick", "full".
         required: requirements whose lack is an error instead of a skip.
         threads: of every runner.
+        alone: no other xdist worker runs beside.
     """
 
     cache: Path | None = None
@@ -82,9 +88,12 @@ class Settings:
     sequential: bool = False
     holm: bool = True
     examples: int = 10
+    watts: float | None = None
+    grid: str | None = None
     diagnose: str = "off"
     required: frozenset[str] = frozenset()
     threads: int = 1
+    alone: bool = True
 
 
 def parse_settings(
@@ -141,8 +150,11 @@ def parse_settings(
         samples=_samples(given["samples"]),
         data=data,
         examples=_examples(given["examples"]),
+        watts=_watts(given["watts"]),
+        grid=given["grid"],
         required=required,
         threads=usable_threads(environment),
+        alone=_workers(environment) == 1,
     )
 
 
@@ -195,4 +207,25 @@ def _examples(text: str | None) -> int:
 def usable_threads(environment: Mapping[str, str]) -> int:
     """The cores this process may use, shared with the other xdist workers."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    return max(1, (cores or 1) // _workers(environment))
+
+
+def _workers(environment: Mapping[str, str]) -> int:
+    return int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
+def _watts(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        watts = float(text)
+    except ValueError:
+        watts = math.nan
+    if not 0 < watts < math.inf:
+        raise UsageError(
+            "--quant-watts",
+            expected="the watts of this machine at work, more than 0",
+            got=repr(text),
+            remedy="read them off a plug meter, or the data sheet, while a model runs",
+        )
+    return watts

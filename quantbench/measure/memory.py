@@ -26,15 +26,6 @@ class PeakMemory:
     peak_device_bytes: int | None = None
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of single predictions of the artifact as it is stored; None where nothing counts it."""
-
-    peak_rss_bytes: int | None
-    peak_device_bytes: int | None
-    joules: float | None
-
-
 @contextmanager
 def peak_memory(device: str = "cpu") -> Iterator[PeakMemory]:
     """Measure the peak resident set of a block (Linux: `VmHWM` after `clear_refs`, proc(5))."""

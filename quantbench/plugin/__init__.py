@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quantbench.core.settings import OPTIONS, parse_settings
-from quantbench.errors import RecordError, UsageError
+from quantbench.errors import MissingExtraError, RecordError, UsageError
 from quantbench.plugin import fixtures
 from quantbench.plugin.choosing import choose
 from quantbench.plugin.outcomes import begin, judge, with_record
@@ -62,6 +62,10 @@ def pytest_configure(config: pytest.Config) -> None:
             {name: config.getini(f"quant_{name}") for name in OPTIONS},
             os.environ,
         )
+        if (grid := config.stash[SETTINGS].grid) is not None:
+            from quantbench.measure.grid import parse_grid
+
+            parse_grid(grid)
         if (baseline := config.stash[SETTINGS].baseline) is not None:
             from quantbench.record.baseline import read_baseline
 
@@ -73,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 config.add_cleanup(journal.release)
         if not hasattr(config, "workerinput"):  # xdist's workers send their reports here
             config.pluginmanager.register(Recorder(config), RECORDER)
-    except (UsageError, RecordError) as error:
+    except (UsageError, RecordError, MissingExtraError) as error:
         raise pytest.UsageError(str(error)) from error
     if not hasattr(config, "workerinput") and sys.stdout.isatty():
         # While a test runs, what pytest itself writes is captured too.

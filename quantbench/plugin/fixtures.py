@@ -73,13 +73,14 @@ def quantized(
 
 
 @pytest.fixture
-def decoding(case: Case, quantized: Runner, sample: Any) -> Callable[[], None]:
+def decoding(case: Case, quantized: Runner, sample: Any, _bench: Session) -> Callable[[], None]:
     """A callable that generates the next tokens after `sample`, for `benchmark(decoding)`."""
     decoder = getattr(quantized, "decoder", None)
     if decoder is None:
         raise UsageError(f"{case} has a runner that does not generate", expected="a language model")
     decode: Callable[[], None] = decoder(sample)
     decode()  # warmed up
+    _bench.runners.energies.measure_decoding(case, decode, decode.tokens)  # type: ignore[attr-defined]
     return decode
 
 

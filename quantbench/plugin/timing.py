@@ -58,6 +58,7 @@ def with_timing(
     record: dict[str, Any], bench: Session, case: Case, funcargs: dict[str, Any]
 ) -> dict[str, Any]:
     """The record with what the test timed, if it timed the case's runner."""
+    from quantbench.record.recording import with_energies
     from quantbench.record.schema import with_decoding, with_latency
 
     benchmark: Any = funcargs.get("benchmark")
@@ -67,10 +68,13 @@ def with_timing(
     timing = benchmark.stats.stats
     function, args = timed
     if "decoding" in funcargs and function is funcargs["decoding"]:
-        return with_decoding(record, timing, function.tokens)
+        bench.runners.energies.estimate_decoding(case, timing.data, function.tokens)
+        record = with_decoding(record, timing, function.tokens)
+        return with_energies(record, bench, case)
     if _is_prediction(function, args, funcargs):
         bench.timed(case, timing.data)
-        return with_latency(record, timing, funcargs["sample"], bench.runners.facts[case])
+        record = with_latency(record, timing, funcargs["sample"], bench.runners.facts[case])
+        return with_energies(record, bench, case)
     return record
 
 

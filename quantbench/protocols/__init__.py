@@ -8,6 +8,7 @@ from quantbench.protocols.facts import Facts
 from quantbench.protocols.importer import Importer
 from quantbench.protocols.influence import Influence
 from quantbench.protocols.interface import PictureInterface
+from quantbench.protocols.meter import Meter
 from quantbench.protocols.profile import OpTime, Profile, Work
 from quantbench.protocols.quantizer import Quantizer
 from quantbench.protocols.runner import Decoder, Runner
@@ -23,6 +24,7 @@ __all__ = [
     "Influence",
     "MendableTask",
     "Mending",
+    "Meter",
     "Numbers",
     "OpTime",
     "PictureInterface",

@@ -84,7 +84,7 @@ def _missing(was: Mapping[str, Any]) -> dict[str, Any]:
 def _nothing(case: str) -> dict[str, Any]:
     case.encode()  # half a surrogate pair cannot be written anywhere
     names = ("metric", "before", "after", "difference", "low", "high", "flips")
-    more = ("size_ratio", "time_ratio", "paired")
+    more = ("size_ratio", "time_ratio", "energy_ratio", "paired")
     return {"case": case, **dict.fromkeys((*names, *more)), "verdict": "not judged"}
 
 
@@ -95,6 +95,7 @@ def _rows_of(
     row = _nothing(now["case"]) | {
         "size_ratio": _ratio(now["memory"]["weights_bytes"], was["memory"]["weights_bytes"]),
         "time_ratio": _ratio(_time(now), _time(was)),
+        "energy_ratio": _ratio(*_joules(now, was)),
     }
     if now["error"] and not was["error"]:
         return [{**row, "verdict": "error"}]
@@ -207,6 +208,14 @@ def _rows(record: Mapping[str, Any], store: Store) -> Sequence[Row] | None:
 
 def _time(record: Mapping[str, Any]) -> float | None:
     return record["latency"]["median_ns"] if record["latency"] else None
+
+
+def _joules(now: Mapping[str, Any], was: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Of both, where they come from the same kind of source: no estimate beside a measurement."""
+    one, other = (record.get("energy") or {} for record in (now, was))
+    if one.get("provenance") != other.get("provenance"):
+        return None, None
+    return one.get("joules_per_sample"), other.get("joules_per_sample")
 
 
 def _ratio(value: float | None, was: float | None) -> float | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quantbench.core.requirements import canonical, extras, requirements
+from quantbench.measure.processor import instruction_sets
 
 _NO_TOOLS = ("lint", "test")  # extras that change no number
 
@@ -35,6 +36,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "instruction_sets": list(instruction_sets()),
         "packages": {name: versions[name] for name in sorted(_packages()) if name in versions},
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }

@@ -1,6 +1,6 @@
 """What a run has found so far, line by line on disk: it outlives a run that is killed.
 
-    {"run": {...}, "schema": 2}           a run begins, in this environment
+    {"run": {...}, "schema": 3}           a run begins, in this environment
     {"begins": "test", "record": {...}}   a test begins, with the empty record of its case
     {"record": {...}, "test": "test"}     what a test found of its case
     {"case": "...", "skipped": "..."}     why it was left out

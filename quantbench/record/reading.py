@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.jsons import loads
 from quantbench.errors import RecordError
+from quantbench.record.energy import unknown_energy
 from quantbench.record.journal import PARTIAL, read_journal
 from quantbench.record.schema import SCHEMA
 from quantbench.record.schema import document as document_of
@@ -113,7 +114,7 @@ def _so_far(path: Path) -> dict[str, Any]:
 
 # What a record may leave out, because nothing is known of it.
 _UNKNOWN = {
-    **dict.fromkeys(("artifact", "latency", "error", "evidence", "runner", "baseline")),
+    **dict.fromkeys(("artifact", "latency", "error", "evidence", "runner", "baseline", "carbon")),
     "memory": {"weights_bytes": None},
 }
 
@@ -210,4 +211,11 @@ def _second(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, "metrics": metrics, "verdicts": verdicts, "evidence": None}
 
 
-_UPGRADES: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _second}
+def _third(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema 2 knew joules and where they come from, and nothing of carbon."""
+    energy = record.get("energy")
+    whole = unknown_energy() | energy if isinstance(energy, dict) else energy or unknown_energy()
+    return {**record, "energy": whole, "carbon": None}
+
+
+_UPGRADES: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _second, 2: _third}

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from quantbench.measure.energy.spent import SEARCHED, SPENT
+from quantbench.record.energy import merged_energy, unknown_energy
 from quantbench.stats.familywise import holm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from quantbench.measure.memory import Cost
+    from quantbench.measure.memory import PeakMemory
     from quantbench.run.evaluation import Evaluation
     from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Verdict
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def empty_record(case: Case) -> dict[str, Any]:
@@ -63,7 +65,8 @@ def blank_record(case: str, model: str, scheme: str, task: str) -> dict[str, Any
         "expected": "pass",
         "latency": None,
         "memory": {"weights_bytes": None, "peak_rss_bytes": None, "peak_device_bytes": None},
-        "energy": {"joules_per_sample": None, "provenance": "unavailable"},
+        "energy": unknown_energy(),
+        "carbon": None,
         "evidence": None,
         "baseline": None,
         "timings_s": {"build": None, "predict": None, "summarise": None},
@@ -92,7 +95,7 @@ def with_artifact(
     return {
         **record,
         "artifact": {"sha256": artifact.sha256, "size_bytes": artifact.size_bytes},
-        "build": dict(artifact.details),
+        "build": {k: v for k, v in artifact.details.items() if k not in {SPENT, SEARCHED}},
         "timings_s": {**record["timings_s"], "build": artifact.build_s},
         "cache": {**record["cache"], "artifact": artifact.cache},
         "memory": memory or record["memory"],
@@ -140,17 +143,14 @@ def with_evaluation(
     }
 
 
-def with_cost(record: dict[str, Any], cost: Cost) -> dict[str, Any]:
-    """Put in memory and energy of single predictions, which compare where batches do not."""
+def with_peaks(record: dict[str, Any], measured: PeakMemory) -> dict[str, Any]:
+    """Put in the memory of single predictions, which compares where that of batches does not."""
     peaks = {
         name: value
         for name in ("peak_rss_bytes", "peak_device_bytes")
-        if (value := getattr(cost, name)) is not None
+        if (value := getattr(measured, name)) is not None
     }
-    filled = {**record, "memory": {**record["memory"], **peaks}}
-    if cost.joules is not None:
-        filled["energy"] = {"joules_per_sample": cost.joules, "provenance": "measured"}
-    return filled
+    return {**record, "memory": {**record["memory"], **peaks}}
 
 
 def with_latency(
@@ -300,8 +300,7 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
     """Two records of one case as one: what the later one does not know stays.
 
     A case that was built in this run was built, although another test or worker found it in the
-    store. Of errors the first stands. Energy is joules and where they come from, together: what
-    was not measured replaces neither.
+    store. Of errors the first stands. Of energy see `energy.merged_energy`.
     """
     result = dict(earlier)
     for name, value in later.items():
@@ -315,7 +314,7 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
         elif name == "error":
             result[name] = known or value
         elif name == "energy":
-            result[name] = known if known and value["joules_per_sample"] is None else value
+            result[name] = merged_energy(known, value) if known else value
         elif isinstance(value, dict) and isinstance(known, dict):
             result[name] = known | {k: v for k, v in value.items() if v is not None}
         elif value is not None:

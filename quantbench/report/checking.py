@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.jsons import MALFORMED
 from quantbench.errors import RecordError
+from quantbench.report.energies import Energies, beside
 from quantbench.report.runtimes import with_runtimes
 from quantbench.report.speed import speed_of
 from quantbench.report.values import number as _number
@@ -74,7 +75,7 @@ def _view(record: Mapping[str, Any], run: str) -> View:
     judged = next(of_quality, None)
     unjudged = next((name for name in metrics if not name.endswith("_per_s")), None)
     memory = record["memory"] or {}
-    energy, runner = record.get("energy") or {}, record["runner"] or {}
+    runner = record["runner"] or {}
     latency, error = record["latency"] or {}, record["error"]
     median = _number(latency.get("median_ns"))
     artifact = record["artifact"] or {}
@@ -109,8 +110,7 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         timed_by=f"{latency.get('threads')} threads, delegate {latency.get('delegate')}"
         if latency
         else "",
-        joules=_number(energy.get("joules_per_sample")),
-        energy=_text(energy.get("provenance") or "unavailable"),
+        energies=_energies(record.get("energy") or {}, record.get("carbon") or {}),
         expected=_text(record.get("expected") or "pass"),
         reason=next((_text(v["reason"]) for v in record["verdicts"] if v.get("reason")), ""),
         error=(_text(error["type"]), _text(error["message"])) if error else None,
@@ -122,6 +122,33 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         **_explained(record.get("explanation") or {}),
         diagnosis=_diagnosis(record["diagnosis"]) if record.get("diagnosis") else None,
         speed=speed_of(record["speed"]) if record.get("speed") else None,
+    )
+
+
+def _energies(energy: Mapping[str, Any], carbon: Mapping[str, Any]) -> Energies:
+    decoding, build, evaluation = (
+        energy.get(name) or {} for name in ("decoding", "build", "evaluation")
+    )
+    grid = ""
+    if (intensity := _number(carbon.get("kg_co2e_per_kwh"))) is not None:
+        grid = f"{intensity:.3g} kg CO2e a kWh, {_text(carbon.get('source') or '')}"
+    return Energies(
+        joules=_number(energy.get("joules_per_sample")),
+        low=_number(energy.get("low")),
+        high=_number(energy.get("high")),
+        provenance=_text(energy.get("provenance") or "unavailable"),
+        by=_text(energy.get("by") or ""),
+        reason=_text(energy.get("reason") or ""),
+        idle_watts=_number(energy.get("idle_watts")),
+        load_by_others=_number(energy.get("load_by_others")),
+        per_prefill_token=_number(energy.get("joules_per_prefill_token")),
+        per_decoded_token=_number(decoding.get("joules_per_token")),
+        build_joules=_number(build.get("joules")),
+        build_provenance=_text(build.get("provenance") or ""),
+        evaluation_joules=_number(evaluation.get("joules")),
+        evaluation_provenance=_text(evaluation.get("provenance") or ""),
+        grams_per_million=_number(carbon.get("grams_co2e_per_million")),
+        grid=grid,
     )
 
 
@@ -317,19 +344,20 @@ def _with_ratios(views: Sequence[View]) -> list[View]:
     }
     named = {view.case: view for view in references.values()}  # of another model, too
 
-    def ratio(view: View, name: str) -> float | None:
+    def told(view: View) -> View:
         was = references.get((view.model, view.dataset, view.device))
         was = was or named.get(view.reference or "")
         if was is None or was is view:
-            return None
-        value, before = getattr(view, name), getattr(was, name)
-        return value / before if value and before else None
-
-    return [
-        replace(
+            return view
+        return replace(
             view,
-            size_ratio=ratio(view, "weights_bytes"),
-            latency_ratio=ratio(view, "latency_s"),
+            size_ratio=_ratio(view.weights_bytes, was.weights_bytes),
+            latency_ratio=_ratio(view.latency_s, was.latency_s),
+            energies=beside(view.energies, was.energies),
         )
-        for view in views
-    ]
+
+    return [told(view) for view in views]
+
+
+def _ratio(value: float | None, before: float | None) -> float | None:
+    return value / before if value and before else None

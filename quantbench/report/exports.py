@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
+from quantbench.report.energies import Columns
+from quantbench.report.energies import notes as notes_of_energy
 from quantbench.report.numbers import (
     difference,
     flips,
-    joules,
     margin,
     milliseconds,
     quality,
@@ -41,13 +43,13 @@ def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str
     for study in studies_of(views):
         members = [view for _, group in groups(study) for view in group]
         metric = study.metric or "metric"
-        energy, decoding = study.has_energy, study.has_decoding
+        energy, decoding = Columns.of(members), study.has_decoding
         several = len(study.runtimes) > 1
         header = (
             *["runtime"] * several,
             *("scheme", "verdict", metric, "difference", "margin", "flips", "size", "latency"),
             *["tokens/s"] * decoding,
-            *["energy"] * energy,
+            *energy.header,
         )
         lines += [f"### {escaped(study.title)}", "", _row(header), _row(["---"] * len(header))]
         lines += [
@@ -56,13 +58,14 @@ def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str
                     escaped,
                     [
                         *[view.runtime] * several,
-                        *_cells(view, metric, decoding=decoding, energy=energy),
+                        *_cells(view, metric, energy, decoding=decoding),
                     ],
                 )
             )
             for view in members
         ]
         lines += ["", *_fastest(study)]
+        lines += [f"- {escaped(note)}" for note in notes_of_energy(members)]
         for view in members:
             if view.runtime_float:
                 lines += [
@@ -90,7 +93,7 @@ def _row(cells: Any) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(view: View, metric: str, *, decoding: bool, energy: bool) -> tuple[str, ...]:
+def _cells(view: View, metric: str, energy: Columns, *, decoding: bool) -> tuple[str, ...]:
     return (
         view.scheme,
         view.verdict_in_full,
@@ -101,7 +104,7 @@ def _cells(view: View, metric: str, *, decoding: bool, energy: bool) -> tuple[st
         size(view.weights_bytes) + _ratio(view.size_ratio),
         milliseconds(view.latency_s) + _ratio(view.latency_ratio),
         *([rate(view.decoded_per_s)] * decoding),
-        *([joules(view.joules)] * energy),
+        *energy.cells(view),
     )
 
 
@@ -124,7 +127,10 @@ _COLUMNS = (
     *("run", "case", "model", "scheme", "backend", "dataset", "device", "n", "verdict"),
     *("metric", "value", "low", "high", "confidence", "method"),
     *("difference", "difference_low", "difference_high", "margin", "outcome", "lost", "won"),
-    *("weights_bytes", "artifact_bytes", "peak_bytes", "latency_s", "joules", "energy", "error"),
+    *("weights_bytes", "artifact_bytes", "peak_bytes", "latency_s", "joules", "energy"),
+    *("joules_low", "joules_high", "energy_by", "idle_watts", "load_by_others"),
+    *("joules_per_prefill_token", "joules_per_decoded_token", "build_joules", "build_energy"),
+    *("evaluation_joules", "grams_co2e_per_million", "grid", "pays_after_inferences", "error"),
 )
 
 
@@ -132,6 +138,22 @@ def _flat(view: View) -> list[dict[str, Any]]:
     names = ("run", "case", "model", "scheme", "backend", "dataset", "device", "n", "verdict")
     costs = ("weights_bytes", "artifact_bytes", "peak_bytes", "latency_s", "joules", "energy")
     base = {name: getattr(view, name) for name in (*names, *costs)}
+    own = view.energies
+    base |= {
+        "joules_low": own.low,
+        "joules_high": own.high,
+        "energy_by": own.by,
+        "idle_watts": own.idle_watts,
+        "load_by_others": own.load_by_others,
+        "joules_per_prefill_token": own.per_prefill_token,
+        "joules_per_decoded_token": own.per_decoded_token,
+        "build_joules": own.build_joules,
+        "build_energy": own.build_provenance,
+        "evaluation_joules": own.evaluation_joules,
+        "grams_co2e_per_million": own.grams_per_million,
+        "grid": own.grid,
+        "pays_after_inferences": "never" if own.pays_after == math.inf else own.pays_after,
+    }
     base["error"] = view.error[0] if view.error else None
     judged = {j.metric: j for j in reversed(view.judgements) if j.against == "reference"}
     rows = []

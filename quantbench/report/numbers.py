@@ -87,11 +87,6 @@ def rate(tokens_per_s: float | None) -> str:
     return "-" if tokens_per_s is None else digits(tokens_per_s)
 
 
-def joules(energy: float | None) -> str:
-    """Of one prediction."""
-    return "-" if energy is None else f"{digits(energy)} J"
-
-
 def milliseconds(seconds: float | None) -> str:
     """Of a median; from a second on, seconds."""
     if seconds is None:

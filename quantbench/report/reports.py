@@ -67,7 +67,7 @@ def run_of(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     environment = document["environment"]
     packages = environment.get("packages") if isinstance(environment, dict) else None
     facts = {
-        _clean(name): _clean(value)
+        _clean(name): _clean(", ".join(map(str, value)) if isinstance(value, list) else value)
         for name, value in (environment.items() if isinstance(environment, dict) else ())
         if name != "packages"
     }

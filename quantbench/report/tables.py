@@ -19,13 +19,14 @@ _HEADER = ("case", "verdict", "metric", "before", "after", "difference", "flips"
 
 def as_table(rows: Rows) -> str:
     """Aligned columns, worst first, then how the differences were found."""
-    lines = [*aligned([_HEADER, *map(_cells, rows)], text=3)]
+    lines = [*aligned(_all_cells(rows), text=3)]
     return "\n".join([*lines, *_notes(rows)]) + "\n"
 
 
 def as_markdown(rows: Rows) -> str:
     """A table of GitHub's Markdown; what could end a cell is escaped."""
-    lines = [_HEADER, tuple("---" for _ in _HEADER), *map(_cells, rows)]
+    header, *cells = _all_cells(rows)
+    lines = [header, tuple("---" for _ in header), *cells]
     text = "\n".join(f"| {' | '.join(map(escaped, line))} |" for line in lines)
     return "\n".join([text, "", *_notes(rows)]) + "\n"
 
@@ -55,6 +56,13 @@ FORMATS: dict[str, Callable[[Rows], str]] = {
     "csv": as_csv,
     "json": as_json,
 }
+
+
+def _all_cells(rows: Rows) -> list[tuple[str, ...]]:
+    """The header and all rows; with energy where any is known."""
+    energy = any(row["energy_ratio"] is not None for row in rows)
+    lines = [(*_HEADER, *["energy"] * energy)]
+    return [*lines, *((*_cells(row), *[_ratio(row["energy_ratio"])] * energy) for row in rows)]
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

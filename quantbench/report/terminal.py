@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.words import plural
 from quantbench.report.checking import judgement_of, metric_of, views_of
+from quantbench.report.energies import Columns
+from quantbench.report.energies import notes as notes_of_energy
 from quantbench.report.numbers import (
     difference,
     estimate,
-    joules,
     margin,
     megabytes,
     milliseconds,
@@ -145,7 +146,7 @@ def _table(study: Study) -> Table:
     # One metric for the whole table: its name stands once, over the column.
     metric = study.metric or "metric"
     flips = any(judged.flips for view in members for judged in view.judgements)
-    decoding, energy = study.has_decoding, study.has_energy
+    decoding, energy = study.has_decoding, Columns.of(members)
     notes = [f"note: {note}" for note in sorted({view.note for view in members if view.note})]
     for view in members:
         if view.error:
@@ -166,12 +167,16 @@ def _table(study: Study) -> Table:
         header=(
             *("scheme", "verdict", metric, "difference", *["flips"] * flips, "MB", "latency"),
             *["tokens/s"] * decoding,
-            *["energy"] * energy,
+            *energy.header,
         ),
-        rows=[
-            _row(view, metric, flips=flips, decoding=decoding, energy=energy) for view in members
+        rows=[_row(view, metric, energy, flips=flips, decoding=decoding) for view in members],
+        notes=[
+            *notes,
+            *_against_baseline(members),
+            *_of_runtimes(members),
+            *notes_of_energy(members),
+            *_fastest(study),
         ],
-        notes=[*notes, *_against_baseline(members), *_of_runtimes(members), *_fastest(study)],
         headings=_headings(grouped),
     )
 
@@ -363,7 +368,9 @@ def _end_of(name: str) -> str:
     return last if len(last) <= _NAME else f"...{last[-_NAME:]}"
 
 
-def _row(view: View, metric: str, *, flips: bool, decoding: bool, energy: bool) -> tuple[str, ...]:
+def _row(
+    view: View, metric: str, energy: Columns, *, flips: bool, decoding: bool
+) -> tuple[str, ...]:
     return (
         view.scheme,
         view.verdict_in_full,
@@ -373,7 +380,7 @@ def _row(view: View, metric: str, *, flips: bool, decoding: bool, energy: bool) 
         megabytes(view.weights_bytes),
         milliseconds(view.latency_s),
         *([rate(view.decoded_per_s)] * decoding),
-        *([joules(view.joules)] * energy),
+        *energy.cells(view),
     )
 
 

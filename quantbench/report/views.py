@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.words import plural
+from quantbench.report.energies import Energies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,6 +112,7 @@ class View:
         judged: the first verdict on quality against the reference.
         decided_by: the one that made the verdict, where it is not that one.
         timed_by: threads and delegate while it was timed.
+        energies: what it draws.
         headline: the metric that stands for its quality.
         size_ratio: its bytes over its reference's; `latency_ratio` likewise.
         backend: that ran it, "" where the record does not say.
@@ -150,8 +152,7 @@ class View:
     box: Box | None = None
     rounds: int | None = None
     timed_by: str = ""
-    joules: float | None = None
-    energy: str = "unavailable"
+    energies: Energies = field(default_factory=Energies)
     size_ratio: float | None = None
     latency_ratio: float | None = None
     backend: str = ""
@@ -182,6 +183,16 @@ class View:
         """Tokens that a language model generates a second."""
         number = self.metrics.get("decode_tokens_per_s")
         return number.value if number else None
+
+    @property
+    def joules(self) -> float | None:
+        """Of a sample."""
+        return self.energies.joules
+
+    @property
+    def energy(self) -> str:
+        """Where these joules come from."""
+        return self.energies.provenance
 
     @property
     def loss(self) -> float:
@@ -245,11 +256,6 @@ class Study:
         """The metric that most cases are judged by."""
         named = Counter(case.headline for case in self.cases if case.headline)
         return named.most_common(1)[0][0] if named else None
-
-    @property
-    def has_energy(self) -> bool:
-        """Whether any case's was measured."""
-        return any(case.joules is not None for case in self.cases)
 
     @property
     def has_decoding(self) -> bool:

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.plugins import missing_extra
 from quantbench.errors import BuildError, QuantbenchError
 from quantbench.measure.devices import MORE_MEMORY, is_out_of_memory
+from quantbench.measure.energy.choosing import open_meter
+from quantbench.measure.energy.spent import Spent, spent
 from quantbench.store.artifacts import REFUSED, Artifact, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from quantbench.core.progress import Progress
     from quantbench.core.settings import Settings
+    from quantbench.protocols import Meter
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where results are kept, what was asked for, and who is told what is being done."""
+    """Where results are kept, what was asked for, and who is told what is being done.
+
+    Attributes:
+        meter: opens what counts the energy of a device.
+    """
 
     store: Store
     settings: Settings
     progress: Progress
+    meter: Callable[[str], Meter] = open_meter
 
     def get(
         self,
@@ -47,6 +57,12 @@ class Context:
                 return build(folder)
 
         return self.store.get(kind, ingredients, explained_build)
+
+    def spent(self, device: str) -> AbstractContextManager[Spent]:
+        """What a block of work draws; nothing beside other workers, who would be counted too."""
+        if not self.settings.alone:
+            return nullcontext(Spent())
+        return spent(partial(self.meter, device))
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.models import EMBEDDED, cases, find_model
 from quantbench.core.requirements import conflicts, extras, lacking
 from quantbench.core.settings import usable_threads
-from quantbench.errors import MissingDeviceError
+from quantbench.errors import MeterError, MissingDeviceError
 from quantbench.measure.devices import require_cuda
+from quantbench.measure.energy.choosing import open_meter
 from quantbench.measure.processor import instruction_sets
 from quantbench.run.reach import extras_of
 from quantbench.sources.parsing import File, parse_source
@@ -56,6 +57,7 @@ def examine(store: Store, *, online: bool) -> Iterator[Finding]:
     yield Finding("python", "ok", f"{platform.python_version()} at {sys.prefix}")
     yield from _extras()
     yield from _machine()
+    yield _energy("cpu")
     yield from _gpu()
     yield _cache(store)
     answers = {name: look(name) for name, look in _SOURCES} if online else {}
@@ -108,21 +110,22 @@ def _gpu() -> Iterator[Finding]:
     except MissingDeviceError as error:
         said = " ".join(str(error).split())
         yield Finding("gpu", "missing", said.partition(" next:")[0], "cases on cuda are skipped")
-        yield Finding("energy", "missing", "measured on NVIDIA GPUs alone (NVML)", "")
         return
     import torch
 
-    from quantbench.measure.energy import energy
-
     yield Finding("gpu", "ok", torch.cuda.get_device_name())
-    with energy("cuda") as drawn:
-        pass
-    if drawn.joules is None:
-        yield Finding(
-            "energy", "missing", "NVML does not count it", 'pip install "quantbench[gpu]"'
-        )
-    else:
-        yield Finding("energy", "ok", "measured by NVML, the whole board")
+    yield _energy("cuda")
+
+
+def _energy(device: str) -> Finding:
+    """Which counter counts the device, or why none does."""
+    what = f"energy, {device}"
+    try:
+        meter = open_meter(device)
+    except MeterError as error:
+        said = "; ".join(" ".join(part.split()) for part in (error.what, error.got) if part)
+        return Finding(what, "missing", said, error.remedy or "")
+    return Finding(what, "ok", f"measured by {meter.name}: {meter.counts}")
 
 
 def _cache(store: Store) -> Finding:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from quantbench.errors import DataError, UsageError, meant
-from quantbench.run.results import BYTES, LATENCY
+from quantbench.run.results import BYTES, ENERGY, LATENCY
 from quantbench.stats.comparison import Comparison, Independent, Known
 from quantbench.stats.gates import Verdict, outcome_of, samples_to_decide
 from quantbench.stats.influences import PairedInfluence
 from quantbench.stats.means import PairedMeans
 from quantbench.stats.proportions import PairedProportions
 from quantbench.stats.sequential import BettingDifference
-from quantbench.stats.times import TimeRatio
+from quantbench.stats.times import ENERGY_RATIO, TimeRatio
 from quantbench.study import Gate
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Against
 
-_COSTS = frozenset({LATENCY, *BYTES})
+_COSTS = frozenset({LATENCY, ENERGY, *BYTES})
 _WORSE = ("pass", "inconclusive", "fail")
 
 
@@ -39,14 +39,15 @@ def non_inferior(
     `pass` when the one-sided lower bound of the difference (quantized - reference) on the same
     samples is above -margin, `fail` when its upper bound is below it, else `inconclusive`; each
     bound has the stated confidence, assuming independent samples, or groups. True only on `pass`.
-    Where lower is better (perplexity, latency, bytes) the sign turns by itself.
+    Where lower is better (perplexity, latency, energy, bytes) the sign turns by itself.
 
     The estimator follows the metric, and stands in the verdict: right answers are paired
     proportions, other means over samples paired means, all else (AP, and any margin that is a
     share) is judged by how much each sample moves it (`stats/influences.py`), as is everything
-    where samples come in groups. Times are compared by ranks; bytes are known, and so is a model's
-    difference from itself. Verdicts are kept for the record. Where a baseline was accepted, the
-    case must not be worse than that either: the verdict returned is the worse of the two.
+    where samples come in groups. Times and joules are compared by ranks; bytes are known, and so
+    is a model's difference from itself. Verdicts are kept for the record. Where a baseline was
+    accepted, the case must not be worse than that either: the verdict returned is the worse of the
+    two.
 
     In a test run every verdict decides its test, asserted or not (`Verdict.accepted` says when a
     test goes on past one that is no pass): to look at a metric without judging it, take
@@ -55,9 +56,9 @@ def non_inferior(
     Args:
         evaluation: of the judged case, or of a file (`judge.results`).
         reference: of what it is judged against.
-        metric: a name of the task's, or `latency`, `weights_bytes`, `artifact_bytes`.
+        metric: a name of the task's, or `latency`, `energy`, `weights_bytes`, `artifact_bytes`.
         margin: the largest loss that would still be shipped, in the metric's unit, or as a share
-            of the reference's value, "5%". Of latency it is a share.
+            of the reference's value, "5%". Of latency and energy it is a share.
         confidence: of each bound, in (.5, 1).
 
     Raises:
@@ -138,9 +139,10 @@ def _check_pair(evaluation: Results, reference: Results) -> None:
 
 def _check_gate(evaluation: Results, reference: Results, gate: Gate) -> None:
     """Refuse a gate that cannot be asked, before any work is done for it."""
-    if gate.metric == LATENCY and _is_cost(LATENCY, evaluation) and not gate.relative:
+    shared = gate.metric in {LATENCY, ENERGY} and _is_cost(gate.metric, evaluation)
+    if shared and not gate.relative:
         raise UsageError(
-            "a margin on latency is a share of the reference's", remedy='e.g. margin="10%"'
+            f"a margin on {gate.metric} is a share of the reference's", remedy='e.g. margin="10%"'
         )
     values = evaluation.value(gate.metric), reference.value(gate.metric)
     if np.isnan(values).any():
@@ -222,8 +224,24 @@ def _identical(evaluation: Results, reference: Results) -> bool:
 def _cost_compared(evaluation: Results, reference: Results, gate: Gate) -> Comparison:
     if gate.metric == LATENCY:
         return TimeRatio(evaluation.timed(), reference.timed())
+    if gate.metric == ENERGY:
+        _check_meters(evaluation, reference)
+        if evaluation is reference:  # its few windows would leave it undecided about itself
+            return Known(0.0)
+        return TimeRatio(evaluation.drawn(), reference.drawn(), method=ENERGY_RATIO)
     value, was = evaluation.value(gate.metric), reference.value(gate.metric)
     return Known(value / was - 1 if gate.relative else value - was)
+
+
+def _check_meters(evaluation: Results, reference: Results) -> None:
+    """Two counters that count different things have no ratio."""
+    by = [each.energy.by if each.energy else "" for each in (evaluation, reference)]
+    if by[0] != by[1]:
+        raise UsageError(
+            f"the energy of {evaluation.name} and of {reference.name} was counted by two counters",
+            expected=by[1],
+            got=by[0],
+        )
 
 
 def _judged(

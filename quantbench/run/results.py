@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from quantbench.measure.energy.drawn import Energy
     from quantbench.protocols import Influence, Row
     from quantbench.stats.comparison import Estimate
     from quantbench.stats.gates import Verdict
 
 _CONFIDENCE = 0.95  # of the intervals around single values
-LATENCY = "latency"
+LATENCY, ENERGY = "latency", "energy"
 BYTES = ("weights_bytes", "artifact_bytes")
 FEWEST_GROUPS = 10
 
@@ -50,6 +51,7 @@ class Results:
         signed: metrics of which 0 is not the least.
         costs: bytes by name.
         times_s: seconds of the rounds that pytest-benchmark timed in this run, if it did.
+        energy: of one prediction, where a run knows it.
         accepted: what the baseline accepted of this case, if one was given.
         family: tests of the run that judge; an early stop is corrected for their number.
         take_next_block: of a sequential evaluation, takes in the next block of samples, after
@@ -73,6 +75,7 @@ class Results:
     signed: frozenset[str] = frozenset()
     costs: Mapping[str, int] = field(default_factory=dict)
     times_s: NDArray[np.float64] | None = None
+    energy: Energy | None = None
     accepted: Accepted | None = None
     family: int = 1
     take_next_block: Callable[[], bool] | None = None
@@ -100,7 +103,7 @@ class Results:
         """
         values = self.replicates.get(metric)
         if values is None:
-            known = [*self.replicates, *([LATENCY, *self.costs] if self.costs else [])]
+            known = [*self.replicates, *([LATENCY, ENERGY, *self.costs] if self.costs else [])]
             raise UsageError(
                 f"unknown metric {metric!r} of {self.name}",
                 expected=", ".join(known),
@@ -115,13 +118,15 @@ class Results:
         return found if self.groups is None else replace(found, groups=self.seen_groups)
 
     def value(self, metric: str) -> float:
-        """A metric, a median time in seconds, or bytes, on the samples as they are."""
+        """A metric, a median time in seconds, joules, or bytes, on the samples as they are."""
         if metric in self.replicates:
             return float(self.replicates[metric][0])
         if metric in self.costs:
             return float(self.costs[metric])
         if metric == LATENCY:
             return float(np.median(self.timed()))
+        if metric == ENERGY:
+            return float(np.median(self.drawn()))
         return self.estimate(metric).value  # says what there is
 
     def _by_influence(self, metric: str, confidence: float) -> Estimate:
@@ -195,6 +200,29 @@ class Results:
                 remedy="run alone (without -n and with benchmarks enabled), timing tests first",
             )
         return self.times_s
+
+    def drawn(self) -> NDArray[np.float64]:
+        """Joules of a prediction in each measured window.
+
+        Raises:
+            UsageError: nothing was measured, or it is estimated from times.
+        """
+        energy = self.energy
+        if energy is not None and energy.provenance == "estimated":
+            raise UsageError(
+                f"the energy of {self.name} is estimated: a gate on it would be one on latency",
+                expected="energy that a counter measured",
+                got=energy.by,
+                remedy="gate on latency, or run where quantbench doctor finds a counter",
+            )
+        if energy is None or not energy.windows:
+            raise UsageError(
+                f"the energy of {self.name} was not measured before its gate",
+                expected="a test before this one that uses the fixture quantized, run alone",
+                got=(energy and energy.reason) or "nothing was measured",
+                remedy="quantbench doctor says which counters this machine has",
+            )
+        return np.array(energy.windows)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.settings import Machine
 from quantbench.errors import PredictionError
-from quantbench.measure.energy import joules_of
-from quantbench.measure.memory import Cost, peak_memory
+from quantbench.measure.memory import PeakMemory, peak_memory
 from quantbench.run.context import explained, versions
+from quantbench.run.energies import Energies
 from quantbench.run.facts import facts_of
 from quantbench.study.registry import runner_for
 
@@ -57,7 +57,8 @@ class Runners:
         self._open: tuple[Case, Runner] | None = None
         self._in_use = False
         self.facts: dict[Case, Mapping[str, Any]] = {}
-        self.costs: dict[Case, Cost] = {}
+        self.peaks: dict[Case, PeakMemory] = {}
+        self.energies = Energies(context)
 
     def of(self, case: Case) -> Runner:
         """The opened artifact."""
@@ -88,8 +89,9 @@ class Runners:
             with peak_memory(case.device) as memory:
                 for _ in range(_WARM_UP_CALLS):
                     runner.predict(prepared)
-            joules = joules_of(lambda: runner.predict(prepared), case.device)
-        self.costs[case] = Cost(memory.peak_rss_bytes, memory.peak_device_bytes, joules)
+            tokens = len(getattr(prepared, "tokens", ()))
+            self.energies.measure(case, lambda: runner.predict(prepared), tokens)
+        self.peaks[case] = memory
         self._in_use = True
         try:
             yield runner

@@ -14,6 +14,7 @@ import numpy as np
 
 from quantbench.core.progress import Silent
 from quantbench.errors import DataError, PredictionError, QuantbenchError
+from quantbench.measure.energy.choosing import open_meter
 from quantbench.run.context import Context, explained
 from quantbench.run.evaluation import Evaluation
 from quantbench.run.results import Accepted
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from quantbench.core.progress import Progress
     from quantbench.core.settings import Settings
-    from quantbench.protocols import Runner, Task
+    from quantbench.protocols import Meter, Runner, Task
     from quantbench.run.accepted import Entry
     from quantbench.run.steps.resolve import FloatModel
     from quantbench.stats.gates import Verdict
@@ -70,6 +71,7 @@ class Session:
         *,
         baseline: Mapping[str, Entry] | None = None,
         store: Store | None = None,
+        meter: Callable[[str], Meter] = open_meter,
     ) -> None:
         """Do nothing yet.
 
@@ -78,10 +80,11 @@ class Session:
             progress: is told of long work.
             baseline: what was accepted before, by case; None where nothing is compared with it.
             store: where results are kept; the settings' own where none is given.
+            meter: opens what counts the energy of a device.
         """
         self.settings, self.baseline, self.family = settings, baseline, 1
         store = store or Store(settings.cache or default_root())
-        self._context = Context(store, settings, progress or Silent())
+        self._context = Context(store, settings, progress or Silent(), meter)
         self._samples = Samples(self._context, self.task)
         self.runners = Runners(self._context, self.artifact)
         self.artifacts: dict[Case, Artifact] = {}
@@ -185,7 +188,10 @@ class Session:
                     working = self._context.progress.working(f"evaluating {case}", left)
                     advance = watched.enter_context(working)
                 with explained(shard.what, PredictionError):
-                    return predict(shard, opener(), task, folder, advance)
+                    opened = opener()
+                    with self._context.spent(case.device) as used:
+                        measured = predict(shard, opened, task, folder, advance)
+                return {**measured, **used.as_details()}
 
             for block in cut:
                 what = f"evaluating {case}"
@@ -205,6 +211,7 @@ class Session:
         """Evidence and the replicates of every metric; of a sequential run, its first look."""
         evaluation = self._once(case, self.evaluations, self._evaluate)
         evaluation.times_s = self.times_s.get(case)
+        evaluation.energy = self.runners.energies.prediction(case)
         return evaluation
 
     def reference(self, case: Case) -> Evaluation:
@@ -274,6 +281,7 @@ class Session:
     def timed(self, case: Case, seconds: Sequence[float]) -> None:
         """Remember the rounds that pytest-benchmark timed."""
         self.times_s[case] = np.array(seconds)
+        self.runners.energies.estimate(case, seconds)
 
     def median_s(self, case: Case) -> float | None:
         """Median of the rounds that pytest-benchmark timed, if it did."""

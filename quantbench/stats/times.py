@@ -1,4 +1,4 @@
-"""Two sets of timed rounds."""
+"""Two sets of timed rounds, or of windows in which energy was measured."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from quantbench.stats.comparison import Comparison
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+ENERGY_RATIO = "ratio of joules in windows, Hodges-Lehmann with Mann-Whitney interval"
 _MOST = 1000  # rounds a side whose pairs are compared
 
 
 @dataclass(frozen=True)
 class TimeRatio(Comparison):
-    """Ratio of two times less one: .1 is ten per cent slower.
+    """Ratio of two times, or joules, less one: .1 is ten per cent slower.
 
     The median of all pairwise ratios (Hodges and Lehmann, 1963); p-values are those of the rank
     test of Mann and Whitney on times scaled to the bound (exact for up to 8 rounds a side), and
@@ -62,7 +63,7 @@ class TimeRatio(Comparison):
 
     def mirrored(self) -> TimeRatio:
         """A gain is less time."""
-        return TimeRatio(self.quantized, self.reference, -self.sign)
+        return TimeRatio(self.quantized, self.reference, -self.sign, self.method)
 
     def p_at_most(self, bound: float) -> float:
         """p-value against "the true difference is at most `bound`"."""

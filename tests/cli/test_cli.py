@@ -223,3 +223,24 @@ def test_files_of_the_first_schema_are_read_forever(
     first = written(tmp_path / "old.json", old, schema=1)
     rows = json.loads(quantbench("compare", first, runs[1], "--format", "json").stdout)
     assert [row["verdict"] for row in rows] == ["fail"]
+
+
+def test_energies_of_one_kind_are_compared(tmp_path: Path) -> None:
+    def run(name: str, joules: float, provenance: str = "measured") -> Path:
+        energy = {"joules_per_sample": joules, "provenance": provenance}
+        return written(tmp_path / name, record(0, 0.58, energy=energy))
+
+    before, after = run("a.json", 2.0), run("b.json", 1.5)
+    (row,) = json.loads(quantbench("compare", before, after, "--format", "json").stdout)
+    assert row["energy_ratio"] == 0.75
+    assert quantbench("compare", before, after).stdout.splitlines()[1].endswith("x0.75")
+    guessed = run("c.json", 1.5, "estimated")
+    (row,) = json.loads(quantbench("compare", before, guessed, "--format", "json").stdout)
+    assert row["energy_ratio"] is None
+
+
+def test_machines_stand_side_by_side_and_are_not_judged(runs: tuple[Path, Path]) -> None:
+    said = quantbench("compare", *runs, "--machines")
+    assert said.returncode == 0  # though the second run is worse
+    assert "instruction sets" in said.stdout.splitlines()[0]
+    assert "differ" in said.stdout

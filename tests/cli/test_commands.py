@@ -10,14 +10,18 @@ import pytest
 from click.testing import CliRunner
 
 from quantbench.cli import main
+from quantbench.errors import MeterError
 from quantbench.run import doctor
 from quantbench.run.doctor import Finding
 from quantbench.store.artifacts import Store
+from tests.measure.energy.fakes import FakeMeter, FakeTime
 from tests.report.conftest import both_studies, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from quantbench.protocols import Meter
 
 __all__ = ["written"]  # a fixture
 
@@ -221,3 +225,26 @@ def test_a_margin_of_nothing_is_refused_and_not_taken_for_the_usual_one(tmp_path
     result = quantbench("mend", case, "--margin", 0, "--quant-cache", tmp_path)
     assert result.exit_code == 2
     assert "the margin of AP must be a positive, finite number" in result.output
+
+
+def test_the_doctor_says_which_counters_count_or_why_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def none(device: str) -> Meter:
+        raise MeterError("nobody but root may read it", got=device, remedy="sudo chmod")
+
+    def some(device: str) -> Meter:
+        return FakeMeter(FakeTime(), counts=f"all of {device}")
+
+    monkeypatch.setattr(doctor, "open_meter", none)
+    found = [
+        each for each in doctor.examine(Store(tmp_path), online=False) if each.what == "energy, cpu"
+    ]
+    assert found == [
+        Finding("energy, cpu", "missing", "nobody but root may read it; cpu", "sudo chmod")
+    ]
+    monkeypatch.setattr(doctor, "open_meter", some)
+    found = [
+        each for each in doctor.examine(Store(tmp_path), online=False) if each.what == "energy, cpu"
+    ]
+    assert found == [Finding("energy, cpu", "ok", "measured by fake: all of cpu")]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from quantbench import cases
+from quantbench.record.energy import unknown_energy
 from quantbench.record.schema import (
     SCHEMA,
     as_json,
@@ -32,7 +33,10 @@ def test_an_empty_record_invents_nothing() -> None:
     assert made["backend"] == CASE.scheme.backend == "litert"
     assert made["latency"] is None
     assert made["artifact"] is None
-    assert made["energy"] == {"joules_per_sample": None, "provenance": "unavailable"}
+    known = {name: value for name, value in made["energy"].items() if value}
+    method = {"confidence": 0.95, "method": "mean over windows, Student's t"}
+    assert known == {"provenance": "unavailable", **method}
+    assert made["carbon"] is None
     assert set(made["timings_s"].values()) == {None}
 
 
@@ -78,10 +82,24 @@ def test_the_first_error_stands() -> None:
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_energy_that_was_measured_stays_measured(swapped: bool) -> None:  # noqa: FBT001
-    energy = {"joules_per_sample": 0.5, "provenance": "measured"}
-    measured, unavailable = record(energy=energy), record()
-    both = merged(unavailable, measured) if swapped else merged(measured, unavailable)
-    assert both["energy"] == energy
+    energy = unknown_energy() | {"joules_per_sample": 0.5, "provenance": "measured"}
+    estimate = energy | {"joules_per_sample": 0.7, "provenance": "estimated"}
+    for less in (unknown_energy(), estimate):
+        measured, known = record(energy=energy), record(energy=less)
+        both = merged(known, measured) if swapped else merged(measured, known)
+        assert both["energy"] == energy
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_energy_of_other_work_is_kept_beside_it(swapped: bool) -> None:  # noqa: FBT001
+    build = {"joules": 3.0, "provenance": "measured", "by": "a counter"}
+    guessed = build | {"joules": 9.0, "provenance": "estimated"}
+    timed = unknown_energy() | {"joules_per_sample": 0.5, "provenance": "measured"}
+    built = unknown_energy() | {"build": build, "reason": "its model was not timed"}
+    one, other = record(energy=timed | {"build": guessed}), record(energy=built)
+    both = merged(other, one) if swapped else merged(one, other)
+    assert both["energy"]["joules_per_sample"] == 0.5
+    assert both["energy"]["build"] == build
 
 
 def verdict(p_value: float, confidence: float = 0.95, **more: Any) -> dict[str, Any]:
@@ -118,6 +136,6 @@ def test_for_every_alpha_the_gates_asked_at_it_pass_falsely_together_at_most_so_
 
 def test_records_are_sorted_and_the_schema_is_named() -> None:
     made = document([record(case="b"), record(case="a")], {"c": "no"}, {"python": "3.11"})
-    assert made["schema"] == SCHEMA == 2
+    assert made["schema"] == SCHEMA == 3
     assert made["skipped"] == [{"case": "c", "reason": "no"}]
     assert [each["case"] for each in made["records"]] == ["a", "b"]

@@ -15,7 +15,7 @@ from quantbench.stats.influences import PairedInfluence
 from quantbench.stats.means import PairedMeans
 from quantbench.stats.proportions import PairedProportions
 from quantbench.stats.sequential import BettingDifference
-from quantbench.stats.times import TimeRatio
+from quantbench.stats.times import ENERGY_RATIO, TimeRatio
 from tests.stats.worlds import World, compared, rates
 
 if TYPE_CHECKING:
@@ -130,6 +130,19 @@ def test_ratios_of_times_hold_with_outliers(n: int) -> None:
         ratio = TimeRatio(1.1 * sides[0], sides[1])
         tails = ratio.p_at_most(0.1), ratio.mirrored().p_at_most(-0.1)
         found.append([p <= ALPHA for p in tails])
+    assert (np.mean(found, axis=0) <= most(ALPHA)).all()
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_a_gate_on_energy_is_wrong_in_at_most_five_percent_each_way(n: int) -> None:
+    """Joules of windows that vary by 3 %, ten per cent more than the reference's; margin 10 %."""
+    rng = np.random.default_rng(n)
+    found = []
+    for _ in range(STUDIES):
+        sides = rng.normal(1, 0.03, (2, n))
+        ratio = TimeRatio(1.1 * sides[0], sides[1], method=ENERGY_RATIO)
+        found.append([p <= ALPHA for p in (ratio.p_at_most(0.1), ratio.mirrored().p_at_most(-0.1))])
+    assert ratio.mirrored().method == ENERGY_RATIO
     assert (np.mean(found, axis=0) <= most(ALPHA)).all()
 
 

@@ -21,6 +21,7 @@ FIGURES: tuple[Callable[[Study], Drawn | None], ...] = (
     tradeoffs.quality_and_size,
     tradeoffs.quality_and_latency,
     tradeoffs.quality_and_latency_bars,
+    tradeoffs.quality_and_energy,
     cost.size,
     cost.latency,
     speed.speed,

@@ -70,6 +70,32 @@ def quality_and_latency(study: Study) -> Drawn | None:
     return Drawn("quality_latency", title, caption, figure)
 
 
+def quality_and_energy(study: Study) -> Drawn | None:
+    """Pareto front of quality and joules of a sample."""
+    points = points_of(study, attrgetter("joules"))
+    if len(points) < _FEW:
+        return None
+    most = max(cost for _, cost, _ in points)
+    scale, unit = (1.0, "J") if most >= 1 else (1e3, "mJ")
+    points = [(case, cost * scale, quality) for case, cost, quality in points]
+    figure, axes = blank(plot_height(len(study.cases)))
+    scatter(figure, axes, study, points)
+    for case, cost, quality in points:
+        own = case.energies
+        if own.low is not None and own.high is not None:
+            sides = cost - own.low * scale, own.high * scale - cost
+            colour = looks(study.cases)[case.scheme]["color"]
+            bounds = [[max(side, 0.0)] for side in sides]
+            axes.errorbar(cost, quality.value, xerr=bounds, color=colour, linewidth=1)
+    how = ", ".join(sorted({case.energy for case, _, _ in points}))
+    axes.set_xlabel(f"energy of a sample ({unit}, {how})")
+    axes.set_xlim(0, most * scale * 1.12)
+    caption = f"{front_caption(points, study, 'thriftier')} Across: the interval of the mean."
+    by = "; ".join(dict.fromkeys(f"{case.energy} by {case.energies.by}" for case, _, _ in points))
+    title = f"{study.metric} against energy ({how})"
+    return Drawn("quality_energy", title, f"{caption} Energy {by}.", figure)
+
+
 def quality_and_latency_bars(study: Study) -> Drawn | None:
     """Both as bars, fastest first."""
     points = sorted(points_of(study, _milliseconds), key=lambda point: point[1])

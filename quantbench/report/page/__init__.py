@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.words import plural
 from quantbench.report.drawing import as_svg
+from quantbench.report.energies import joules, table, told
+from quantbench.report.energies import notes as notes_of_energy
 from quantbench.report.figures import drawn
 from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, rate, size
 from quantbench.report.runtimes import (
@@ -45,6 +47,7 @@ _EXAMPLES = 10
 _CASES_AT_MOST = 1000  # rows of the table
 _BUDGET = 2_700_000  # characters: more is slow to open, and nobody looks at it
 _ROW = 1100  # characters of a case in the table, about
+_ENERGY_ROW = 500  # in the table of its study's energy
 _TAG = 60  # characters of markup around a text, about
 _CLIPPED = 2000  # characters of a message that are shown
 _REASONS, _SKIPPED = 50, 20  # reasons, and cases of each, that are listed
@@ -74,6 +77,8 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         "size": size,
         "milliseconds": milliseconds,
         "rate": rate,
+        "joules": joules,
+        "told": told,
         "breakable": lambda name: Markup("_<wbr>").join(escape(name).split("_")),
         "visible": lambda word: word.replace("\n", "\u21b5").replace(" ", "\u2423", 1),
         "word": lambda verdict: verdict.rpartition(" ")[2],
@@ -83,6 +88,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
     runtimes = any(len(study.runtimes) > 1 for study in studies_of(shown))
     listed = [_listed(run) for run in runs]
     rows = sum(_ROW + 2 * len(view.model + view.scheme + view.dataset) for view in shown)
+    rows += _ENERGY_ROW * sum(view.joules is not None for view in shown)
     rendered = _Rendered(shown, rows + _length(listed))
     decoding = any(view.decoded_per_s for view in views)
     energy = any(view.joules is not None for view in views)
@@ -203,6 +209,8 @@ class _Rendered:
             "runtimes": study.runtimes if len(study.runtimes) > 1 else (),
             "fastest": fastest(study),
             "fastest_header": fastest_header(study),
+            "energy": table(study.cases),
+            "energy_notes": list(notes_of_energy(study.cases)),
             "example_scheme": shown.scheme if shown else "",
         }
 
@@ -211,14 +219,16 @@ def _told(view: View) -> int:
     """Characters that a case's full numbers take, about."""
     tags = 130 * (len(view.metrics) + 3 * len(view.judgements) + len(view.facts) + 5)
     causes = view.diagnosis.causes if view.diagnosis else ()
-    told = [[each.cause, *each.ops[:3], each.text, each.remedy] for each in causes]
-    told += [list(each[:2]) for each in view.flipped[:10]]
+    said = [[each.cause, *each.ops[:3], each.text, each.remedy] for each in causes]
+    said += [list(each[:2]) for each in view.flipped[:10]]
     timed = view.speed.inferences if view.speed else ()
-    told += [
+    said += [
         [each.headline, *each.causes, *(cell for row in each.rows for cell in row.cells)]
         for each in timed
     ]
-    return tags + _length([view.facts, view.note, view.reason, view.error or "", told])
+    return tags + _length(
+        [view.facts, told(view.energies), view.note, view.reason, view.error or "", said]
+    )
 
 
 def _length(value: Any) -> int:

@@ -10,6 +10,7 @@ from quantbench.core.digests import sha256_of
 from quantbench.core.plugins import resolve
 from quantbench.diagnosis.recipe_files import RECIPE
 from quantbench.errors import DataError, UsageError
+from quantbench.measure.energy.spent import SEARCHED, SPENT
 from quantbench.measure.processor import instruction_sets
 from quantbench.run.context import explained, versions
 from quantbench.run.runners import machine_of
@@ -48,11 +49,12 @@ def build(
     quantizer, made = find_quantizer(case.scheme), float_model.made
     calibrated = _calibrated(case, quantizer)
     calibration = samples.calibrating(case) if calibrated else []
-    scheme, recipe = case.scheme, {}
+    scheme, recipe, searched = case.scheme, {}, {}
     if mending_of(case) is not None:
         if not scheme.recipe:
             found = search_recipe(context, case, samples, made, task)
             scheme = replace(scheme, recipe=str(found.path / RECIPE))
+            searched = {SEARCHED: {"seconds": found.build_s, **found.details.get(SPENT, {})}}
         recipe = {"recipe": sha256_of(Path(scheme.recipe))}
     samples.check_disjoint(case, calibration)
     seen = samples.probes(case) if calibrated is None else calibration
@@ -88,9 +90,24 @@ def build(
             facts |= check_links(case, links, task(), pairs, opened)
         if imported_by := made.details.get("imported_by"):
             facts["imported_by"] = imported_by
-        return facts | ({"calibration_samples": len(calibration)} if calibration else {})
+        facts |= {"calibration_samples": len(calibration)} if calibration else {}
+        return facts | searched
 
-    return context.get("artifact", ingredients, f"building {case}", write)
+    counted = _counted(context, case, write)
+    return context.get("artifact", ingredients, f"building {case}", counted)
+
+
+def _counted(
+    context: Context, case: Case, write: Callable[[Path], Mapping[str, Any]]
+) -> Callable[[Path], Mapping[str, Any]]:
+    """The same, with the energy that it took among the details, where a counter says so."""
+
+    def counted(folder: Path) -> Mapping[str, Any]:
+        with context.spent(case.device) as used:
+            details = write(folder)
+        return {**details, **used.as_details()}
+
+    return counted
 
 
 def mending_of(case: Case) -> Mending | None:
@@ -174,7 +191,7 @@ def search_recipe(
         (folder / RECIPE).write_text(found.as_json())
         return dict(found.notes)
 
-    return context.get("recipe", ingredients, what, write)
+    return context.get("recipe", ingredients, what, _counted(context, case, write))
 
 
 def check_samples(case: Case, task: Task, samples: Sequence[Any]) -> None:
