@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
+from contextlib import redirect_stdout
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +221,8 @@ class CausalLMRunner:
         return model
 
     def _load_gptq(self) -> Any:
-        model = self._with_kernels()
+        with redirect_stdout(sys.stderr):  # gptqmodel's banner and log
+            model = self._with_kernels()
         model.tie_weights()  # not done where the head is left out of the files
         stored = stored_names(self._folder)
         _check_whole([name for name, _ in model.named_parameters() if name not in stored])

@@ -69,8 +69,9 @@ class Limits:
             return f"memory-bound: {read}"
         if arithmetic >= _BOUND * whole:
             return f"bound by arithmetic: {computed}"
-        far = "far from both limits" if max(memory, arithmetic) < _FAR * whole else "below both"
-        return f"{far}: {read}, {computed}"
+        near = max(memory, arithmetic) >= _FAR * whole
+        bound = "no limit explains it alone" if near else "far from both limits"
+        return f"{bound}: {read}, {computed}"
 
     def as_json(self) -> dict[str, Any]:
         """Times in milliseconds."""

@@ -15,7 +15,7 @@ from quantbench.backends.litert.graph import Graph
 from quantbench.backends.litert.interpreter import LiteRTModel, model_file
 from quantbench.backends.litert.trace import Tracer
 from quantbench.errors import PredictionError
-from quantbench.measure.rounds import median_ns
+from quantbench.measure.rounds import Whole, median_ns
 from quantbench.protocols import OpTime, Profile
 
 if TYPE_CHECKING:
@@ -60,21 +60,22 @@ def profile(
     path = model_file(folder)
     graph = Graph.read(path)
     with closing(LiteRTModel(path, machine.threads)) as model:
-        whole = median_ns(lambda: model(samples[0]), seconds=_WHOLE_S)
         taken, facts = model.delegated(), model.delegation()
-    trace = Tracer(path, graph)
-    for _ in trace(samples[0], ()):
-        pass
-    parts = _Parts(graph, trace, taken, machine.threads)
-    advance = step("each op alone", len(graph.ops))
-    ops = []
-    for op in graph.ops:
-        ops.append(parts.timed(op))
-        advance(1)
+        whole = Whole(lambda: model(samples[0]), _WHOLE_S)
+        trace = Tracer(path, graph)
+        for _ in trace(samples[0], ()):
+            pass
+        parts = _Parts(graph, trace, taken, machine.threads)
+        advance = step("each op alone", len(graph.ops))
+        ops = []
+        for op in graph.ops:
+            ops.append(parts.timed(op))
+            advance(1)
+        whole_ns = whole.again_ns()
     return [
         Profile(
             what="one inference",
-            whole_ns=whole,
+            whole_ns=whole_ns,
             ops=tuple(ops),
             method=_METHOD,
             threads=machine.threads,

@@ -21,7 +21,7 @@ from quantbench.backends.llamacpp.model import Model
 from quantbench.backends.llamacpp.tensors import F32, Tensor
 from quantbench.errors import PredictionError
 from quantbench.formats.gguf_header import read_header
-from quantbench.measure.rounds import median_ns
+from quantbench.measure.rounds import Whole
 from quantbench.protocols import OpTime, Profile, Work
 
 if TYPE_CHECKING:
@@ -88,16 +88,16 @@ def _profiled(
             context.continue_with(after)
         return context
 
-    with closing(opened()) as context:
-        ready(context)
-        whole = median_ns(lambda: once(context), seconds=_WHOLE_S)
     watch = _Watch()
-    with closing(opened(watch.callback)) as context:
+    with closing(opened()) as context, closing(opened(watch.callback)) as watched:
         ready(context)
-        watch.rounds(lambda: once(context), _WARM_UP + _ROUNDS)
+        whole = Whole(lambda: once(context), _WHOLE_S)
+        ready(watched)
+        watch.rounds(lambda: once(watched), _WARM_UP + _ROUNDS)
+        whole_ns = whole.again_ns()
     return Profile(
         what=what,
-        whole_ns=whole,
+        whole_ns=whole_ns,
         ops=tuple(watch.ops(_ROUNDS)),
         method=_METHOD,
         threads=threads,

@@ -13,7 +13,7 @@ import numpy as np
 
 from quantbench.backends.onnxruntime.files import onnx_file
 from quantbench.backends.onnxruntime.session import PROVIDERS, OnnxModel
-from quantbench.measure.rounds import median_ns
+from quantbench.measure.rounds import Whole
 from quantbench.protocols import OpTime, Profile
 
 if TYPE_CHECKING:
@@ -57,20 +57,21 @@ def profile(
     path, device = onnx_file(folder), machine.device
     advance = step("ONNX Runtime's profile", 2)
     with closing(OnnxModel(path, machine.threads, device)) as model:
-        whole = median_ns(lambda: model(samples[0]), seconds=_WHOLE_S)
-    advance(1)
-    with (
-        tempfile.TemporaryDirectory() as written,
-        closing(OnnxModel(path, machine.threads, device, profiled=Path(written))) as model,
-    ):
-        for _ in range(_WARM_UP + _ROUNDS):
-            model(samples[0])
-        events = json.loads(model.profile())
+        whole = Whole(lambda: model(samples[0]), _WHOLE_S)
+        advance(1)
+        with (
+            tempfile.TemporaryDirectory() as written,
+            closing(OnnxModel(path, machine.threads, device, profiled=Path(written))) as profiled,
+        ):
+            for _ in range(_WARM_UP + _ROUNDS):
+                profiled(samples[0])
+            events = json.loads(profiled.profile())
+        whole_ns = whole.again_ns()
     advance(1)
     return [
         Profile(
             what="one inference",
-            whole_ns=whole,
+            whole_ns=whole_ns,
             ops=tuple(_ops(events)),
             method=_METHOD,
             threads=machine.threads,

@@ -8,7 +8,7 @@ import numpy as np
 
 from quantbench.backends.openvino.files import model_file
 from quantbench.backends.openvino.session import OpenVinoModel
-from quantbench.measure.rounds import median_ns
+from quantbench.measure.rounds import Whole
 from quantbench.protocols import OpTime, Profile
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def profile(
     path = model_file(folder)
     advance = step("OpenVINO's performance counts", 2)
     model = OpenVinoModel(path, machine.threads)
-    whole = median_ns(lambda: model(samples[0]), seconds=_WHOLE_S)
+    whole = Whole(lambda: model(samples[0]), _WHOLE_S)
     advance(1)
     counted = OpenVinoModel(path, machine.threads, profiled=True)
     for _ in range(_WARM_UP):
@@ -68,7 +68,7 @@ def profile(
     return [
         Profile(
             what="one inference",
-            whole_ns=whole,
+            whole_ns=whole.again_ns(),
             ops=tuple(ops),
             method=_METHOD,
             threads=machine.threads,

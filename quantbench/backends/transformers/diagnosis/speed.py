@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantbench.backends.transformers.runner import CausalLMRunner
-from quantbench.measure.rounds import median_ns
+from quantbench.measure.rounds import Whole
 from quantbench.protocols import OpTime, Profile, Work
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def profile(folder: Path, samples: Sequence[Prompt], machine: Machine, step: Ste
             (f"a prompt of {n} tokens", lambda: runner.predict(prompt), 1, n),
             (f"one token after a prompt of {n}", decode, decode.tokens, 1),
         ):
-            whole = median_ns(run, seconds=_WHOLE_S, least=3) / repeats
+            whole = Whole(run, _WHOLE_S, least=3)
             timed = _Timed(model, machine.device)
             with timed.listening():
                 for _ in range(_WARM_UP + _ROUNDS):
@@ -62,7 +62,7 @@ def profile(folder: Path, samples: Sequence[Prompt], machine: Machine, step: Ste
             found.append(
                 Profile(
                     what=what,
-                    whole_ns=whole,
+                    whole_ns=whole.again_ns() / repeats,
                     ops=tuple(timed.ops(_ROUNDS)),
                     method=_METHOD,
                     threads=machine.threads,
@@ -203,12 +203,17 @@ def _shares_of_ops(layer: Any, inputs: tuple[Any, ...]) -> str:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
             for _ in range(_ROUNDS):
                 layer(*inputs)
-    taken = {each.key: each.self_cpu_time_total for each in profiled.key_averages()}
+    taken: dict[str, float] = defaultdict(float)
+    for each in profiled.key_averages():
+        taken[_called(each.key)] += each.self_cpu_time_total
     whole = sum(taken.values())
     named = sorted(taken, key=lambda name: -taken[name])
-    told = [
-        f"{taken[name] / whole:.0%} {name.removeprefix('aten::')}"
-        for name in named
-        if taken[name] >= _TOLD * whole
-    ]
+    told = [f"{taken[name] / whole:.0%} {name}" for name in named if taken[name] >= _TOLD * whole]
     return ", ".join(told)
+
+
+def _called(event: str) -> str:
+    """An op of torch by its name; what torch.compile made of several is called a hash."""
+    if "CompiledFxGraph" in event or "Torch-Compiled" in event:
+        return "code that torch.compile fused (all but the products: unpacking)"
+    return event.removeprefix("aten::")
