@@ -109,6 +109,8 @@ def _changed(kind: Kind, after: Profile) -> SpeedFinding:
 def _between(before: Profile, after: Profile) -> Iterator[SpeedFinding]:
     """What is in the whole and in no op."""
     now, then = (max(p.whole_ns * (1 - p.covered), 0.0) for p in (before, after)[::-1])
+    if now <= then:
+        return
     pieces = ""
     if after.partitions is not None and before.partitions is not None:
         pieces = (
