@@ -162,7 +162,9 @@ class Samples:
         evaluated = {sample.digest for sample in self.of(case, "evaluation")}
         return [sample for sample in found if sample.digest not in evaluated][:_PROBES]
 
-    def check_disjoint(self, case: Case, calibration: Sequence[Any]) -> None:
+    def check_disjoint(
+        self, case: Case, calibration: Sequence[Any], does: str = "be calibrated on"
+    ) -> None:
         """Refuse to calibrate, or to learn from, what is evaluated.
 
         Raises:
@@ -174,7 +176,7 @@ class Samples:
         shared = [sample.id for sample in calibration if sample.digest in evaluated]
         if shared:
             raise DataError(
-                f"{case} would be calibrated on samples that it is evaluated on",
+                f"{case} would {does} samples that it is evaluated on",
                 where=case.dataset.name,
                 expected="no shared content",
                 got=f"{len(shared)} shared, first {shared[0]}",

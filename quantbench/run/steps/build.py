@@ -114,6 +114,20 @@ def usual_gate(case: Case, mending: Mending) -> Gate:
     return own or mending.gate
 
 
+def task_gate(case: Case) -> Gate:
+    """What a case of this task and backend must pass where nobody says, whatever its scheme.
+
+    Raises:
+        UsageError: neither says it.
+    """
+    backend = find_backend(case.scheme.backend)
+    own: Gate | None = getattr(find_task(case.task), "mending_gate", None)
+    known = [own] if own else [mending.gate for mending in backend.mendings.values()]
+    if not known:
+        raise UsageError(f"nobody says what {case} must pass", remedy="give --metric and --margin")
+    return known[0]
+
+
 class Wanted(NamedTuple):
     """What a recipe is searched for.
 

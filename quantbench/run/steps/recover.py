@@ -6,13 +6,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.progress import Steps
+from quantbench.errors import UsageError
 from quantbench.protocols import Start
 from quantbench.run.context import versions
 from quantbench.run.steps.preparing import check_samples, counted, prepared
 from quantbench.run.steps.resolve import identity, protocol_of
-from quantbench.study import Case
+from quantbench.study import Case, Scheme
 from quantbench.study.calibration import calibrates
-from quantbench.study.registry import find_quantizer
+from quantbench.study.registry import find_backend, find_quantizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,34 @@ def unrecovered(case: Case) -> Case:
     if not hasattr(quantizer, "base"):
         return case
     return Case(case.model, quantizer.base(case.scheme), case.dataset, device=case.device)
+
+
+def recovering(case: Case, budget: str = "") -> Case:
+    """The case that its backend trains back from this one; itself where it is such a case.
+
+    Args:
+        case: a quantized one.
+        budget: what is spent, as the scheme's name says it: "60k" tokens; "" for the usual.
+
+    Raises:
+        UsageError: nothing recovers such a scheme, or its name says the budget already.
+    """
+    scheme, backend = case.scheme, find_backend(case.scheme.backend)
+    if unrecovered(case) is not case:
+        if budget:
+            raise UsageError(f"{scheme.name} says its budget itself", got=f"budget {budget}")
+        return case
+    seed = f"_s{scheme.seed}" if scheme.seed else ""
+    name = backend.recovered.format(scheme=scheme.name.removesuffix(seed))
+    try:
+        found = Scheme.parse(f"{name}{f'_{budget}' if budget else ''}{seed}" if name else "")
+    except UsageError as error:
+        raise UsageError(
+            f"nothing recovers {scheme.name}" + (f" with a budget of {budget!r}" if budget else ""),
+            where=f"backend {backend.name}",
+            expected=", ".join(p for p in backend.schemes.patterns if "lora" in p) or None,
+        ) from error
+    return Case(case.model, found, case.dataset, device=case.device)
 
 
 def recovered(
@@ -58,7 +87,7 @@ def recovered(
     calibrated = calibrates(find_quantizer(before.scheme), before.scheme)
     used = samples.calibrating(before) if calibrated else []
     learned = samples.learned(case, used, quantizer.most)
-    samples.check_disjoint(case, learned)
+    samples.check_disjoint(case, learned, "learn from")
     check_samples(case, task(), learned)
     base = build(before)
     ingredients = {

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _LISTENED = 32  # passages that the inputs of layers are taken from, where adapters start
 _FEWEST = 8
+_ROUNDED, _NOISE = 0.1, 0.005  # of a divergence, by adapters in bfloat16: a share, and nats
 
 
 class RecoveringQuantizer:
@@ -64,7 +65,7 @@ class RecoveringQuantizer:
         Adapters start where EoRA leaves them, and are trained on the model's own divergence.
 
         Raises:
-            BuildError: there are too few samples.
+            BuildError: there are too few samples, or what was stored is not what was trained.
         """
         if len(samples) < _FEWEST:
             raise BuildError(
@@ -84,9 +85,11 @@ class RecoveringQuantizer:
             advance = start.step("training", len(plan.batches(others)))
             found, curve = training.run(plan, others, start.kept, advance)
         shutil.copytree(start.base, folder, dirs_exist_ok=True)
+        trained = training.held_out(found)
         adapters.write(found, folder)
         # Not what the training said at last: what was stored is rounded.
         after = training.held_out(adapters.read(folder))
+        _check_stored(trained["held_out"], after["held_out"], folder)
         return {
             "adapter_rank": rank,
             "adapter_bytes": adapters.stored_bytes(folder),
@@ -139,6 +142,19 @@ class _Student(NamedTuple):
     def nothing(like: adapters.Tensors) -> adapters.Tensors:
         """Adapters that add nothing."""
         return {name: (down, up * 0) for name, (down, up) in like.items()}
+
+
+def _check_stored(trained: float, stored: float, folder: Path) -> None:
+    """Held-out divergences of the adapters in memory and of those in the files, in nats."""
+    most = _ROUNDED * trained + _NOISE
+    if not abs(stored - trained) <= most:  # NaN is a disagreement too
+        raise BuildError(
+            "the stored adapters answer otherwise than those that were trained",
+            where=folder.name,
+            expected=f"a held-out divergence of {trained:.4g} nats, within {most:.2g}",
+            got=f"{stored:.4g}",
+            remedy="report it: rounding to bfloat16 does not explain it",
+        )
 
 
 def _plan(scheme: Scheme) -> Plan:
