@@ -172,7 +172,7 @@ def as_written(text: str) -> str:
     `detokenized`, with straight quotation marks, capitals where sentences begin, and the pronoun I.
     Names stay in lower case, and paragraphs are not divided.
     """
-    text = re.sub(r"(?<=\s)`\s+|^`\s+", " '", text)
+    text = re.sub(r"(^|\s)`\s+", r"\1'", text)
     text = re.sub(r"\s+'(?=\s|$)", "'", detokenized(text)).translate(_STRAIGHT)
     text = re.sub(r"\bi\b", "I", text)
     return re.sub(r"(?:^|[.!?]['\"]?\s+)['\"]?[a-z]", lambda found: found[0].upper(), text).strip()
