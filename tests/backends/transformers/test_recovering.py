@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +35,6 @@ from tests.conftest import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case
@@ -213,19 +217,22 @@ class Killed(Exception):  # noqa: N818 - it stands for a signal
 def test_a_killed_training_goes_on_to_the_same_bytes(
     case: Case, built: Artifact, home: Path, tmp_path: Path
 ) -> None:
-    """In a store that has the base alone, killed twice on the way."""
+    """In a store that has the base alone; killed once by the system, once by an exception."""
     shutil.copytree(home / "cache", tmp_path, dirs_exist_ok=True)
     Store(tmp_path).remove("artifact", built.key)
     steps = built.details["learning_curve"][-1]["step"]
-    for at in (steps // 3, steps // 2 + 1):
-        with pytest.raises(BuildError, match="Killed"):
-            Session(Settings(cache=tmp_path, threads=2), Killing(at)).artifact(case)
+    told = str(home), case.model.source, str(tmp_path), str(steps // 3)
+    root = Path(__file__).parents[3]
+    dies = subprocess.run([sys.executable, "-c", DIES, *told], cwd=root, check=False)
+    assert dies.returncode == -signal.SIGKILL
+    with pytest.raises(BuildError, match="Killed"):
+        Session(Settings(cache=tmp_path, threads=2), Killing(steps // 2 + 1)).artifact(case)
     (kept,) = (tmp_path / "building").glob("*.kept")
-    told = Counting()
-    with closing(Session(Settings(cache=tmp_path, threads=2), told)) as again:
+    counted = Counting()
+    with closing(Session(Settings(cache=tmp_path, threads=2), counted)) as again:
         found = again.artifact(case)
     assert (found.cache, found.sha256) == ("built", built.sha256)
-    assert max(told.done) > steps // 4  # told at once of what was done before
+    assert max(counted.done) > steps // 4  # told at once of what was done before
     assert not kept.exists()
     assert [look["held_out"] for look in found.details["learning_curve"]] == [
         look["held_out"] for look in built.details["learning_curve"]
@@ -248,16 +255,30 @@ class Counting:
 
 
 class Killing(Counting):
-    """Ends the process, as it were, after so many steps."""
+    """Ends the training after so many steps."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, *, by_signal: bool = False) -> None:
         super().__init__()
-        self._at = at
+        self._at, self._by_signal = at, by_signal
 
     def advance(self, n: int) -> None:
         super().advance(n)
         if sum(self.done) >= self._at:
+            if self._by_signal:
+                os.kill(os.getpid(), signal.SIGKILL)
             raise Killed
+
+
+DIES = """
+import sys
+from pathlib import Path
+from quantbench.core.settings import Settings
+from quantbench.run.session import Session
+from tests.backends.transformers.test_recovering import Killing, case_of
+home, source, cache, at = sys.argv[1:]
+case = case_of(Path(home), Path(source.removeprefix("file:")))
+Session(Settings(cache=Path(cache), threads=2), Killing(int(at), by_signal=True)).artifact(case)
+"""
 
 
 def test_without_training_there_is_no_curve(bench: Session, home: Path, checkpoint: Path) -> None:
