@@ -13,7 +13,7 @@ from quantbench.data.labelled import Labelled
 from quantbench.data.passages import Passages
 from quantbench.data.photos import CocoImages
 from quantbench.data.samples import Picture
-from quantbench.data.texts import read_lines, read_texts, read_tokenized
+from quantbench.data.texts import as_written, read_lines, read_texts, read_tokenized
 from quantbench.errors import UsageError, meant
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ DATASETS: dict[str, Dataset] = {
             "#sha256=4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226",
             calibration_source=_LAMBADA_DEVELOPMENT,
             read_calibration=read_lines,
+            restore=as_written,
             default_n=1000,
             spaces_alone=True,
         ),
@@ -163,6 +164,7 @@ DATASETS: dict[str, Dataset] = {
             calibration_source="hf:datasets/cimec/lambada==main"
             "#file=plain_text/validation-00000-of-00001.parquet",
             read_calibration=read_texts,
+            restore=as_written,
             spaces_alone=True,
         ),
     )

@@ -16,6 +16,7 @@ from quantbench.cli.catalog import cases, doctor, fetch
 from quantbench.cli.explain import diagnose, mend
 from quantbench.cli.judge import judge
 from quantbench.cli.records import accept, compare, report
+from quantbench.cli.recover import recover
 from quantbench.errors import QuantbenchError
 
 
@@ -47,5 +48,6 @@ def main() -> None:
     """
 
 
-for command in (accept, cache, cases, compare, diagnose, doctor, fetch, judge, mend, report):
+COMMANDS = accept, cache, cases, compare, diagnose, doctor, fetch, judge, mend, recover, report
+for command in COMMANDS:
     main.add_command(command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quantbench.data.groups import check_asked_once, check_grouped, from_table, row_group
@@ -27,6 +27,8 @@ class Passages:
             last `calibration_n` passages of the one file are kept for calibration.
         spaces_alone: as a `Passage`'s.
         group: field of each text's row that names its group, e.g. `book` of JSON lines.
+        restore: gives a calibration text the form of the evaluated ones, where it has another;
+            models are trained on these (`as_evaluated`).
         groups: instead, a JSON file beside the source's with the group of each passage's id.
     """
 
@@ -41,6 +43,7 @@ class Passages:
     spaces_alone: bool = False
     group: str | None = None
     groups: str | None = None
+    restore: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse groups that are named twice."""
@@ -64,6 +67,12 @@ class Passages:
             return self._grouped(evaluation[:n], files["evaluation"])
         seen = {passage.digest for passage in evaluation}
         return [passage for passage in kept if passage.digest not in seen][:n]
+
+    def as_evaluated(self, sample: Passage) -> Passage:
+        """A calibration passage in the form of the evaluated ones; its content stays."""
+        if self.restore is None:
+            return sample
+        return replace(sample, text=self.restore(sample.text))
 
     def _grouped(self, passages: list[Passage], source: Path) -> list[Passage]:
         if self.groups is not None:

@@ -153,8 +153,26 @@ def read_tokenized(path: Path) -> Iterator[str]:
     close up, `can not`, `gon na` and the like are one word. Case is not restored. The last token
     stays the last word.
     """
-    for line in read_lines(path):
-        text = line
-        for pattern, written in _DETOKENIZED:
-            text = re.sub(pattern, written, text)
-        yield text.strip()
+    yield from map(detokenized, read_lines(path))
+
+
+def detokenized(text: str) -> str:
+    """Penn Treebank tokens as running text, as `read_tokenized` says."""
+    for pattern, written in _DETOKENIZED:
+        text = re.sub(pattern, written, text)
+    return text.strip()
+
+
+_STRAIGHT = str.maketrans({"\u201c": '"', "\u201d": '"', "`": "'"})
+
+
+def as_written(text: str) -> str:
+    """Lower-case tokens as a book prints them, as far as that can be told from the tokens.
+
+    `detokenized`, with straight quotation marks, capitals where sentences begin, and the pronoun I.
+    Names stay in lower case, and paragraphs are not divided.
+    """
+    text = re.sub(r"(^|\s)`\s+", r"\1'", text)
+    text = re.sub(r"\s+'(?=\s|$)", "'", detokenized(text)).translate(_STRAIGHT)
+    text = re.sub(r"\bi\b", "I", text)
+    return re.sub(r"(?:^|[.!?]['\"]?\s+)['\"]?[a-z]", lambda found: found[0].upper(), text).strip()

@@ -10,7 +10,7 @@ from quantbench.protocols.influence import Influence
 from quantbench.protocols.interface import PictureInterface
 from quantbench.protocols.meter import Meter
 from quantbench.protocols.profile import OpTime, Profile, Work
-from quantbench.protocols.quantizer import Quantizer
+from quantbench.protocols.quantizer import Quantizer, RecoveringQuantizer, Start
 from quantbench.protocols.runner import Decoder, Runner
 from quantbench.protocols.task import MendableTask, Numbers, Row, Task
 
@@ -30,10 +30,12 @@ __all__ = [
     "PictureInterface",
     "Profile",
     "Quantizer",
+    "RecoveringQuantizer",
     "Row",
     "Runner",
     "Sample",
     "SchemeFamily",
+    "Start",
     "Task",
     "Work",
 ]

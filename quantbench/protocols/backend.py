@@ -89,6 +89,8 @@ class Backend:
         diagnosed: a version of the diagnosis, raised whenever it would say something else.
         mendings: by the quantizer that builds from their recipes.
         mended: the scheme that `quantbench mend` takes, "" where nothing mends.
+        recovered: the scheme that `quantbench recover` trains for another, "{scheme}" standing for
+            the other's name; "" where nothing is trained back.
     """
 
     name: str
@@ -103,3 +105,4 @@ class Backend:
     diagnosed: int = 1
     mendings: Mapping[str, Mending] = field(default_factory=dict)
     mended: str = ""
+    recovered: str = ""

@@ -35,6 +35,10 @@ class Dataset(Protocol):
     It can be hashed, and equal ones have equal hashes: cases are told apart by it, and samples are
     kept under it. A `@dataclass(frozen=True)` whose fields are texts, numbers, functions and tuples
     of these can; one that holds a list, or is not frozen, cannot, and is refused with its model.
+
+    Where its calibration samples have another form than its evaluated ones (LAMBADA's are lower
+    case, in tokens), it may have a method `as_evaluated(sample)`, which gives a calibration sample
+    in that form: models are trained on these.
     """
 
     @property

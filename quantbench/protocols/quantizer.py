@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from quantbench.study import Scheme
@@ -36,4 +37,54 @@ class Quantizer(Protocol):
         `samples` are prepared for the model: those to calibrate with, or, for a scheme that is
         not calibrated, at most three to check the artifact with: samples of the calibration
         split, none that is evaluated, and none at all where that split is not at hand.
+        """
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a quantizer that improves on another scheme's artifact starts from.
+
+    Attributes:
+        base: folder of that artifact.
+        step: is told what is done next and of how many parts; what it returns is called with the
+            number of parts done.
+        kept: a file that outlives a killed build: what stands in it, the next build of the same
+            artifact finds again. A build that is done has it no longer.
+    """
+
+    base: Path
+    step: Callable[[str, int], Callable[[int], None]]
+    kept: Path
+
+
+class RecoveringQuantizer(Protocol):
+    """A quantizer whose schemes improve on another scheme's artifact, which is built before.
+
+    Its samples are of the calibration split, in the form of evaluated ones (`Dataset`), and none
+    of them has calibrated that artifact or is evaluated. An attribute `base` tells it from others.
+    """
+
+    tools: tuple[str, ...]
+    version: int
+    most: int
+
+    def base(self, scheme: Scheme) -> Scheme:
+        """The scheme whose artifact it starts from."""
+
+    def settings(self, scheme: Scheme) -> Mapping[str, Any]:
+        """JSON: all that decides the result besides samples; part of the artifact's key."""
+
+    def build(
+        self,
+        float_model: Path,
+        scheme: Scheme,
+        samples: Sequence[Any],
+        folder: Path,
+        start: Start,
+    ) -> Mapping[str, Any]:
+        """Write the whole artifact into the empty `folder`; returns JSON facts about the build.
+
+        At most `most` samples. The same of everything gives the same files, whether or not a kill
+        came between. A `learning_curve` among the facts (objects with `step`, `tokens`,
+        `training`, `held_out`, `agreement` and `seconds`) is drawn in reports.
         """

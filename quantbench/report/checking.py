@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from quantbench.core.jsons import MALFORMED
 from quantbench.errors import RecordError
 from quantbench.report.energies import Energies, beside
+from quantbench.report.recovery import curve_of
 from quantbench.report.runtimes import with_runtimes
 from quantbench.report.speed import speed_of
 from quantbench.report.values import number as _number
@@ -122,6 +123,7 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         **_explained(record.get("explanation") or {}),
         diagnosis=_diagnosis(record["diagnosis"]) if record.get("diagnosis") else None,
         speed=speed_of(record["speed"]) if record.get("speed") else None,
+        learning=curve_of(record.get("build") or {}),
     )
 
 
@@ -169,7 +171,7 @@ def _facts(
         "protocol sha256": evidence.get("protocol"),
         "data sha256": record["dataset"].get("sha256"),
         **runner,
-        **(record.get("build") or {}),
+        **{n: v for n, v in (record.get("build") or {}).items() if n != "learning_curve"},
         **{f"{name} s": value for name, value in (record.get("timings_s") or {}).items()},
         **{name: value for name, value in (record.get("model_card") or {}).items() if value},
     }

@@ -12,6 +12,7 @@ from quantbench.report.energies import Energies
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from quantbench.report.recovery import Look
     from quantbench.report.speed import Speed
 
 SEVERITY = (
@@ -123,6 +124,7 @@ class View:
         own_size_ratio: its bytes over those of its own runtime's float case.
         by_class: samples of each class, those answered rightly now, and by the float model.
         flipped: answers that changed most often: from what, to what, how often.
+        learning: how it was trained back, where it was.
     """
 
     case: str
@@ -172,6 +174,7 @@ class View:
     flipped: tuple[tuple[str, str, int], ...] = ()
     diagnosis: Diagnosis | None = None
     speed: Speed | None = None
+    learning: tuple[Look, ...] = ()
 
     @property
     def quality(self) -> Number | None:

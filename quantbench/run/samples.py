@@ -133,6 +133,20 @@ class Samples:
         drawn = np.random.default_rng(case.scheme.seed).permutation(len(every))[: len(first)]
         return [every[i] for i in drawn]
 
+    def learned(self, case: Case, besides: Sequence[Any], most: int) -> Sequence[Any]:
+        """The first samples of the calibration split with other content than those `besides`.
+
+        In the form of evaluated ones, where the data set knows how (`Dataset.as_evaluated`).
+        """
+        known = {sample.digest for sample in besides}
+        found: list[Any] = []
+        as_evaluated = getattr(case.dataset, "as_evaluated", lambda sample: sample)
+        for sample in self.read(case, "calibration", None):
+            if sample.digest not in known and len(found) < most:
+                known.add(sample.digest)
+                found.append(as_evaluated(sample))
+        return found
+
     def probes(self, case: Case) -> Sequence[Any]:
         """A few samples to check an artifact with: of the calibration split, none evaluated.
 
@@ -148,8 +162,10 @@ class Samples:
         evaluated = {sample.digest for sample in self.of(case, "evaluation")}
         return [sample for sample in found if sample.digest not in evaluated][:_PROBES]
 
-    def check_disjoint(self, case: Case, calibration: Sequence[Any]) -> None:
-        """Refuse to calibrate on what is evaluated.
+    def check_disjoint(
+        self, case: Case, calibration: Sequence[Any], does: str = "be calibrated on"
+    ) -> None:
+        """Refuse to calibrate, or to learn from, what is evaluated.
 
         Raises:
             DataError: a sample of the same content is in both.
@@ -160,7 +176,7 @@ class Samples:
         shared = [sample.id for sample in calibration if sample.digest in evaluated]
         if shared:
             raise DataError(
-                f"{case} would be calibrated on samples that it is evaluated on",
+                f"{case} would {does} samples that it is evaluated on",
                 where=case.dataset.name,
                 expected="no shared content",
                 got=f"{len(shared)} shared, first {shared[0]}",

@@ -22,8 +22,9 @@ from quantbench.run.runners import Runners, opened, runner_identity
 from quantbench.run.samples import Samples
 from quantbench.run.steps import check, resolve, speed
 from quantbench.run.steps import diagnose as diagnosing
-from quantbench.run.steps.build import Wanted, build, check_samples, search_recipe
+from quantbench.run.steps.build import Wanted, build, search_recipe
 from quantbench.run.steps.predict import Shard, check_predicted_by, predict
+from quantbench.run.steps.preparing import check_samples
 from quantbench.run.steps.summarise import Rows, agree, protocol_digest, sum_up
 from quantbench.stats.influence import influence_of
 from quantbench.store.artifacts import Store, default_root

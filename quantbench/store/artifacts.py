@@ -5,6 +5,7 @@
     <root>/locks/<key>.lock               held while building (a kernel lock: dies with its owner)
     <root>/building/<key>.<random>/       a build in progress; never read, swept by the next build
     <root>/building/<sha256>.part         a download in progress; the next one goes on from there
+    <root>/building/<key>.kept            what a killed build left for the next one, which goes on
 
 A key is the digest of the ingredients. An entry appears by one `rename` after its files and its
 manifest are on disk, so a build killed at any moment leaves nothing that is ever served. A process
@@ -119,6 +120,13 @@ class Store:
         if found is not None:
             _used_now(place)
         return found
+
+    def kept(self, kind: str, ingredients: Mapping[str, Any]) -> Path:
+        """A file for what the next build of these ingredients shall find if this one is killed.
+
+        It is removed when there is such an entry, and by `sweep(downloads=True)`.
+        """
+        return self.root / "building" / f"{_key(kind, ingredients)}.kept"
 
     def is_whole(self, kind: str, key: str) -> bool:
         """Whether its files are what was built; looking is not using."""
@@ -236,7 +244,8 @@ class Store:
         building = self.root / "building"
         building.mkdir(parents=True, exist_ok=True)
         for leftover in building.glob(f"{key}.*"):  # of a killed build: we hold its lock
-            shutil.rmtree(leftover, ignore_errors=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=building))
         try:
             (work / "files").mkdir()
@@ -260,6 +269,7 @@ class Store:
                 shutil.rmtree(place)
             place.parent.mkdir(parents=True, exist_ok=True)
             work.rename(place)
+            (building / f"{key}.kept").unlink(missing_ok=True)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         built = self._taken(key, place)

@@ -59,7 +59,8 @@ def locked(root: Path, key: str, wait_s: float = -1) -> Iterator[None]:
 def sweep(root: Path, *, downloads: bool) -> None:
     """Remove what killed builds left, and `downloads` that stopped; who works on one holds its key.
 
-    A build is a folder `building/<key>.<random>`, a download a file `building/<sha256>.part`.
+    A build is a folder `building/<key>.<random>`, a download a file `building/<sha256>.part`. With
+    the downloads goes what builds would go on from, files `building/<key>.kept`.
     """
     from filelock import Timeout
 

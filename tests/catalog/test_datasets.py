@@ -13,8 +13,8 @@ from quantbench import Passages
 from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.digits.scenes import SIZE_PX, glyph_indices, scene
 from quantbench.catalog.kjv import read_kjv
-from quantbench.data.samples import Passage, Picture
-from quantbench.data.texts import read_lines, read_texts, read_tokenized
+from quantbench.data.samples import Passage, Picture, content_digest
+from quantbench.data.texts import as_written, read_lines, read_texts, read_tokenized
 from quantbench.errors import DataError
 from quantbench.sources.parsing import parse_source
 
@@ -349,6 +349,32 @@ def test_tokens_become_running_text_and_keep_their_last_word(
 ) -> None:
     (tmp_path / "plain.txt").write_text(tokens + "\n\n")
     assert list(read_tokenized(tmp_path / "plain.txt")) == [text]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ("`` do n't , '' she said . i ran", '"Don\'t," she said. I ran'),
+        ("she ran . `` why ? '' `` i 'm late , '' he said", 'She ran. "Why?" "I\'m late," he said'),
+        ("he nods . ` in there , ' he said . i go", "He nods. 'In there,' he said. I go"),
+        ("it was sarah 's word", "It was sarah's word"),
+    ],
+)
+def test_tokens_are_written_as_a_book_prints_them(tokens: str, text: str) -> None:
+    """Their content stays: a text and its tokens are one sample."""
+    assert as_written(tokens) == text
+    assert content_digest(tokens) == content_digest(text)
+
+
+def test_lambada_is_trained_on_as_it_is_evaluated() -> None:
+    passage = Passage("1", "`` go , '' said sarah . i went to paris", spaces_alone=True)
+    for name in ("lambada", "lambada_openai"):
+        dataset: Any = find_dataset(name)
+        made = dataset.as_evaluated(passage)
+        assert made.text == '"Go," said sarah. I went to paris'
+        assert (made.id, made.digest, made.spaces_alone) == ("1", passage.digest, True)
+    other: Any = find_dataset("kjv")
+    assert other.as_evaluated(passage) is passage
 
 
 def test_a_files_suffix_says_its_format(tmp_path: Path) -> None:

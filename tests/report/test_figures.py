@@ -83,6 +83,26 @@ def test_noise_along_the_graph_is_drawn_where_a_case_was_looked_into() -> None:
     assert marks.get_xydata().tolist() == [[1.0, 9.0]]
 
 
+def test_learning_is_drawn_where_a_case_was_trained_back() -> None:
+    """Held-out looks and what was trained on; nothing of cases that were not."""
+    looks = [(0, None, 0.8, 0.5), (5000, 0.7, 0.5, 0.6), (9000, 0.4, 0.6, 0.55)]
+    names = ("tokens", "training", "held_out", "agreement")
+    curve = [{**dict(zip(names, look, strict=True)), "step": 1, "seconds": 2.0} for look in looks]
+    records = both_studies()
+    records[3]["build"] = {"learning_curve": curve, "adapter_rank": 16}
+    found = figures(records)["smollm2_135m_instruct"]["learning_curve"]
+    assert found.caption.startswith(
+        "gptq_int8_g64: held-out divergence from 0.8 to 0.5 nats by 5,000 tokens, "
+        "top-1 agreement from 50.0% to 60.0%."
+    )
+    held_out, trained = found.figure.axes[0].get_lines()
+    assert held_out.get_xydata().tolist() == [[0, 0.8], [5, 0.5], [9, 0.6]]
+    assert trained.get_xydata().tolist() == [[5, 0.7], [9, 0.4]]
+    assert "learning_curve" not in figures(records)["digits_centernet"]
+    (view,) = (v for v in views_of({"records": records}, "x") if v.learning)
+    assert view.facts["adapter_rank"] == "16" and "learning_curve" not in view.facts
+
+
 def test_time_by_kind_is_drawn_of_the_case_that_lost_most() -> None:
     records = [detection("float32", 0.7), detection("int8_static", 0.69) | {"speed": slower()}]
     found = figures(records)["digits_centernet"]["speed"]

@@ -30,6 +30,33 @@ def write(folder: Path) -> dict[str, Any]:
     return {"tool": "1.0"}
 
 
+def test_what_a_killed_build_kept_is_there_for_the_next_and_gone_after_it(tmp_path: Path) -> None:
+    """The usual sweep leaves it, the one that frees space takes it."""
+    store = Store(tmp_path)
+    kept = store.kept("artifact", INGREDIENTS)
+
+    def build(folder: Path) -> dict[str, Any]:
+        before = kept.read_text() if kept.exists() else ""
+        kept.write_text(before + "a step, ")
+        if before.count("step") < 2:
+            raise RuntimeError("killed")
+        (folder / "weights").write_text(before)
+        return {}
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="killed"):
+            store.get("artifact", INGREDIENTS, build)
+        store.sweep()
+    made = store.get("artifact", INGREDIENTS, build)
+    assert (made.path / "weights").read_text() == "a step, a step, "
+    assert not kept.exists()
+    kept.write_text("a step, ")
+    store.sweep()
+    assert kept.exists()
+    store.sweep(downloads=True)
+    assert not kept.exists()
+
+
 def test_an_artifact_is_built_once(tmp_path: Path) -> None:
     built = Store(tmp_path).get("artifact", INGREDIENTS, write)
     assert built.cache == "built"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from quantbench.backends.transformers.recovering.names import Recovery
 from quantbench.protocols import Backend, Import, Mending
 from quantbench.study import Gate, Scheme
 from quantbench.study.family import ListedSchemes
@@ -21,7 +22,8 @@ class _Schemes(ListedSchemes):
     @property
     def names(self) -> tuple[str, ...]:
         some = [f"{tool}_int{bits}_g64" for tool in ("gptq", "hqq") for bits in (2, 3, 4, 8)]
-        return (*super().names, *some, "gptq_mixed_g64")
+        recovered = ("gptq_int3_g64_lora16", "gptq_int3_g64_eora16", "bnb_nf4_lora16")
+        return (*super().names, *some, "gptq_mixed_g64", *recovered)
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -29,6 +31,7 @@ class _Schemes(ListedSchemes):
             *super().names,
             "gptq_int{2,3,4,8}_g{group size} (autogptq_, hqq_)",
             "gptq_mixed_g{group size}",
+            "{gptq_... or bnb_...}_lora{rank}_{thousands of tokens}k, _eora{rank}",
         )
 
     def parse(self, name: str) -> Scheme | None:
@@ -37,7 +40,10 @@ class _Schemes(ListedSchemes):
             return Scheme(name, self.backend, match["tool"], bits, "float", group)
         if match := _MIXED.fullmatch(name):  # four bits for most layers: its recipe says which
             return Scheme(name, self.backend, "gptq_mixed", "int4", "float", int(match["group"]))
-        return super().parse(name)
+        if (listed := super().parse(name)) is not None:
+            return listed
+        recovery = Recovery.parse(name)
+        return recovery.scheme(name, self.parse(recovery.base)) if recovery else None
 
 
 BACKEND = Backend(
@@ -64,6 +70,7 @@ BACKEND = Backend(
         "bitsandbytes": f"{_HERE}.quantizers.bitsandbytes:BitsAndBytesQuantizer",
         "torchao": f"{_HERE}.quantizers.torchao:TorchAOQuantizer",
         "hqq": f"{_HERE}.quantizers.hqq:HQQQuantizer",
+        "recovered": f"{_HERE}.recovering.quantizer:RecoveringQuantizer",
     },
     starts_from=("hf_checkpoint",),
     importers={"gguf": Import("gguf", "hf_checkpoint", f"{_HERE}.importers.gguf:GGUFImporter")},
@@ -75,4 +82,5 @@ BACKEND = Backend(
         "gptq_mixed": Mending(Gate("accuracy", 0.02), 1600, 7, f"{_HERE}.mending.bits:mixed")
     },
     mended="gptq_mixed_g64",
+    recovered="{scheme}_lora16",
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from quantbench.backends.transformers.dense import check_same, dense_model
 from quantbench.backends.transformers.hqq_files import load_hqq
 from quantbench.backends.transformers.llama import LlamaScorer
+from quantbench.backends.transformers.recovering import adapters
 from quantbench.backends.transformers.scoring import hidden_states, plain, score, score_all
 from quantbench.backends.transformers.weights import (
     held_bits,
@@ -82,6 +83,7 @@ class CausalLMRunner:
             packed = config.get("quantization_config", {})
             self._method = self._chosen.get("packed_by", packed.get("quant_method"))
             self._model = self._load_gptq() if self._method == "gptq" else self._load()
+            adapters.attach_stored(self._model, folder)
             self._model.eval()
             self._check_head()
         except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
@@ -104,7 +106,8 @@ class CausalLMRunner:
         """Score prompts in batches of similar length; the answers keep the given order.
 
         A packed model is scored through its unpacked weights, once every layer has shown that
-        the packed kernel computes the same.
+        the packed kernel computes the same. Adapters stay beside both, and are compared with
+        those that are stored.
         """
         prompts = list(prepared)
         if prompts:
@@ -158,6 +161,7 @@ class CausalLMRunner:
                 "kernel_bits_per_weight": held_bits(self._model),
                 "dtype": str(self._model.dtype).removeprefix("torch."),
                 "memory_footprint_bytes": self._model.get_memory_footprint(),
+                **self._adapter_facts(),
             },
         )
 
@@ -167,7 +171,14 @@ class CausalLMRunner:
 
         A kernel may repack to a wider type when it loads; files may hold another float type.
         """
-        return stored_bytes(self._folder) if self._method else loaded_bytes(self._model)
+        if not self._method:
+            return loaded_bytes(self._model)
+        return stored_bytes(self._folder) + adapters.stored_bytes(self._folder)
+
+    def _adapter_facts(self) -> dict[str, int]:
+        """Bytes of the adapters as they are stored, where there are some."""
+        size = adapters.stored_bytes(self._folder)
+        return {"adapter_bytes": size} if size else {}
 
     def close(self) -> None:
         """Drop the weights."""
@@ -187,7 +198,10 @@ class CausalLMRunner:
         model = self._model
         if self._method == "gptq":
             model = dense_model(self._folder, self._model.dtype, self._machine.device)
+            adapters.attach_stored(model, self._folder)
             check_same(self._model, model, self._folder)
+        for each in {id(each): each for each in (self._model, model)}.values():
+            adapters.check_adapters(each, self._folder)
         hidden = hidden_states(model)
         if isinstance(hidden, LlamaScorer):
             error, most = hidden.relative_error(_probe(model)), _tolerance(model)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantbench.report.drawing import Drawn, styled
-from quantbench.report.figures import cost, language, noise, quality, speed, tradeoffs
+from quantbench.report.figures import cost, language, noise, quality, recovery, speed, tradeoffs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FIGURES: tuple[Callable[[Study], Drawn | None], ...] = (
     quality.differences,
     noise.profile,
+    recovery.learning,
     tradeoffs.quality_and_size,
     tradeoffs.quality_and_latency,
     tradeoffs.quality_and_latency_bars,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from quantbench.report.speed import Inference
     from quantbench.report.views import Study, View
 
+_SEEN = 0.01  # of the longest bar: what is shorter is no bar
 _NAMED = 3  # worst losses that are written beside their bars
 
 
@@ -28,7 +29,8 @@ def speed(study: Study) -> Drawn | None:
     if not timed:
         return None
     case, worst = max(timed, key=lambda pair: pair[1].after_ms / pair[1].before_ms)
-    rows = [row for row in worst.rows if max(row.before_ms, row.after_ms) > 0]
+    most = max(max(row.before_ms, row.after_ms) for row in worst.rows)
+    rows = [row for row in worst.rows if max(row.before_ms, row.after_ms) > _SEEN * most]
     figure, axes = blank(rows_height(2 * len(rows)))
     places = range(len(rows))
     colour = looks(study.cases)[case.scheme]["color"]
@@ -41,7 +43,7 @@ def speed(study: Study) -> Drawn | None:
     for place in lost:
         if rows[place].lost_ms > 0:
             write_beside(axes, place + 0.2, rows[place].after_ms, f"+{rows[place].lost_ms:.2f} ms")
-    axes.set_xlim(0, max(max(row.before_ms, row.after_ms) for row in rows) * 1.15)
+    axes.set_xlim(0, most * 1.15)
     axes.set_xlabel("milliseconds of one inference, all ops of a kind")
     figure.legend(loc="outside lower center", ncols=2)
     return Drawn("speed", "Time by kind of op", _caption(case, worst), figure)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from quantbench.core.digests import sha256_of
 from quantbench.core.plugins import resolve
 from quantbench.diagnosis.recipe_files import RECIPE
-from quantbench.errors import DataError, UsageError
+from quantbench.errors import UsageError
 from quantbench.measure.energy.spent import SEARCHED, SPENT
 from quantbench.measure.processor import instruction_sets
 from quantbench.run.context import explained, versions
 from quantbench.run.runners import machine_of
 from quantbench.run.steps.conversion import check_conversion, check_links, checked_links
+from quantbench.run.steps.preparing import check_samples, counted, prepared
+from quantbench.run.steps.recover import recovered
 from quantbench.run.steps.resolve import identity, protocol_of
 from quantbench.study.calibration import calibrates
 from quantbench.study.registry import find_backend, find_quantizer, find_task, runner_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from quantbench.protocols import Mending, Quantizer, Task
     from quantbench.run.context import Context
@@ -47,6 +50,9 @@ def build(
         task: makes the case's task, when samples are prepared.
     """
     quantizer, made = find_quantizer(case.scheme), float_model.made
+    if hasattr(quantizer, "base"):
+        base = partial(build, context, samples=samples, float_model=float_model, task=task)
+        return recovered(context, case, samples, made, base, task)
     calibrated = _calibrated(case, quantizer)
     calibration = samples.calibrating(case) if calibrated else []
     scheme, recipe, searched = case.scheme, {}, {}
@@ -78,13 +84,13 @@ def build(
 
     def write(folder: Path) -> Mapping[str, Any]:
         shown = samples.probes(case) if calibrated is False else seen
-        prepared = _prepared(context, case, task(), shown)
-        facts = dict(quantizer.build(made.path, scheme, prepared, folder))
+        inputs = prepared(context, case, task(), shown)
+        facts = dict(quantizer.build(made.path, scheme, inputs, folder))
         opener: Any = runner_for(case)
         opened = lambda: opener(folder, machine_of(context, case))  # noqa: E731
-        pairs = list(zip(shown, prepared, strict=True))
+        pairs = list(zip(shown, inputs, strict=True))
         if answers is not None:
-            both = lambda: answers(made.path, prepared), opened
+            both = lambda: answers(made.path, inputs), opened
             facts |= check_conversion(case, facts, task(), pairs, both)
         if links:
             facts |= check_links(case, links, task(), pairs, opened)
@@ -93,21 +99,8 @@ def build(
         facts |= {"calibration_samples": len(calibration)} if calibration else {}
         return facts | searched
 
-    counted = _counted(context, case, write)
-    return context.get("artifact", ingredients, f"building {case}", counted)
-
-
-def _counted(
-    context: Context, case: Case, write: Callable[[Path], Mapping[str, Any]]
-) -> Callable[[Path], Mapping[str, Any]]:
-    """The same, with the energy that it took among the details, where a counter says so."""
-
-    def counted(folder: Path) -> Mapping[str, Any]:
-        with context.spent(case.device) as used:
-            details = write(folder)
-        return {**details, **used.as_details()}
-
-    return counted
+    what = f"building {case}"
+    return context.get("artifact", ingredients, what, counted(context, case, write))
 
 
 def mending_of(case: Case) -> Mending | None:
@@ -119,6 +112,20 @@ def usual_gate(case: Case, mending: Mending) -> Gate:
     """What a recipe must pass where nobody says: the task's own gate, else the search's."""
     own: Gate | None = getattr(find_task(case.task), "mending_gate", None)
     return own or mending.gate
+
+
+def task_gate(case: Case) -> Gate:
+    """What a case of this task and backend must pass where nobody says, whatever its scheme.
+
+    Raises:
+        UsageError: neither says it.
+    """
+    backend = find_backend(case.scheme.backend)
+    own: Gate | None = getattr(find_task(case.task), "mending_gate", None)
+    known = [own] if own else [mending.gate for mending in backend.mendings.values()]
+    if not known:
+        raise UsageError(f"nobody says what {case} must pass", remedy="give --metric and --margin")
+    return known[0]
 
 
 class Wanted(NamedTuple):
@@ -191,14 +198,7 @@ def search_recipe(
         (folder / RECIPE).write_text(found.as_json())
         return dict(found.notes)
 
-    return context.get("recipe", ingredients, what, _counted(context, case, write))
-
-
-def check_samples(case: Case, task: Task, samples: Sequence[Any]) -> None:
-    """Let the task refuse samples that it could not judge."""
-    if (check := getattr(task, "check", None)) is not None:
-        with explained(f"checking the samples of {case.dataset.name}", DataError):
-            check(samples)
+    return context.get("recipe", ingredients, what, counted(context, case, write))
 
 
 def _calibrated(case: Case, quantizer: Quantizer) -> bool | None:
@@ -217,12 +217,3 @@ def _calibrated(case: Case, quantizer: Quantizer) -> bool | None:
             got=f"seed {scheme.seed}",
         )
     return calibrated
-
-
-def _prepared(context: Context, case: Case, task: Task, samples: Sequence[Any]) -> list[Any]:
-    prepared = []
-    with context.progress.working(f"preparing samples for {case}", len(samples)) as advance:
-        for sample in samples:
-            prepared.append(task.prepare(sample))
-            advance(1)
-    return prepared

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.transformers.dense import dense_model
+from quantbench.backends.transformers.recovering import adapters
 from quantbench.errors import PredictionError
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 def packed_weights(folder: Path, dtype: Any = None) -> dict[str, Any]:
     """Unpacked weights of every quantized layer of a GPTQ checkpoint, [outputs, inputs].
 
+    With what its adapters add, where it has some.
+
     Raises:
         PredictionError: it has no packed layer.
     """
@@ -29,7 +32,10 @@ def packed_weights(folder: Path, dtype: Any = None) -> dict[str, Any]:
     twins = dict(dense_model(folder, dtype or torch.float32).named_modules())
     if not names:
         raise PredictionError("there is no packed layer to look at", where=folder)
-    return {name: twins[name].weight.detach() for name in twins if name in names}
+    weights = {name: twins[name].weight.detach() for name in twins if name in names}
+    for name, (down, up) in (adapters.read(folder) if adapters.has_adapter(folder) else {}).items():
+        weights[name] = weights[name] + (up.float() @ down.float()).to(weights[name])
+    return weights
 
 
 class FloatModel:

@@ -1,0 +1,1 @@
+"""Low-rank adapters that give back what rounding took from a checkpoint."""

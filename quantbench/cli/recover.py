@@ -1,0 +1,60 @@
+"""The command that trains back what a case lost."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from quantbench.cli.options import CACHE, DATA, session_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(epilog="Example: quantbench recover smollm2_135m_instruct-gptq_int2_g64-kjv")
+@click.argument("case")
+@click.option("--budget", default="", help="Tokens to train on, in thousands: 60k; default: 100k.")
+@click.option("--margin", type=float, help="Loss that may be left; default: as `mend`'s.")
+@click.option("--metric", help="To be judged by; default: as `mend`'s.")
+@DATA
+@CACHE
+def recover(
+    case: str, *, budget: str, margin: float | None, metric: str | None, **where: Path | None
+) -> None:
+    """Train back what CASE lost, and judge what is stored: against float, and against CASE.
+
+    CASE is a name of the catalog, module:MODEL-SCHEME-DATASET, or test_file.py::CASE; of a scheme
+    that is recovered already (gptq_int3_g64_lora16), what it improves on is found by itself.
+    Learns from samples of the calibration split that calibrated nothing; killed, it goes on where
+    it was. The budget is work and never time, so that the same gives the same.
+    Exit status 1 if it does not pass against the float model.
+    """
+    from quantbench.catalog.lookup import find_case
+    from quantbench.record.recording import record_of
+    from quantbench.report.recovery import recovery_block
+    from quantbench.report.terminal import verdict_block
+    from quantbench.run.judging import difference, non_inferior
+    from quantbench.run.steps.build import task_gate
+    from quantbench.run.steps.recover import recovering, unrecovered
+    from quantbench.stats.share import share_recovered
+
+    session = session_of(where["quant_data"], where["quant_cache"])
+    asked = recovering(find_case(case), budget)
+    before = unrecovered(asked)
+    usual = task_gate(asked)
+    metric, margin = metric or usual.metric, usual.margin if margin is None else margin
+    now, was = session.evaluate(asked), session.evaluate(before)
+    reference = session.reference(asked)
+    session.reference(before)
+    verdict = non_inferior(now, reference, metric=metric, margin=margin)
+    mine, before_it, its = (each.replicates[metric] for each in (now, was, reference))
+    share = share_recovered(mine, before_it, its, len(now.rows))
+    click.echo(verdict_block(record_of(session, asked)))
+    click.echo()
+    artifacts = session.artifact(before), session.artifact(asked)
+    gained = difference(now, was, metric)
+    for line in recovery_block((before, asked), artifacts, verdict, gained, share):
+        click.echo(line)
+    sys.exit(0 if verdict else 1)

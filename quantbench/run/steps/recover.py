@@ -1,0 +1,113 @@
+"""A scheme that improves on another scheme's artifact: that one first, then this one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from quantbench.core.progress import Steps
+from quantbench.errors import UsageError
+from quantbench.protocols import Start
+from quantbench.run.context import versions
+from quantbench.run.steps.preparing import check_samples, counted, prepared
+from quantbench.run.steps.resolve import identity, protocol_of
+from quantbench.study import Case, Scheme
+from quantbench.study.calibration import calibrates
+from quantbench.study.registry import find_backend, find_quantizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from quantbench.protocols import Task
+    from quantbench.run.context import Context
+    from quantbench.run.samples import Samples
+    from quantbench.store.artifacts import Artifact
+
+
+def unrecovered(case: Case) -> Case:
+    """The case whose artifact this one improves on; itself where it improves on none."""
+    quantizer: Any = find_quantizer(case.scheme)
+    if not hasattr(quantizer, "base"):
+        return case
+    return Case(case.model, quantizer.base(case.scheme), case.dataset, device=case.device)
+
+
+def recovering(case: Case, budget: str = "") -> Case:
+    """The case that its backend trains back from this one; itself where it is such a case.
+
+    Args:
+        case: a quantized one.
+        budget: what is spent, as the scheme's name says it: "60k" tokens; "" for the usual.
+
+    Raises:
+        UsageError: nothing recovers such a scheme, or its name says the budget already.
+    """
+    scheme, backend = case.scheme, find_backend(case.scheme.backend)
+    if unrecovered(case) is not case:
+        if budget:
+            raise UsageError(f"{scheme.name} says its budget itself", got=f"budget {budget}")
+        return case
+    seed = f"_s{scheme.seed}" if scheme.seed else ""
+    name = backend.recovered.format(scheme=scheme.name.removesuffix(seed))
+    try:
+        found = Scheme.parse(f"{name}{f'_{budget}' if budget else ''}{seed}" if name else "")
+    except UsageError as error:
+        raise UsageError(
+            f"nothing recovers {scheme.name}" + (f" with a budget of {budget!r}" if budget else ""),
+            where=f"backend {backend.name}",
+            expected=", ".join(p for p in backend.schemes.patterns if "lora" in p) or None,
+        ) from error
+    return Case(case.model, found, case.dataset, device=case.device)
+
+
+def recovered(
+    context: Context,
+    case: Case,
+    samples: Samples,
+    made: Artifact,
+    build: Callable[[Case], Artifact],
+    task: Callable[[], Task],
+) -> Artifact:
+    """The improved artifact, built on samples that calibrated nothing and are not evaluated.
+
+    Args:
+        context: where it is kept.
+        case: whose model it is.
+        samples: of the run.
+        made: the float model.
+        build: gives the artifact of the case that it improves on.
+        task: makes the case's task, when samples are prepared.
+
+    Raises:
+        DataError: a sample that it learns from is evaluated, by content.
+    """
+    quantizer: Any = find_quantizer(case.scheme)
+    before = unrecovered(case)
+    calibrated = calibrates(find_quantizer(before.scheme), before.scheme)
+    used = samples.calibrating(before) if calibrated else []
+    learned = samples.learned(case, used, quantizer.most)
+    samples.check_disjoint(case, learned, "learn from")
+    check_samples(case, task(), learned)
+    base = build(before)
+    ingredients = {
+        "float_model": identity(made),
+        "base": base.sha256,
+        "scheme": {k: v for k, v in asdict(case.scheme).items() if k != "recipe"},
+        "version": quantizer.version,
+        "settings": dict(quantizer.settings(case.scheme)),
+        "learned": [sample.fingerprint for sample in learned],
+        "protocol": protocol_of(case),
+        "tools": versions(quantizer.tools),
+    }
+    what = f"recovering {case}"
+
+    def write(folder: Path) -> Mapping[str, Any]:
+        inputs = prepared(context, case, task(), learned)
+        with Steps(context.progress, what) as step:
+            start = Start(base.path, step, context.store.kept("artifact", ingredients))
+            facts = quantizer.build(made.path, case.scheme, inputs, folder, start)
+        known = {"base": base.sha256, "base_build_s": base.build_s, "learned_from": len(learned)}
+        return {**facts, **known}
+
+    return context.get("artifact", ingredients, what, counted(context, case, write))
