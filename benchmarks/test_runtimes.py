@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MARGIN = 0.05  # differences that some hundred images can decide
 RECIPES = Path(__file__).parent / "recipes"
 LITERT = ("float32", "int8_dynamic", "int8_static")
-MENDED = ("int8_mended", "ort_int8_mended")  # where plain int8 collapses
+MENDED = ("int8_mended", "ort_int8_mended", "ov_int8_mended")  # where plain int8 collapses
 
 
 def mended(model: str) -> list[Scheme]:
