@@ -263,6 +263,39 @@ def test_the_commands(bench: Session, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_command_says_why_a_case_is_as_fast_as_it_is(bench: Session, tmp_path: Path) -> None:
+    output, cache = tmp_path / "speed.json", ["--quant-cache", str(bench.settings.cache)]
+    asked = ["diagnose", str(STATIC), "--speed", "-o", str(output), *cache]
+    said = CliRunner().invoke(main, asked)
+    assert said.exit_code == 0, said.output
+    assert "one inference: " in said.output
+    assert "DEPTHWISE_CONV_2D" in said.output
+    found = json.loads(output.read_text())
+    assert found["beside"] == str(STATIC.reference)
+    (inference,) = found["inferences"]
+    for side in ("float", "quantized"):
+        taken = sum(op["ms"] for op in inference[side]["ops"])
+        assert taken == pytest.approx(inference[side]["covered"] * inference[side]["ms"], rel=0.05)
+
+
+@pytest.mark.slow
+def test_mend_for_latency_chooses_among_recipes_that_pass(bench: Session, tmp_path: Path) -> None:
+    output, cache = tmp_path / "fast.json", ["--quant-cache", str(bench.settings.cache)]
+    asked = ["mend", str(STATIC), "--for", "latency", "-o", str(output), *cache]
+    said = CliRunner().invoke(main, asked)
+    assert said.exit_code == 0, said.output
+    assert "found by the time of candidates" in said.output
+    notes = Recipe.parse(output).notes
+    assert notes["passed"]
+    safe = [t for t in notes["tried"] if t["low"] is not None and t["low"] > -0.01]
+    assert notes["ms"] == min(each["ms"] for each in safe)
+    other = ["mend", "smollm2_135m_instruct-gptq_int4_g64-kjv", "--for", "latency", *cache]
+    refused = CliRunner().invoke(main, other)
+    assert refused.exit_code == 2
+    assert "nothing searches a recipe of gptq_mixed_g64 for speed" in refused.output
+
+
+@pytest.mark.slow
 def test_mend_writes_a_recipe_and_says_what_it_bought(bench: Session, tmp_path: Path) -> None:
     output, cache = tmp_path / "recipe.json", ["--quant-cache", str(bench.settings.cache)]
     said = CliRunner().invoke(main, ["mend", str(STATIC), "-o", str(output), *cache])
