@@ -43,6 +43,8 @@ def diagnose(
     from quantbench.report.terminal import diagnosis_block
 
     session, asked = session_of(quant_data, quant_cache), find_case(case)
+    if speed and quick:
+        raise click.UsageError("--quick leaves out a part that --speed does not have")
     if speed:
         found = session.diagnose_speed(asked)
         lines = speed_block(speed_of(found))

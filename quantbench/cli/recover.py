@@ -32,6 +32,7 @@ def recover(
     Exit status 1 if it does not pass against the float model.
     """
     from quantbench.catalog.lookup import find_case
+    from quantbench.errors import UsageError
     from quantbench.record.recording import record_of
     from quantbench.report.recovery import recovery_block
     from quantbench.report.terminal import verdict_block
@@ -45,12 +46,16 @@ def recover(
     before = unrecovered(asked)
     usual = task_gate(asked)
     metric, margin = metric or usual.metric, usual.margin if margin is None else margin
-    now, was = session.evaluate(asked), session.evaluate(before)
-    reference = session.reference(asked)
-    session.reference(before)
+    was, reference = session.evaluate(before), session.reference(before)
+    if metric not in was.replicates:  # before hours of training
+        known = ", ".join(was.replicates)
+        raise UsageError(f"unknown metric {metric!r} of {before}", expected=known)
+    now = session.evaluate(asked)
+    session.reference(asked)
     verdict = non_inferior(now, reference, metric=metric, margin=margin)
     mine, before_it, its = (each.replicates[metric] for each in (now, was, reference))
-    share = share_recovered(mine, before_it, its, len(now.rows))
+    lower = metric in now.lower_is_better
+    share = share_recovered(mine, before_it, its, len(now.rows), lower_is_better=lower)
     click.echo(verdict_block(record_of(session, asked)))
     click.echo()
     artifacts = session.artifact(before), session.artifact(asked)

@@ -29,7 +29,8 @@ def break_even_inferences(
     if build_joules == 0:
         return 0.0
     saved = reference_joules_per_inference - joules_per_inference
-    return float(math.ceil(build_joules / saved)) if saved > 0 else math.inf
+    inferences = build_joules / saved if saved > 0 else math.inf
+    return float(math.ceil(inferences)) if math.isfinite(inferences) else math.inf
 
 
 def break_even_bounds(

@@ -12,6 +12,7 @@ from quantbench.measure.devices import float_type
 from quantbench.measure.rounds import median_ns
 
 _CHUNK_BYTES = 128 << 20  # a thread; beyond any cache of a core
+_MOST_BYTES = 2 << 30  # of all threads
 _SIDE = 1536  # of the matrices: their product takes long enough, and they fit a cache
 
 
@@ -22,12 +23,13 @@ def read_bytes_per_s(threads: int) -> float:
     One value a cache line would do for the memory; all are looked at, by vector instructions, which
     is faster than memory on any processor that has them.
     """
-    chunks = [np.zeros(_CHUNK_BYTES // 4, np.float32) for _ in range(threads)]
+    size = min(_CHUNK_BYTES, _MOST_BYTES // threads)
+    chunks = [np.zeros(size // 4, np.float32) for _ in range(threads)]
     for chunk in chunks:
         chunk[:] = 1.0  # pages are mapped when they are written
     with ThreadPoolExecutor(threads) as pool:
         taken = median_ns(lambda: list(pool.map(np.max, chunks)), seconds=0.5)
-    return 1e9 * threads * _CHUNK_BYTES / taken
+    return 1e9 * threads * size / taken
 
 
 def fast_arithmetic() -> str:

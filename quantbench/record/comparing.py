@@ -211,9 +211,9 @@ def _time(record: Mapping[str, Any]) -> float | None:
 
 
 def _joules(now: Mapping[str, Any], was: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Of both, where they come from the same kind of source: no estimate beside a measurement."""
+    """Of both, where they come from one source: the same counter, or the same rate."""
     one, other = (record.get("energy") or {} for record in (now, was))
-    if one.get("provenance") != other.get("provenance"):
+    if any(one.get(name) != other.get(name) for name in ("provenance", "by")):
         return None, None
     return one.get("joules_per_sample"), other.get("joules_per_sample")
 

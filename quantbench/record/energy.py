@@ -87,13 +87,17 @@ def work_energy(
 def build_energy(
     details: Mapping[str, Any], build_s: float, watts: float | None
 ) -> dict[str, Any] | None:
-    """Of building an artifact, the search of its recipe included.
+    """Of building an artifact, what came before it included: its recipe's search, or its base.
+
+    None of one that was begun in a process which was killed: what that spent is not known.
 
     Args:
         details: of the artifact, which keep what was measured when it was built.
         build_s: seconds that building took then.
         watts: as the user states, or None.
     """
+    if details.get("resumed"):
+        return None
     searched, built = details.get(SEARCHED), details.get(SPENT)
     if searched is None:
         return work_energy(built, build_s, watts)

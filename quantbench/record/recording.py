@@ -28,7 +28,7 @@ def record_of(session: Session, case: Case) -> dict[str, Any]:
         record = with_peaks(record, session.runners.peaks[case])
     if case in session.diagnoses:
         record["diagnosis"] = dict(session.diagnoses[case])
-    if case in session.speeds:
+    if session.speeds.get(case):
         record["speed"] = dict(session.speeds[case])
     return with_energies(record, session, case)
 

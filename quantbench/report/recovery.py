@@ -82,11 +82,17 @@ def recovery_block(
         *_learned(artifacts[1].details),
         ("cost", cost),
     ]
-    lost = verdict.reference - (verdict.quantized - gained.value)
+    lost = abs(verdict.reference - (verdict.quantized - gained.value))
     first = (
-        f"{_share(share)} of the {digits(abs(lost))} {metric} that {before.scheme.name} lost came "
-        f"back in {after.scheme.name}."
+        f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%}, {share.confidence:.0%} interval) "
+        f"of the {digits(lost)} {metric} that {before.scheme.name} lost came back in "
+        f"{after.scheme.name}."
     )
+    if math.isnan(share.value):
+        first = (
+            f"The share of what {before.scheme.name} lost that came back in {after.scheme.name} is "
+            f"{share.method}."
+        )
     told = [f"{name + ':':<12}{text}" for name, text in lines]
     return [*told, "", f"{first} {_passed(verdict)}"]
 
@@ -99,14 +105,6 @@ def _passed(verdict: Verdict) -> str:
         f"{words[verdict.outcome]} its gate against the float model, which allows a loss of "
         f"{digits(verdict.gate.margin)}, with a difference of {change.value:+.4g} "
         f"({change.low:+.4g} to {change.high:+.4g})."
-    )
-
-
-def _share(share: Estimate) -> str:
-    if math.isnan(share.value):
-        return "An unknown share (the loss itself is not certain)"
-    return (
-        f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%}, {share.confidence:.0%} interval)"
     )
 
 

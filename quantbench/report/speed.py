@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -151,4 +152,6 @@ def _rows(kinds: Sequence[Mapping[str, Any]]) -> list[Row]:
         sum(row.after_ops for row in others),
         sum(row.after_ms for row in others),
     )
+    if not all(math.isfinite(ms) for ms in summed):
+        raise ValueError("times whose sum is no number")
     return [*shown, Row(f"{len(others)} other kinds", *summed)]

@@ -58,6 +58,27 @@ def test_ops_outside_the_delegate_are_named_with_their_share_and_their_time_in_f
     )
 
 
+def test_of_a_kind_that_fell_out_in_part_the_whole_is_told() -> None:
+    """One of thirty fell out; what counts is that all of them are slower."""
+    before = profile(*[("CONV", 1.0, "X")] * 30, delegate="X")
+    after = profile(*[("CONV", 2.0, "X")] * 29, ("CONV", 10.0, "plain"), delegate="X")
+    (found,) = findings_of(before, after, None)
+    assert found.ns == pytest.approx(38 * MS)
+    assert found.text == (
+        "1 of 30 CONV run outside X: 10.0 of 68.0 ms; all 30 take 68.0, 30.0 ms in float"
+    )
+
+
+def test_a_delegate_that_refuses_the_quantized_model_is_named() -> None:
+    after = profile(("CONV", 50.0, "plain"), ("SWISH", 1.0, "plain"))
+    assert said(FLOAT, after)["outside the delegate"].startswith("XNNPACK takes nothing of")
+
+
+def test_a_conversion_outside_the_delegate_is_told_once() -> None:
+    after = profile(("QUANTIZE", 10.0, "plain"), ("CONV", 10.0, "X"), delegate="X")
+    assert set(said(profile(("CONV", 10.0, "X"), delegate="X"), after)) == {"conversions"}
+
+
 def test_conversions_are_summed_and_told_apart_from_what_computes() -> None:
     after = profile(("QUANTIZE", 2.0, ""), ("CONV", 4.0, ""), ("DEQUANTIZE", 1.0, ""))
     found = said(profile(("CONV", 8.0, "")), after)
@@ -84,7 +105,7 @@ def test_what_is_in_no_op_is_told_with_the_pieces_of_a_delegate() -> None:
 
 @pytest.mark.parametrize(("covered", "doubted"), [(0.5, True), (0.95, False), (1.3, True)])
 def test_parts_that_do_not_add_up_are_doubted(covered: float, doubted: bool) -> None:  # noqa: FBT001
-    after = profile(("CONV", 8.0 * covered, ""), whole=8.0)
+    after = profile(("CONV", 8.0 * covered, ""), whole=8.0, delegate="", partitions=1)
     assert ("parts" in said(profile(("CONV", 8.0, "")), after)) == doubted
 
 
@@ -107,6 +128,8 @@ def test_no_time_is_lost_by_summing(one: list[Any], other: list[Any]) -> None:
         (200_000_000, 10**6, "memory-bound: 200 MB at 20.0 GB/s is 10.0 of 12.0 ms"),
         (1_000_000, 900_000_000, "bound by arithmetic: 0.90 G operations at 100 G/s (float32)"),
         (10_000_000, 10**7, "far from both limits"),
+        (100_000_000, 10**7, "no limit explains it alone"),
+        (400_000_000, 10**7, "its weights fit a cache"),
     ],
 )
 def test_the_roofline_says_which_limit_binds(read: int, operations: int, word: str) -> None:

@@ -42,3 +42,7 @@ def test_bounds_are_at_the_ends_of_both_intervals() -> None:
     # at best 2.2 - 1.2 = 1 J a call, at worst 1.8 - 1.3 = 0.5 J
     assert break_even_bounds(3000, (1.8, 2.2), (1.2, 1.3)) == (3000, 6000)
     assert break_even_bounds(3000, (1.8, 2.2), (1.2, 1.9)) == (3000, math.inf)
+
+
+def test_what_no_number_can_count_is_never() -> None:
+    assert break_even_inferences(1e308, 2e-308, 1e-308) == math.inf

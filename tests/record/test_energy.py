@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quantbench.measure.energy.drawn import Energy, estimated
+from quantbench.measure.energy.spent import SEARCHED, SPENT
 from quantbench.measure.grid import Grid
 from quantbench.record.energy import (
     build_energy,
@@ -63,6 +64,15 @@ def test_the_search_of_a_recipe_belongs_to_its_build() -> None:
     made = build_energy(spent | unmeasured, 20.0, 15.0)
     assert made is not None
     assert (made["joules"], made["provenance"]) == (15 * 120.0, "estimated")
+
+
+def test_a_build_that_began_in_a_killed_process_is_not_counted() -> None:
+    spent = {"joules": 10.0, "by": "RAPL", "load_by_others": 0.0}
+    details = {SPENT: spent, SEARCHED: {"seconds": 5.0, **spent}}
+    known = build_energy(details, 30.0, 15.0)
+    assert known is not None
+    assert known["joules"] == 20.0
+    assert build_energy({**details, "resumed": True}, 30.0, 15.0) is None
 
 
 def test_an_evaluation_is_measured_where_all_of_its_parts_are() -> None:

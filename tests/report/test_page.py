@@ -236,7 +236,7 @@ def test_a_case_whose_time_was_looked_into_says_where_it_goes(written: Callable[
     assert "kind of op" not in page_of(written(records[:1]))
 
 
-@pytest.mark.parametrize("spoilt", ["ms", "kind", "findings"])
+@pytest.mark.parametrize("spoilt", ["ms", "kind", "findings", "sum"])
 def test_a_malformed_speed_diagnosis_is_one_error(
     spoilt: str, written: Callable[..., Path]
 ) -> None:
@@ -246,6 +246,9 @@ def test_a_malformed_speed_diagnosis_is_one_error(
         inference["quantized"]["ms"] = 0
     elif spoilt == "kind":
         inference["kinds"][0]["kind"] = 7
+    elif spoilt == "sum":
+        sides = {side: {"ops": 1, "ms": 1e308} for side in ("float", "quantized")}
+        inference["kinds"] = [{"kind": str(i), "converts": False, **sides} for i in range(20)]
     else:
         inference["findings"] = [{"text": None}]
     with pytest.raises(RecordError, match="a record is malformed"):

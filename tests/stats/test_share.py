@@ -34,11 +34,13 @@ def world(rng: np.random.Generator, n: int, group: int = 1) -> Answers:
     return right, before, now
 
 
-def judged(answers: Answers, groups: tuple[int, ...] | None = None) -> Estimate:
+def judged(
+    answers: Answers, groups: tuple[int, ...] | None = None, *, lower_is_better: bool = False
+) -> Estimate:
     right, before, now = answers
     weights = resampling_weights(len(right), groups=groups)
     mine, was, its = (weights @ each / weights.sum(axis=1) for each in (now, before, right))
-    return share_recovered(mine, was, its, len(right))
+    return share_recovered(mine, was, its, len(right), lower_is_better=lower_is_better)
 
 
 @pytest.mark.parametrize(("n", "group"), [(100, 1), (300, 1), (300, 5)])
@@ -65,9 +67,10 @@ def test_of_many_samples_it_is_fieller_s() -> None:
     assert "ratio of paired differences" in found.method
 
 
-def test_lower_is_better_changes_nothing() -> None:
+def test_of_a_metric_that_is_better_lower_the_share_is_the_same() -> None:
     right, before, now = world(np.random.default_rng(3), 300)
-    one, other = judged((right, before, now)), judged((~right, ~before, ~now))
+    one = judged((right, before, now))
+    other = judged((~right, ~before, ~now), lower_is_better=True)
     assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
 
 
@@ -76,10 +79,19 @@ def test_of_a_loss_that_is_not_certain_there_is_no_share() -> None:
     right = rng.random(100) < 0.5
     other = right.copy()
     other[:2] = ~other[:2]
-    for before in (right, other):
+    for before, why in ((right, "nothing was lost"), (other, "undefined: ")):
         found = judged((right, before, right))
         assert math.isnan(found.value)
-        assert "the loss itself is not certain" in found.method
+        assert why in found.method
+
+
+def test_of_a_gain_there_is_no_share() -> None:
+    """The quantized model was better than the float one, and training back made it worse."""
+    rng = np.random.default_rng(6)
+    right, before, now = rng.random(2000) < 0.6, rng.random(2000) < 0.7, rng.random(2000) < 0.65
+    found = judged((right, before, now))
+    assert math.isnan(found.value)
+    assert found.method == "undefined: nothing was lost"
 
 
 def test_nothing_and_all_that_came_back() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from quantbench.diagnosis.mending.mendable import Mendable
 
 BY_TIME = "the time of candidates"
-_JUDGED = 10  # candidates that are judged at most
+_JUDGED = 10  # candidates that are judged at most, beside those that the first search judged
 _WORTH = 0.01  # share of a model's time that an op must lose in integers to go back to float
 _SETS = (1, 2, 4, 8, 16)  # of those ops, the costliest, that are tried in float
 
@@ -68,13 +68,13 @@ def search_fastest(
         known.setdefault(content, Candidate(kept, start.setting, content, agreement, start.rule))
         advance(1)
     known = {each.content: each for each in _timed(list(known.values()), clock, step)}
-    advance = step("judging, the fastest first", _JUDGED)
-    for candidate in list(known.values())[:_JUDGED]:
+    advance, left = step("judging, the fastest first", _JUDGED), _JUDGED
+    for candidate in list(known.values()):
         judged = candidate
-        if judged.low is None:
+        if judged.low is None and left:
             judged = replace(judged, **judge.loss(judged.content)._asdict())
-            known[judged.content] = judged
-        advance(1)
+            known[judged.content], left = judged, left - 1
+            advance(1)
         if is_safe(judged, margin):
             return Found(judged, BY_TIME, margin, list(known.values()))
     tried = list(known.values())

@@ -44,11 +44,11 @@ def findings_of(before: Profile, after: Profile, limits: Limits | None) -> list[
         limits: of the quantized one, where its work is known.
     """
     kinds = kinds_of(before, after)
-    found = [*_outside(before, after), *_conversions(kinds, after), *_between(before, after)]
-    told = {op.kind for op in after.ops if _fell_back(after, op.kernel)}
-    found += [
-        _changed(each, after) for each in kinds if not each.converts and each.name not in told
-    ]
+    found = [*_refused(before, after), *_conversions(kinds, after), *_between(before, after)]
+    for kind in kinds:
+        if not kind.converts:
+            out = [op for op in after.ops if op.kind == kind.name and _fell_back(after, op.kernel)]
+            found.append(_outside(kind, Sum.of(out), after) if out else _changed(kind, after))
     heard = [each for each in found if abs(each.ns) >= _SHARE * after.whole_ns]
     heard = sorted(heard, key=lambda each: -each.ns)
     return [*heard, *_limit(limits), *_doubt(before, after)]
@@ -58,19 +58,25 @@ def _fell_back(profile: Profile, kernel: str) -> bool:
     return bool(profile.delegate) and kernel != profile.delegate
 
 
-def _outside(before: Profile, after: Profile) -> Iterator[SpeedFinding]:
-    """Kinds of ops that the delegate left to the runtime's own kernels."""
-    left = [op for op in after.ops if _fell_back(after, op.kernel)]
-    for kind in dict.fromkeys(op.kind for op in left):
-        mine = Sum.of(op for op in left if op.kind == kind)
-        float_ops = Sum.of(op for op in before.ops if op.kind == kind)
-        beside = f", {_ms(float_ops.ns)} ms in float" if float_ops.ops else ", none in float"
+def _refused(before: Profile, after: Profile) -> Iterator[SpeedFinding]:
+    """A delegate that takes the float model and nothing of the quantized one."""
+    if before.delegate and not after.delegate:
         yield SpeedFinding(
             "outside the delegate",
-            mine.ns - float_ops.ns,
-            f"{mine.ops} {kind} run outside {after.delegate}: {_of(mine.ns, after)}{beside}"
-            f"{_remark(after, kind)}",
+            after.whole_ns - before.whole_ns,
+            f"{before.delegate} takes nothing of the quantized model: all its ops run on the "
+            "runtime's plain kernels",
         )
+
+
+def _outside(kind: Kind, out: Sum, after: Profile) -> SpeedFinding:
+    """A kind of ops of which the delegate left some to the runtime's own kernels."""
+    counted = f"{out.ops} of {kind.after.ops}" if out.ops < kind.after.ops else f"{out.ops}"
+    text = f"{counted} {kind.name} run outside {after.delegate}: {_of(out.ns, after)}"
+    if out.ops < kind.after.ops:
+        text += f"; all {kind.after.ops} take {_ms(kind.after.ns)}"
+    text += f", {_ms(kind.before.ns)} ms in float" if kind.before.ops else ", none in float"
+    return SpeedFinding("outside the delegate", kind.lost_ns, text + _remark(after, kind.name))
 
 
 def _conversions(kinds: list[Kind], after: Profile) -> Iterator[SpeedFinding]:
@@ -133,7 +139,7 @@ def _doubt(before: Profile, after: Profile) -> Iterator[SpeedFinding]:
     """Where the parts do not add up, their times are no more than a hint."""
     least, most = _ADDS_UP
     for word, profile in (("float", before), ("quantized", after)):
-        if profile.covered > most or (profile.covered < least and not profile.partitions):
+        if not least <= profile.covered <= most:
             yield SpeedFinding(
                 "parts",
                 0.0,

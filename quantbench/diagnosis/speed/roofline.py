@@ -65,6 +65,8 @@ class Limits:
             f"{self.peaks.operations_per_s / 1e9:.0f} G/s ({self.peaks.arithmetic}) is "
             f"{arithmetic:.1f} of {whole:.1f} ms"
         )
+        if memory > whole:
+            return f"its weights fit a cache: {read}, were they read from memory"
         if memory >= max(arithmetic, _BOUND * whole):
             return f"memory-bound: {read}"
         if arithmetic >= _BOUND * whole:

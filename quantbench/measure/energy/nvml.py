@@ -16,16 +16,21 @@ class Nvml:
         Raises:
             MeterError: the client is not installed, or the board does not count.
         """
-        import torch
-
         try:
             import pynvml
+            import torch
         except ModuleNotFoundError as error:
             raise MeterError(
                 "the GPU's energy counter cannot be asked",
-                got="nvidia-ml-py is not installed",
+                got=f"{error.name} is not installed",
                 remedy='pip install "quantbench[gpu]"',
             ) from error
+        if not torch.cuda.is_available():
+            raise MeterError(
+                "the GPU's energy counter cannot be asked",
+                got=f"torch {torch.__version__} sees no GPU",
+                remedy="install a torch that was built for CUDA: it says which board is used",
+            )
         self._torch, self._nvml = torch, pynvml
         number = torch.cuda.current_device()
         try:

@@ -30,6 +30,8 @@ def speed(study: Study) -> Drawn | None:
         return None
     case, worst = max(timed, key=lambda pair: pair[1].after_ms / pair[1].before_ms)
     most = max(max(row.before_ms, row.after_ms) for row in worst.rows)
+    if most <= 0:
+        return None
     rows = [row for row in worst.rows if max(row.before_ms, row.after_ms) > _SEEN * most]
     figure, axes = blank(rows_height(2 * len(rows)))
     places = range(len(rows))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.progress import Steps
 from quantbench.errors import UsageError
+from quantbench.measure.energy.spent import SEARCHED, SPENT
 from quantbench.protocols import Start
 from quantbench.run.context import versions
 from quantbench.run.steps.preparing import check_samples, counted, prepared
@@ -105,9 +106,13 @@ def recovered(
     def write(folder: Path) -> Mapping[str, Any]:
         inputs = prepared(context, case, task(), learned)
         with Steps(context.progress, what) as step:
-            start = Start(base.path, step, context.store.kept("artifact", ingredients))
+            kept = context.store.kept("artifact", ingredients)
+            resumed = kept.exists()
+            start = Start(base.path, step, kept)
             facts = quantizer.build(made.path, case.scheme, inputs, folder, start)
-        known = {"base": base.sha256, "base_build_s": base.build_s, "learned_from": len(learned)}
-        return {**facts, **known}
+        before_it = {"seconds": base.build_s, **base.details.get(SPENT, {})}
+        known = {"base": base.sha256, SEARCHED: before_it, "learned_from": len(learned)}
+        # What a killed process spent on it nobody has counted.
+        return {**facts, **known, **({"resumed": True} if resumed else {})}
 
     return context.get("artifact", ingredients, what, counted(context, case, write))

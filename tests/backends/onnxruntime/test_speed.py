@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quantbench.backends.onnxruntime.diagnosis.speed import kind_of, profile
+from quantbench.backends.onnxruntime.diagnosis.speed import _ops, kind_of, profile
 from quantbench.backends.onnxruntime.quantizers.floats import FloatQuantizer
 from quantbench.backends.onnxruntime.quantizers.static import StaticQuantizer
 from quantbench.core.settings import Machine
@@ -60,3 +60,14 @@ def test_nodes_that_ran_are_timed_and_conversions_are_known(
     for each in found.values():
         assert all(op.ns >= 0 and op.kernel == "CPU" for op in each.ops)
         assert len({op.name for op in each.ops}) == len(each.ops)
+
+
+def test_a_node_in_a_loop_counts_all_its_runs_and_the_loop_none() -> None:
+    def event(name: str, kind: str, microseconds: float) -> dict[str, Any]:
+        about = {"op_name": kind, "provider": "CPUExecutionProvider"}
+        named = {"cat": "Node", "name": f"{name}_kernel_time"}
+        return {**named, "dur": microseconds, "args": about}
+
+    inference = [*[event("body", "MatMul", 100.0)] * 10, event("loop", "Loop", 1100.0)]
+    (found,) = _ops(inference * 23)
+    assert (found.kind, found.ns) == ("MatMul", 1_000_000)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from quantbench.backends.transformers.diagnosis.speed import _Timed, profile
+from quantbench.backends.transformers.diagnosis.speed import _multiplied, _Timed, profile
 from quantbench.backends.transformers.quantizers.hqq import HQQQuantizer
+from quantbench.backends.transformers.recovering.adapters import attach
 from quantbench.core.settings import Machine
 from quantbench.data.samples import Passage
 from quantbench.study import Scheme
@@ -77,6 +78,26 @@ def test_layers_go_by_their_names_and_the_work_is_that_of_their_weights(
     assert decoding is not None
     assert decoding.operations == 2 * sum(m.weight.numel() for m in linear)
     assert not found[0].remarks
+
+
+def test_beside_an_adapter_the_frozen_layer_keeps_its_name_and_nothing_is_counted_twice(
+    tiny_checkpoint: Path,
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_checkpoint)
+    inside, head = _multiplied(model)
+    layer = model.model.layers[0].mlp.down_proj
+    down, up = torch.ones(4, layer.in_features), torch.ones(layer.out_features, 4)
+    attach(model, {"model.layers.0.mlp.down_proj": (down, up)})
+    assert _multiplied(model) == (inside + down.numel() + up.numel(), head)
+    timed = _Timed(model, "cpu")
+    with timed.listening():
+        timed.round(lambda: model(torch.tensor([[1, 2, 3]])), repeats=1)
+    kinds = [op.kind for op in timed.ops(rounds=1)]
+    assert kinds.count("down_proj") == model.config.num_hidden_layers
+    assert kinds.count("down_proj adapter") == 1
+    assert "base" not in kinds
 
 
 def test_a_packed_kernel_says_what_it_spends_its_time_on(

@@ -143,6 +143,25 @@ def test_what_cannot_be_had_says_what_came_closest(monkeypatch: pytest.MonkeyPat
     assert "op2" in found.chosen.kept
 
 
+def test_what_was_judged_before_takes_no_place_from_what_was_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Eleven fast ones that lose too much, then a safe one, then a slower one with fewer ops."""
+    clock, judge, model = Clock(ONE, ONE), Judge({}), Model()
+    lost = {f"fast{i}": i for i in range(11)}
+    tried = [Candidate({name: ""}, None, name.encode(), 0.5, "a rule", -0.5, -0.5) for name in lost]
+    tried += [
+        Candidate(dict.fromkeys("abc", ""), None, b"safe", 0.9, "a rule", 0.0, -0.001),
+        Candidate({}, None, b"slow", 0.9, "a rule", 0.0, -0.001),
+    ]
+    seconds = {**{name.encode(): 1.0 + i for name, i in lost.items()}, b"safe": 20.0, b"slow": 30.0}
+    monkeypatch.setattr(clock, "seconds", lambda contents: [seconds.get(c, 99.0) for c in contents])
+    monkeypatch.setattr(clock, "lost", lambda _: {})
+    monkeypatch.setattr(fastest, "search", lambda *_: Found(tried[-1], "a rule", MARGIN, tried))
+    chosen: Any = search_fastest(model, judge, clock, MARGIN, lambda *_: lambda _: None)  # type: ignore[arg-type]
+    assert chosen.chosen.content == b"safe"
+
+
 times = st.fixed_dictionaries({each.name: st.floats(0.5, 5) for each in Chain.ops})
 losses = st.dictionaries(st.sampled_from([each.name for each in Chain.ops]), st.floats(0, 0.1))
 

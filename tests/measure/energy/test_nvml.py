@@ -25,7 +25,9 @@ class Machine:
     def __init__(self) -> None:
         self.millijoules: dict[str, int | None] = {"GPU-idle": 10, "GPU-busy": 5_000}
         self.calls: list[str] = []
+        self.sees_a_gpu, self.__version__ = True, "2.0+cpu"
         self.cuda = SimpleNamespace(
+            is_available=lambda: self.sees_a_gpu,
             synchronize=lambda: self.calls.append("synchronize"),
             current_device=lambda: 1,
             get_device_properties=lambda i: SimpleNamespace(uuid=("idle", "busy")[i]),
@@ -64,6 +66,16 @@ def test_the_counter_is_that_of_torch_s_board_once_it_is_done(
     # What was launched before is not charged to the block that follows.
     assert machine.calls == ["synchronize", "read"]
     assert (meter.name, meter.counts) == ("NVML", "the whole board of GPU 1")
+
+
+def test_a_torch_without_cuda_is_said_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = installed(monkeypatch)
+    machine.sees_a_gpu = False
+    with pytest.raises(MeterError, match=r"torch 2\.0\+cpu sees no GPU"):
+        open_meter("cuda")
+    installed(monkeypatch, torch=None)
+    with pytest.raises(MeterError, match="torch is not installed"):
+        open_meter("cuda")
 
 
 def test_without_nvml_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def profile(folder: Path, samples: Sequence[Prompt], machine: Machine, step: Ste
         PredictionError: llama.cpp cannot run the model, or its products could not be watched.
     """
     tokens = list(samples[0].tokens)
-    parameters = sum(each.elements for each in read_header(folder / MODEL).tensors)
+    inside, head = _multiplied(folder)
     found = []
     advance = step("products and what is between them", 2)
     with Model(folder / MODEL, machine.device) as model:
@@ -63,14 +63,26 @@ def profile(folder: Path, samples: Sequence[Prompt], machine: Machine, step: Ste
             (f"a prompt of {len(tokens)} tokens", tokens, []),
             (f"one token after a prompt of {len(tokens)}", tokens[-1:], tokens),
         ):
-            work = Work(read_bytes=model.weights_bytes, operations=2 * parameters * len(fed))
+            operations = 2 * (inside * len(fed) + head)  # logits of the last token alone
+            # The machine's limits are measured of its processor.
+            known = machine.device == "cpu"
+            work = Work(read_bytes=model.weights_bytes, operations=operations) if known else None
             found.append(_profiled(model, machine.threads, (fed, after), what, work))
             advance(1)
     return found
 
 
+def _multiplied(folder: Path) -> tuple[int, int]:
+    """Weights that every token is multiplied with, and those of the head."""
+    elements = {each.name: each.elements for each in read_header(folder / MODEL).tensors}
+    embedding = elements.get("token_embd.weight", 0)
+    head = elements.get("output.weight", embedding)  # tied, where there is none of its own
+    blocks = (n for name, n in elements.items() if name.startswith("blk."))
+    return sum(blocks), head
+
+
 def _profiled(
-    model: Model, threads: int, run: tuple[list[int], list[int]], what: str, work: Work
+    model: Model, threads: int, run: tuple[list[int], list[int]], what: str, work: Work | None
 ) -> Profile:
     """Of one kind of inference: tokens that are fed, after those that are in memory."""
     fed, after = run

@@ -26,6 +26,7 @@ _METHOD = (
     "clocks at the beginning and the end of every module, less what the modules inside it take; "
     "median of 5 rounds"
 )
+_FROZEN = ".base"  # the layer beside which an adapter stands
 _TOLD = 0.1  # share of a packed layer's time that an op of its kernel must take to be named
 
 
@@ -49,7 +50,7 @@ def profile(folder: Path, samples: Sequence[Prompt], machine: Machine, step: Ste
     with closing(CausalLMRunner(folder, machine)) as runner:
         decode: Any = runner.decoder(prompt)
         model = runner.model
-        read_bytes, multiplied = _read_bytes(model), _multiplied(model)
+        read_bytes, (inside, head) = _read_bytes(model), _multiplied(model)
         for what, run, repeats, tokens in (
             (f"a prompt of {n} tokens", lambda: runner.predict(prompt), 1, n),
             (f"one token after a prompt of {n}", decode, decode.tokens, 1),
@@ -66,7 +67,7 @@ def profile(folder: Path, samples: Sequence[Prompt], machine: Machine, step: Ste
                     ops=tuple(timed.ops(_ROUNDS)),
                     method=_METHOD,
                     threads=machine.threads,
-                    work=Work(read_bytes=read_bytes, operations=2 * multiplied * tokens)
+                    work=Work(read_bytes=read_bytes, operations=2 * (inside * tokens + head))
                     if machine.device == "cpu"
                     else None,
                     remarks=_inside(model, run),
@@ -143,6 +144,10 @@ class _Timed:
 
 def _kind(name: str, module: Any) -> str:
     """A layer that multiplies by its name in its block, any other by its class."""
+    if name.endswith(_FROZEN):  # of a layer with an adapter, whose own time is the adapter's
+        return name.removesuffix(_FROZEN).rpartition(".")[2]
+    if hasattr(module, "base"):
+        return f"{name.rpartition('.')[2]} adapter"
     return name.rpartition(".")[2] if _multiplies(module) else type(module).__name__
 
 
@@ -151,13 +156,15 @@ def _multiplies(module: Any) -> bool:
     return hasattr(module, "in_features") and hasattr(module, "out_features")
 
 
-def _multiplied(model: Any) -> int:
-    """Weights that a token is multiplied with."""
-    return sum(
-        module.in_features * module.out_features
-        for module in model.modules()
-        if _multiplies(module)
-    )
+def _multiplied(model: Any) -> tuple[int, int]:
+    """Weights that every token is multiplied with, adapters' too, and those of the head."""
+    head, found = model.get_output_embeddings(), 0
+    for module in model.modules():
+        if hasattr(module, "base") and _multiplies(module):  # its frozen layer comes by itself
+            found += module.down.numel() + module.up.numel()
+        elif _multiplies(module) and module is not head:
+            found += module.in_features * module.out_features
+    return found, head.in_features * head.out_features
 
 
 def _read_bytes(model: Any) -> int:
@@ -176,7 +183,8 @@ def _inside(model: Any, run: Callable[[], object]) -> Mapping[str, str]:
     """
     layers: dict[str, Any] = {}
     for name, module in model.named_modules():
-        if _multiplies(module) and not type(module).__module__.startswith("torch."):
+        mine = _multiplies(module) and not hasattr(module, "base")
+        if mine and not type(module).__module__.startswith("torch."):
             layers.setdefault(_kind(name, module), module)
     fed: dict[str, tuple[Any, ...]] = {}
 

@@ -148,6 +148,12 @@ def check_adapters(model: Any, folder: Path) -> None:
     modules = dict(model.named_modules())
     for name, (down, up) in (read(folder) if has_adapter(folder) else {}).items():
         layer: Any = modules[name]
+        if not _holds(layer, down, up):
+            raise PredictionError(
+                "a layer has another adapter than the stored one, or none",
+                where=f"{folder}, layer {name}",
+                remedy="report it: what is evaluated must be what is stored",
+            )
         # What the adapter listens to: of other inputs it may add less than rounding does.
         inputs = (down.float() / down.float().norm(dim=1, keepdim=True).clamp(min=1e-12))[:8]
         inputs = inputs.to(model.device, model.dtype)
@@ -165,3 +171,13 @@ def check_adapters(model: Any, folder: Path) -> None:
                 got=f"{error:.3g} apart",
                 remedy="report it: what is evaluated must be what is stored",
             )
+
+
+def _holds(layer: Any, down: Any, up: Any) -> bool:
+    """Whether a layer has this adapter, in its own float type."""
+    import torch
+
+    if not isinstance(layer, _kind()):
+        return False
+    pairs = ((layer.down, down), (layer.up, up))
+    return all(torch.equal(mine.cpu(), stored.to(mine.dtype)) for mine, stored in pairs)
