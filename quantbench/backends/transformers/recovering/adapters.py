@@ -150,8 +150,9 @@ def check_adapters(model: Any, folder: Path) -> None:
         layer: Any = modules[name]
         if not _holds(layer, down, up):
             raise PredictionError(
-                "a layer has another adapter than the stored one, or none",
+                "a layer adds something else than its stored adapter",
                 where=f"{folder}, layer {name}",
+                got="another adapter, or none",
                 remedy="report it: what is evaluated must be what is stored",
             )
         # What the adapter listens to: of other inputs it may add less than rounding does.
