@@ -10,6 +10,7 @@ from quantbench.backends.onnxruntime.diagnosis.speed import _ops, kind_of, profi
 from quantbench.backends.onnxruntime.quantizers.floats import FloatQuantizer
 from quantbench.backends.onnxruntime.quantizers.static import StaticQuantizer
 from quantbench.core.settings import Machine
+from quantbench.errors import PredictionError
 from quantbench.study import Scheme
 from tests.backends.onnxruntime.conftest import network, pictures
 
@@ -71,3 +72,8 @@ def test_a_node_in_a_loop_counts_all_its_runs_and_the_loop_none() -> None:
     inference = [*[event("body", "MatMul", 100.0)] * 10, event("loop", "Loop", 1100.0)]
     (found,) = _ops(inference * 23)
     assert (found.kind, found.ns) == ("MatMul", 1_000_000)
+
+
+def test_on_a_gpu_launches_are_not_taken_for_work(saved: Callable[[Any], Path]) -> None:
+    with pytest.raises(PredictionError, match="times launches"):
+        profile(saved(network()), pictures(1), Machine(2, "cuda"), silent)

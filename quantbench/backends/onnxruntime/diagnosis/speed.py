@@ -13,6 +13,7 @@ import numpy as np
 
 from quantbench.backends.onnxruntime.files import onnx_file
 from quantbench.backends.onnxruntime.session import PROVIDERS, OnnxModel
+from quantbench.errors import PredictionError
 from quantbench.measure.rounds import Whole
 from quantbench.protocols import OpTime, Profile
 
@@ -53,9 +54,15 @@ def profile(
         step: is told of the two parts.
 
     Raises:
-        PredictionError: ONNX Runtime cannot run the model.
+        PredictionError: ONNX Runtime cannot run the model, or runs it on a GPU.
     """
     path, device = onnx_file(folder), machine.device
+    if device != "cpu":
+        raise PredictionError(
+            "ONNX Runtime's profile times launches on a GPU, not the work",
+            where=path,
+            remedy="look into the case on the processor",
+        )
     advance = step("ONNX Runtime's profile", 2)
     with closing(OnnxModel(path, machine.threads, device)) as model:
         whole = Whole(lambda: model(samples[0]), _WHOLE_S)
