@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,7 @@ from quantbench.errors import RecordError
 from quantbench.report.checking import views_of
 from quantbench.report.energies import joules
 from quantbench.report.numbers import milliseconds
-from quantbench.report.tables import escaped, inert
+from quantbench.report.tables import as_csv, escaped
 from quantbench.report.terminal import aligned
 
 if TYPE_CHECKING:
@@ -144,15 +142,6 @@ def as_markdown(rows: Rows) -> str:
     lines = [_HEADER, tuple("---" for _ in _HEADER), *map(_cells, rows)]
     text = "\n".join(f"| {' | '.join(map(escaped, line))} |" for line in lines)
     return "\n".join([text, "", *(f"- {escaped(note)}" for note in _notes(rows))]) + "\n"
-
-
-def as_csv(rows: Rows) -> str:
-    """All columns, numbers in full."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: inert(value) for name, value in row.items()} for row in rows)
-    return file.getvalue()
 
 
 def as_json(rows: Rows) -> str:

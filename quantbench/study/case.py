@@ -57,6 +57,10 @@ class Case:
         parts = self.model.name, self.scheme.name, self.dataset.name
         return "-".join(parts if self.device == "cpu" else (*parts, self.device))
 
+    def under(self, scheme: Scheme) -> Case:
+        """The same model on the same data and device under another scheme; nothing is declared."""
+        return Case(self.model, scheme, self.dataset, device=self.device)
+
     def expects(self, metric: str) -> Expected:
         """What the study declares of a gate on this metric."""
         elsewhere = self.expected == "fail" and self.metrics and metric not in self.metrics

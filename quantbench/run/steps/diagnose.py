@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +58,7 @@ def float_beside(case: Case) -> Case:
     own = [scheme for scheme in map(Scheme.parse, case.model.schemes) if _is_float(scheme)]
     for scheme in own:
         if scheme.backend == backend.name:
-            return replace(case, scheme=scheme, expected="pass", reason="", match="", metrics=())
+            return case.under(scheme)
     raise UsageError(
         f"{case} has no float model of its own backend: no diagnosis lays it beside its reference",
         expected=f"a scheme of {backend.name} in float32 among the model's",

@@ -31,7 +31,7 @@ def unrecovered(case: Case) -> Case:
     quantizer: Any = find_quantizer(case.scheme)
     if not hasattr(quantizer, "base"):
         return case
-    return Case(case.model, quantizer.base(case.scheme), case.dataset, device=case.device)
+    return case.under(quantizer.base(case.scheme))
 
 
 def recovering(case: Case, budget: str = "") -> Case:
@@ -59,7 +59,7 @@ def recovering(case: Case, budget: str = "") -> Case:
             where=f"backend {backend.name}",
             expected=", ".join(p for p in backend.schemes.patterns if "lora" in p) or None,
         ) from error
-    return Case(case.model, found, case.dataset, device=case.device)
+    return case.under(found)
 
 
 def recovered(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.plugins import resolve
@@ -45,8 +44,7 @@ def float_beside(case: Case) -> Case:
     if reference is not None and reference.scheme.backend == backend.name:
         beside = reference
     elif backend.plain:
-        scheme = Scheme.parse(backend.plain)
-        beside = replace(case, scheme=scheme, expected="pass", reason="", match="", metrics=())
+        beside = case.under(Scheme.parse(backend.plain))
     else:
         raise UsageError(f"{case} has no float model in its own runtime to be laid beside")
     if beside.scheme == case.scheme:

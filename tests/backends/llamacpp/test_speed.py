@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from quantbench.backends.llamacpp.diagnosis.speed import profile
 from quantbench.backends.llamacpp.files import MODEL
 from quantbench.core.settings import Machine
 from quantbench.formats.gguf_header import read_header
+from tests.diagnosis.products import silent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from quantbench.data.prompts import Prompt
-
-
-def silent(what: str, parts: int) -> Any:
-    del what, parts
-    return lambda _: None
 
 
 def test_every_matrix_is_a_product_of_each_inference(gguf: Path, prompts: list[Prompt]) -> None:

@@ -13,15 +13,11 @@ from quantbench.core.settings import Machine
 from quantbench.errors import PredictionError
 from quantbench.study import Scheme
 from tests.backends.onnxruntime.conftest import network, pictures
+from tests.diagnosis.products import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-def silent(what: str, parts: int) -> Any:
-    del what, parts
-    return lambda _: None
 
 
 @pytest.mark.parametrize(

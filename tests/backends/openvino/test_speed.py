@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from quantbench.backends.openvino.diagnosis.speed import profile
 from quantbench.backends.openvino.files import save
 from quantbench.backends.openvino.quantizers.static import quantized
 from quantbench.core.settings import Machine
 from tests.backends.openvino.conftest import network, pictures
+from tests.diagnosis.products import silent
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def silent(what: str, parts: int) -> Any:
-    del what, parts
-    return lambda _: None
 
 
 def test_ops_that_ran_are_timed_with_their_kernels(tmp_path: Path) -> None:

@@ -16,16 +16,12 @@ from quantbench.data.samples import Passage
 from quantbench.study import Scheme
 from quantbench.tasks.last_word.task import LastWord
 from tests.conftest import sentence
+from tests.diagnosis.products import silent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from quantbench.data.prompts import Prompt
-
-
-def silent(what: str, parts: int) -> Any:
-    del what, parts
-    return lambda _: None
 
 
 @pytest.fixture(scope="module")
