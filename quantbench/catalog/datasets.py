@@ -44,6 +44,7 @@ class DigitScenes:
 
         del files
         n = self.default_n if n is None else n
+        split = "train" if split == "training" else split
         return [self._picture(split, i, scene(split, i)) for i in range(n)]
 
     @staticmethod

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from quantbench.backends.litert.graph import Op
+
 _FLOOR = 1e-4  # of the largest variance of an output: a channel that never moves is not worth more
 _OF_SEQUENCES = 3  # axes: samples, and in either order channels and places
 
@@ -73,3 +75,24 @@ def agreement(said: Mapping[str, Any], meant: Mapping[str, Any]) -> float:
 def channels_axis(shape: Sequence[int]) -> int:
     """The last, or of three the second where that is shorter: [samples, channels, places]."""
     return 1 if len(shape) == _OF_SEQUENCES and shape[1] < shape[2] else len(shape) - 1
+
+
+def paired(mine: Sequence[Op], others: Sequence[Op]) -> list[tuple[int, int]]:
+    """What ops with weights write, beside what the same ops of the float graph do."""
+    if [op.kind for op in mine] != [op.kind for op in others]:
+        return []
+    return [(op.outputs[0], other.outputs[0]) for op, other in zip(mine, others, strict=True)]
+
+
+def apart_inside(
+    said: Mapping[int, Any], meant: Mapping[int, Any], pairs: Sequence[tuple[int, int]]
+) -> Any:
+    """Of each sample, the mean over tensors of their square errors as shares of their variances."""
+    import tensorflow as tf
+
+    found = []
+    for mine, its in pairs:
+        others = tuple(range(1, len(meant[its].shape)))
+        error = tf.reduce_mean(tf.square(said[mine] - meant[its]), axis=others)
+        found.append(error / (tf.math.reduce_variance(meant[its]) + 1e-12))
+    return tf.add_n(found) / len(found)

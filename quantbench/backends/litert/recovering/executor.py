@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.backends.litert.graph import WEIGHTED
 from quantbench.backends.litert.recovering.batches import keeps_samples_apart
 from quantbench.backends.litert.recovering.ops import MOVES, computes, fused
 from quantbench.backends.litert.recovering.weights import real_values, trained
@@ -47,6 +48,7 @@ class Executor:
         self._graph, self._computes = graph, computes()
         self._check(where)
         self.trained = trained(graph, float_graph)
+        self.weighted = [op for op in graph.ops if op.kind in WEIGHTED]
         self.batched = keeps_samples_apart(graph)
         places = {each.tensor for each in self.trained}
         read = dict.fromkeys(tensor for op in graph.ops for tensor in op.inputs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from quantbench.study import Scheme
 
-USUAL_SAMPLES = 4000
+USUAL_SAMPLES = 8000
 _TOOLS = ("litert", "aeq", "mended")  # that write a `.tflite` from the float model
 _BYTE = 8
 _NAME = re.compile(r"(?P<base>.+)_(?P<method>distilled|qat)(?:_(?P<thousand>[1-9]\d{0,4})k)?")

@@ -80,10 +80,11 @@ class RecoveringQuantizer:
             )
         plan, before = _plan(scheme), model_file(start.base)
         graph = Graph.read(before)
-        student = Executor(graph, before.name)
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             source = float_file(float_model, samples[:1], Path(temporary))
-            teacher = Executor(Graph.read(source), source.name)
+            float_graph = Graph.read(source)
+        student = Executor(graph, before.name, float_graph)
+        teacher = Executor(float_graph, source.name)
         held, others = plan.divided(samples)
         training = Training(teacher, student, held, plan.batch)
         was = training.held_out(stored.answers_of(before.read_bytes(), held))

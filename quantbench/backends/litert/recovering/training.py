@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quantbench.backends.litert.recovering.distance import Distance, agreement
+from quantbench.backends.litert.recovering.distance import Distance, agreement, apart_inside, paired
 from quantbench.diagnosis.recovering.checkpoint import Look, State
 
 if TYPE_CHECKING:
@@ -61,11 +61,14 @@ class Training:
         spec = tf.TensorSpec((None, *held[0].shape[1:]), tf.float32)
         self.meant_of = tf.function(self._answers_of_teacher, input_signature=[spec])
         self.said_of = tf.function(self._answers_of_student, input_signature=[spec])
-        self._learn = tf.function(self._gradients, input_signature=[spec])
+        self._learn = tf.function(
+            self._gradients, input_signature=[spec, tf.TensorSpec((), tf.float32)]
+        )
         self._move = tf.function(self._moved)
         self.shares = [tf.Variable(each.start) for each in student.trained]
         self._means = [tf.Variable(tf.zeros_like(each)) for each in self.shares]
         self._squares = [tf.Variable(tf.zeros_like(each)) for each in self.shares]
+        self._pairs = paired(student.weighted, teacher.weighted)
         self._held = list(held)
         self.held_meant = self.float_answers(self._held)
         self.distance = Distance([self.held_meant])
@@ -175,7 +178,7 @@ class Training:
 
         loss, gradients = 0.0, None
         for part in self._parts(samples):
-            found, slopes = self._learn(part)
+            found, slopes = self._learn(part, plan.inside)
             loss += float(found)
             gradients = (
                 slopes
@@ -185,10 +188,9 @@ class Training:
         first, second = plan.moments
         rate = plan.rate_at(step, steps) / (1 - first ** (step + 1))
         scaled = [each / len(samples) for each in gradients or ()]
-        fixed = step >= plan.rounding * steps
-        settings = tf.constant(
-            (rate, 0.0 if fixed else rate * plan.irate, first, second, 1 - second ** (step + 1)), tf.float32
-        )
+        rounded = plan.rounded * rate if step < plan.settled * steps else 0.0
+        seen = 1 - second ** (step + 1)
+        settings = tf.constant((rate, rounded, first, second, seen), tf.float32)
         self._move(scaled, settings)
         return loss / len(samples)
 
@@ -199,13 +201,17 @@ class Training:
         values = [each.value() for each in self.shares]
         return self._student.outputs(self._student(samples, values))
 
-    def _gradients(self, samples: Any) -> Any:
+    def _gradients(self, samples: Any, inside: Any) -> Any:
         """Sum of the samples' losses, and its slopes."""
         import tensorflow as tf
 
-        meant = self._answers_of_teacher(samples)
+        meant = self._teacher(samples)
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(self.distance.of_each(self._answers_of_student(samples), meant))
+            said = self._student(samples, [each.value() for each in self.shares])
+            outputs = self._student.outputs(said), self._teacher.outputs(meant)
+            loss = tf.reduce_sum(self.distance.of_each(*outputs))
+            if self._pairs:
+                loss += inside * tf.reduce_sum(apart_inside(said, meant, self._pairs))
         zero = tf.UnconnectedGradients.ZERO
         return loss, tape.gradient(loss, self.shares, unconnected_gradients=zero)
 
