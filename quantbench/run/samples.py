@@ -136,7 +136,8 @@ class Samples:
     def learned(self, case: Case, besides: Sequence[Any], most: int) -> Sequence[Any]:
         """The first samples to train on, with other content than those `besides`.
 
-        Of the training split of a data set that has one, else of the calibration split. In the form of evaluated ones, where the data set knows how (`Dataset.as_evaluated`).
+        Of the training split of a data set that has one, else of the calibration split; in the form
+        of evaluated ones, where the data set knows how (`Dataset.as_evaluated`).
         """
         known = {sample.digest for sample in besides}
         found: list[Any] = []

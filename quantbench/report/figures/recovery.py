@@ -26,9 +26,7 @@ def learning(study: Study) -> Drawn | None:
         held_out = [look.held_out for look in case.learning]
         axes.plot(seen, held_out, color=colour, marker=marker, markersize=4, linewidth=1.3,
                   label=f"{case.scheme}, held out")  # fmt: skip
-        trained = [
-            (x, y.training) for x, y in zip(seen, case.learning, strict=True) if y.training
-        ]
+        trained = [(x, y.training) for x, y in zip(seen, case.learning, strict=True) if y.training]
         if trained:
             axes.plot(*zip(*trained, strict=True), color=colour, linewidth=1, linestyle=":",
                       label=f"{case.scheme}, trained on")  # fmt: skip
@@ -40,7 +38,8 @@ def learning(study: Study) -> Drawn | None:
     return Drawn(
         "learning_curve",
         f"Learning curves: {words.distance} of what is held out against the float model's answers",
-        " ".join(map(_words, known)) + f" The best look at the held-out {words.held} is what is stored; "
+        " ".join(map(_words, known))
+        + f" The best look at the held-out {words.held} is what is stored; "
         "none of them is evaluated.",
         figure,
     )

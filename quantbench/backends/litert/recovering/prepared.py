@@ -139,9 +139,9 @@ class _Looks:
         plan = self._plan
         order = [number for batch in plan.batches(len(examples)) for number in batch]
         every = max(1, plan.samples // plan.looks)
-        advance: Callable[[int], None] = lambda _: None
+        advance = self.look(0)
         for place, number in enumerate(order[: plan.samples]):
-            if place % every == 0:
+            if place and place % every == 0:
                 advance = self.look(place)
             yield examples[number]
             advance(1)

@@ -91,9 +91,7 @@ def check_ops(path: Path, samples: Sequence[NDArray[np.float32]]) -> dict[str, A
     return {"most_steps_apart": most}
 
 
-def _apart(
-    graph: Graph, tensor: int, said: NDArray[Any], meant: NDArray[Any], where: str
-) -> float:
+def _apart(graph: Graph, tensor: int, said: NDArray[Any], meant: NDArray[Any], where: str) -> float:
     """Steps between what training computes and what the file does; 0 of floats."""
     scale, _ = graph.quantization(tensor)
     apart = np.abs(said.astype(np.float64) - meant)

@@ -224,5 +224,7 @@ class Training:
         for (share, mean, square, slope), each in zip(lists, self.trained, strict=True):
             mean.assign(first * mean + (1 - first) * slope)
             square.assign(second * square + (1 - second) * tf.square(slope))
-            moved = share - (rounded if each.levels else rate) * mean / (tf.sqrt(square / seen) + _NOTHING)
+            moved = share - (rounded if each.levels else rate) * mean / (
+                tf.sqrt(square / seen) + _NOTHING
+            )
             share.assign(tf.clip_by_value(moved, -1.0, 1.0) if each.levels else moved)

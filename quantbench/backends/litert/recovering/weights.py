@@ -51,7 +51,7 @@ class Trained:
         """
         import tensorflow as tf
 
-        if not self.levels:
+        if not self.levels or self.scale is None:
             return shares * self.unit
         steps = tf.clip_by_value(shares * self.levels, -self.levels, self.levels)
         rounded = steps + tf.stop_gradient(tf.round(steps) - steps)
@@ -119,8 +119,7 @@ def _unrounded(one: Trained, float_graph: Graph, tensor: int) -> Trained:
 
 
 def held_by(graph: Graph, tensor: int) -> int | None:
-    """The constant behind a tensor: itself, or what a DEQUANTIZE reads; None where it is computed.
-    """
+    """The constant behind a tensor: itself, or what a DEQUANTIZE reads; None if computed."""
     if graph.is_constant(tensor):
         return tensor
     writer = graph.writer(tensor)
@@ -130,7 +129,7 @@ def held_by(graph: Graph, tensor: int) -> int | None:
 
 
 def real_values(graph: Graph, tensor: int) -> NDArray[Any]:
-    """Of a constant: in float32 where it is quantized or in half precision, else as it is stored."""
+    """Of a constant: in float32 where it is quantized or in halves, else as it is stored."""
     values = graph.constant(tensor)
     scale, point = graph.quantization(tensor)
     if values.dtype.kind == "f" or not scale.size:
