@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
+from quantbench.cli.quiet import frameworks_quiet
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from quantbench.core.progress import Progress
     from quantbench.run.session import Session
     from quantbench.store.artifacts import Store
@@ -36,21 +41,33 @@ def store_of(folder: Path | None) -> Store:
     return Store(folder or default_root())
 
 
-def session_of(data: Path | None, cache: Path | None) -> Session:
-    """A session on all cores; long work is told of on standard error."""
+@contextmanager
+def quiet_session(data: Path | None, cache: Path | None) -> Iterator[Session]:
+    """A session that is closed at the end; what frameworks print in the block is not shown."""
+    with frameworks_quiet() as told:
+        session = session_of(data, cache, told)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+def session_of(data: Path | None, cache: Path | None, told: IO[str] | None = None) -> Session:
+    """A session on all cores; long work is told of on standard error, or where `told` writes."""
     from quantbench.core.settings import Settings, usable_threads
     from quantbench.run.session import Session
 
     threads = usable_threads(os.environ)
-    return Session(Settings(cache=cache, data=data, threads=threads), _progress())
+    settings = Settings(cache=cache, data=data, threads=threads)
+    return Session(settings, _progress(told or sys.stderr))
 
 
-def _progress() -> Progress:
+def _progress(told: IO[str]) -> Progress:
     """A line that moves on a terminal; elsewhere a line for each stage."""
     from quantbench.report.progress import StageLines, TerminalProgress
 
-    if not sys.stderr.isatty():
-        return StageLines(lambda line: click.echo(line, err=True))
+    if not told.isatty():
+        return StageLines(lambda line: click.echo(line, file=told))
     from rich.console import Console
 
-    return TerminalProgress(Console(stderr=True))
+    return TerminalProgress(Console(file=told))
