@@ -13,6 +13,7 @@ import click
 
 from quantbench.cli.cache import cache
 from quantbench.cli.catalog import cases, doctor, fetch
+from quantbench.cli.demo import demo
 from quantbench.cli.explain import diagnose, mend
 from quantbench.cli.judge import judge
 from quantbench.cli.records import accept, compare, report
@@ -48,6 +49,8 @@ def main() -> None:
     """
 
 
-COMMANDS = accept, cache, cases, compare, diagnose, doctor, fetch, judge, mend, recover, report
+COMMANDS = (
+    *(accept, cache, cases, compare, demo, diagnose, doctor, fetch, judge, mend, recover, report),
+)
 for command in COMMANDS:
     main.add_command(command)

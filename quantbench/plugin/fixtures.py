@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
+_LONG_S = 10.0  # off a terminal, where lines stay
+
 
 @pytest.fixture(scope="session")
 def _bench(pytestconfig: pytest.Config) -> Generator[Session]:
@@ -139,13 +141,15 @@ def record(case: Case, _bench: Session) -> dict[str, Any]:
 
 
 def _progress(config: pytest.Config) -> Progress | None:
-    """Lines about long work between pytest's dots, on a terminal only."""
+    """Lines about long work between pytest's dots."""
     terminal = config.stash.get(TERMINAL, None)
     if terminal is None:
         return None
-    from rich.console import Console
+    from quantbench.report.progress import StageLines, TerminalProgress
 
-    from quantbench.report.progress import TerminalProgress
+    if not terminal.isatty():
+        return StageLines(lambda line: print(f"\n  {line}", file=terminal), _LONG_S)
+    from rich.console import Console
 
     console = Console(file=terminal, width=config.get_terminal_writer().fullwidth)
     return TerminalProgress(console, lambda: print(file=terminal))
