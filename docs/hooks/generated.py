@@ -1,6 +1,6 @@
 """Reference pages out of the code: `<!-- generated: NAME -->` in a page becomes what the code says.
 
-mkdocs calls `on_page_markdown`. What it puts in exists in no file, so that it cannot be out of date.
+mkdocs calls `on_files` and `on_page_markdown`. What they put in exists in no file, so that it cannot be out of date.
 """
 
 from __future__ import annotations
@@ -15,15 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import click
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
-MARK = re.compile(r"^<!-- generated: ([\w ]+) -->$", re.MULTILINE)
+# The mark, and a line for those who read the page unbuilt.
+MARK = re.compile(r"^<!-- generated: (\w+) -->\n(?:\*Made from .*\*\n)?", re.MULTILINE)
 PACKAGE = Path(__file__).parents[2] / "quantbench"
 SCHEMA = PACKAGE / "record" / "record.schema.json"
 
 
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Put the JSON Schema beside its page."""
+    from mkdocs.structure.files import File
+
+    files.append(File.generated(config, f"reference/{SCHEMA.name}", abs_src_path=str(SCHEMA)))
+    return files
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put in what the marks of a page name."""
-    return MARK.sub(lambda found: GENERATED[found[1]](), markdown)
+    return MARK.sub(lambda found: f"{GENERATED[found[1]]()}\n", markdown)
 
 
 def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
