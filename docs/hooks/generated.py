@@ -1,6 +1,7 @@
 """Reference pages out of the code: `<!-- generated: NAME -->` in a page becomes what the code says.
 
-mkdocs calls `on_files` and `on_page_markdown`. What they put in exists in no file, so that it cannot be out of date.
+mkdocs calls `on_files` and `on_page_markdown`. What they put in exists in no file of `docs/`, so
+that it cannot be out of date.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """In Markdown."""
     titles = list(titles)
     lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in lines)
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in lines
+    )
 
 
 def options() -> str:

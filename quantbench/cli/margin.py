@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from quantbench.stats.planning import Truth
 
 
-class _Share(click.ParamType):
+class _Share(click.ParamType):  # type: ignore[type-arg] - older ones are not generic
     """A number, or a percentage."""
 
     name = "share"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         text = str(value)
         try:
             return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
@@ -61,8 +63,8 @@ def margin(records: tuple[Path, ...], **asked: Any) -> None:
             raise click.UsageError(f"--{name} lies between 0.5 and 1")
     alpha = (1 - asked["confidence"]) / asked["gates"]
     if records:
-        rows = [("case", "metric", "margin", "difference", "has", "needs", "would decide")]
-        rows += [row for path in records for row in _planned(path, asked, alpha)]
+        titles = ("case", "metric", "margin", "difference", "has", "needs", "would decide")
+        rows = [titles, *(row for path in records for row in _planned(path, asked, alpha))]
         for line in aligned(rows, text=2):
             click.echo(line[2:])
         return
@@ -100,7 +102,9 @@ def _planned(path: Path, asked: Mapping[str, Any], alpha: float) -> Iterator[tup
             except UsageError:
                 needs = "no number"
             try:
-                least = f"{_up(margin_for(truth, asked['samples'] or had, alpha, asked['power'])):g}"
+                least = (
+                    f"{_up(margin_for(truth, asked['samples'] or had, alpha, asked['power'])):g}"
+                )
             except UsageError:
                 least = "none"
             unit = " groups" if verdict["groups"] else ""

@@ -39,7 +39,7 @@ class Flips:
 
     def __post_init__(self) -> None:
         """Refuse what are no shares of one whole."""
-        if not (0 <= self.lost and 0 <= self.gained and self.lost + self.gained <= 1):
+        if not (self.lost >= 0 and self.gained >= 0 and self.lost + self.gained <= 1):
             raise UsageError(
                 "losses and gains are shares of the samples",
                 expected="both in [0, 1], at most 1 together",
@@ -54,7 +54,7 @@ class Flips:
     @property
     def spread(self) -> float:
         """Of one sample's difference."""
-        return (self.lost + self.gained - self.value**2) ** 0.5
+        return float((self.lost + self.gained - self.value**2) ** 0.5)
 
     def power(self, n: int, margin: float, alpha: float) -> float:
         """Probability that n samples pass at this margin, each bound missing with `alpha`."""
@@ -67,7 +67,10 @@ class Flips:
         losses = np.arange(max(low, 0), high + 1)
         passes = np.zeros(len(losses))
         share = self.gained / (1 - self.lost) if self.lost < 1 else 0.0
-        few, many = 0, 0  # gains below which none pass, where flips are few, and where they are many
+        few, many = (
+            0,
+            0,
+        )  # gains below which none pass, where flips are few, and where they are many
         for place, lost in enumerate(map(int, losses)):
             end = n - lost + 1
             turn = min(max(FEW - lost, 0), end)  # gains from which on flips are many

@@ -14,7 +14,8 @@ PAGES = ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in DOCS.rglob
 # Excerpts of a package, which tests/thirdparty/test_docs.py holds to it.
 EXCERPTS = ("docs/how-to/add_a_backend.md", "docs/how-to/add_a_task.md")
 _FENCE = re.compile(
-    r"(?:^ *<!-- (?P<mark>.+?) -->\n)?^(?P<indent> *)```(?P<kind>\w*)\n(?P<text>.*?)^(?P=indent)```$",
+    r"(?:^ *<!-- (?P<mark>.+?) -->\n)?"
+    r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
-import pytest
 
 import quantbench.record
 from quantbench.record.schema import SCHEMA, blank_record
@@ -42,35 +41,6 @@ def test_it_names_every_key_of_a_record() -> None:
     assert said({"schema": SCHEMA, "environment": {}, "skipped": [], "records": [blank]}) == []
 
 
-@pytest.fixture
-def document(quick: Study) -> Any:
-    """Of a run with passes, a failure, a broken case, a skipped one, latencies and an estimate."""
-    quick.write("worse", "close", "broken", "unreachable")
-    options = ("--quant-watts", "15", "--quant-grid", "0.2", "--quant-diagnose", "quick")
-    quick.run("--benchmark-json", "out.json", *options)
-    return json.loads((quick.path / "out.json").read_text())["quantbench"]
-
-
-def test_what_a_run_writes_is_valid(document: Any) -> None:
-    assert said(document) == []
-    assert {record["scheme"] for record in document["records"]} >= {"float", "worse", "broken"}
-    assert document["skipped"]
-    by_scheme = {record["scheme"]: record for record in document["records"]}
-    assert by_scheme["broken"]["error"]
-    assert by_scheme["worse"]["verdicts"][0]["outcome"] == "fail"
-    assert by_scheme["float"]["latency"]
-    assert by_scheme["float"]["carbon"]
-
-
-def test_what_judge_writes_is_valid(quick: Study) -> None:
-    for name, wrong in (("float", 2), ("int8", 3)):
-        rows = [{"id": i, "correct": i % 10 >= wrong} for i in range(200)]
-        (quick.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    files = ("float.jsonl", "int8.jsonl", "--value", "correct", "--margin", "0.2")
-    assert quick.command("judge", "rows", *files, "-o", "out.json").ret == 0
-    assert said(json.loads((quick.path / "out.json").read_text())["quantbench"]) == []
-
-
 BROKEN: dict[str, Callable[[Any], Any]] = {
     "a key that no record has": lambda record: record.update(extra=1),
     "no verdicts": lambda record: record.pop("verdicts"),
@@ -82,9 +52,31 @@ BROKEN: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def test_what_no_run_writes_is_not(document: Any) -> None:
+def test_what_a_run_writes_is_valid_and_nothing_else(quick: Study) -> None:
+    """Passes, a failure, a broken case, a skipped one, latencies and an estimate."""
+    quick.write("worse", "close", "broken", "unreachable")
+    options = ("--quant-watts", "15", "--quant-grid", "0.2", "--quant-diagnose", "quick")
+    quick.run("--benchmark-json", "out.json", *options)
+    document = json.loads((quick.path / "out.json").read_text())["quantbench"]
+    assert said(document) == []
+    assert {record["scheme"] for record in document["records"]} >= {"float", "worse", "broken"}
+    assert document["skipped"]
+    by_scheme = {record["scheme"]: record for record in document["records"]}
+    assert by_scheme["broken"]["error"]
+    assert by_scheme["worse"]["verdicts"][0]["outcome"] == "fail"
+    assert by_scheme["float"]["latency"]
+    assert by_scheme["float"]["carbon"]
     place = next(i for i, each in enumerate(document["records"]) if each["scheme"] == "close")
     for what, spoil in BROKEN.items():
         spoilt = json.loads(json.dumps(document))
         spoil(spoilt["records"][place])
         assert said(spoilt), what
+
+
+def test_what_judge_writes_is_valid(quick: Study) -> None:
+    for name, wrong in (("float", 2), ("int8", 3)):
+        rows = [{"id": i, "correct": i % 10 >= wrong} for i in range(200)]
+        (quick.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    files = ("float.jsonl", "int8.jsonl", "--value", "correct", "--margin", "0.2")
+    assert quick.command("judge", "rows", *files, "-o", "out.json").ret == 0
+    assert said(json.loads((quick.path / "out.json").read_text())["quantbench"]) == []
