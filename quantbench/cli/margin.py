@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from quantbench.stats.planning import Truth
 
 
-class _Share(click.ParamType):  # type: ignore[type-arg] - older ones are not generic
+class _Share(click.ParamType):  # type: ignore[type-arg]
     """A number, or a percentage."""
 
     name = "share"
