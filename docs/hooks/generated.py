@@ -51,11 +51,11 @@ def options() -> str:
     """The options of pytest, and the two other ways to say them."""
     from quantbench.core.settings import OPTIONS
 
-    rows = [
-        (f"`--quant-{name}`", f"`quant_{name}`", f"`QUANTBENCH_{name.upper()}`", f"{text}")
-        for name, text in OPTIONS.items()
-    ]
-    return table(("option", "ini key", "environment", ""), rows)
+    rows = []
+    for name, text in OPTIONS.items():
+        ways = f"`--quant-{name}`", f"`quant_{name}`", f"`QUANTBENCH_{name.upper()}`"
+        rows.append(("<br>".join(ways), text))
+    return table(("option, key in the file, environment variable", ""), rows)
 
 
 def requirements() -> str:
@@ -137,7 +137,7 @@ def schemes() -> str:
 
     parts = []
     for name, backend in backends().items():
-        names = "\n".join(f"- `{pattern}`" for pattern in backend.schemes.patterns)
+        names = ", ".join(f"`{pattern}`" for pattern in backend.schemes.patterns)
         starts = ", ".join(f"`{each}`" for each in backend.starts_from)
         parts.append(f"## {name}\n\nStarts from: {starts or 'files as they come'}.\n\n{names}")
     return "\n\n".join(parts)
