@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from quantbench.cli import main
 from quantbench.record.schema import blank_record, document
+from quantbench.stats.planning import Flips, samples_for
 from tests.docs.pages import blocks
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def test_verdicts_of_a_small_run_are_planned_anew(tmp_path: Path) -> None:
     title, flips, grouped, worse = out.splitlines()
     assert title.split()[-3:] == ["needs", "would", "decide"]
     assert flips.split()[:5] == ["m-s0-d", "accuracy", "0.05", "-0.0100", "400"]
-    assert int(flips.split()[5]) == pytest.approx(2.486**2 * 0.05 / 0.04**2, rel=0.2)
+    assert int(flips.split()[5]) == samples_for(Flips(0.03, 0.02), 0.05, 0.05)
     assert grouped.split()[5] == "groups"
     assert "no number" in worse
 

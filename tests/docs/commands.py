@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Programs that are not this project's: their options are theirs.
-OTHERS = {".", "chmod", "chromium", "grep", "sudo", "curl"}
+OTHERS = {".", "cd", "chromium", "git", "grep", "lint-imports", "mkdocs", "mypy", "ruff", "sudo"}
 _ENDS = {"&&", "||", "|", ";"}
 _ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
 
@@ -66,8 +66,7 @@ def wrong_with(words: list[str], known_to_pytest: set[str], *, whole: bool) -> s
         return _of_pip(rest)
     if name == "tox":
         return "" if _of_tox(rest) else f"no environment: {rest}"
-    known = name in OTHERS or name in {"mkdocs", "ruff", "mypy", "lint-imports", "git"}
-    return "" if known else f"unknown program {name}"
+    return "" if name in OTHERS else f"unknown program {name}"
 
 
 def _of_quantbench(rest: list[str], *, whole: bool) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in DOCS.rglob("*.md"))]
+SITE = sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md"))
+PAGES = ["README.md", "CONTRIBUTING.md", *SITE]
 # Excerpts of a package, which tests/thirdparty/test_docs.py holds to it.
 EXCERPTS = ("docs/how-to/add_a_backend.md", "docs/how-to/add_a_task.md")
 _FENCE = re.compile(
