@@ -94,11 +94,15 @@ def test_readme_and_the_tutorials_show_the_same() -> None:
 
 @pytest.mark.slow
 def test_the_first_gate_gives_all_three_answers_at_the_margins_that_are_shown(study: Study) -> None:
-    margins = (("0.02", "pass"), ("0.005", "inconclusive"), ("0.003", "fail"))
-    code = example("docs/tutorials/first_gate.md")
-    for margin, outcome in margins:
-        assert f"margin={margin}" in text_of("docs/tutorials/first_gate.md")
-        (study.path / "test_digits.py").write_text(code.replace("margin=0.02", f"margin={margin}"))
-        chosen = ("-k", "average_precision", "--quant-schemes", "float32,int8_static")
-        result = study.run("-W", "default", *chosen)
-        result.stdout.fnmatch_lines([f"  int8_static *{outcome} *-0.006 [[]-0.007, -0.004[]]*"])
+    page = "docs/tutorials/first_gate.md"
+    answers = {0.02: "pass", 0.005: "inconclusive", 0.003: "fail"}
+    for margin in answers:
+        assert f"margin={margin}" in text_of(page)
+        code = example(page).replace("margin=0.02", f"margin={margin}")
+        (study.path / f"test_{str(margin)[2:]}.py").write_text(code)
+    chosen = ("-k", "average_precision", "--quant-schemes", "float32,int8_static")
+    study.run("-W", "default", *chosen, "--benchmark-json", "out.json")
+    records = json.loads((study.path / "out.json").read_text())["quantbench"]["records"]
+    (judged,) = [record["verdicts"] for record in records if record["scheme"] == "int8_static"]
+    assert {verdict["margin"]: verdict["outcome"] for verdict in judged} == answers
+    assert {round(verdict["difference"], 3) for verdict in judged} == {-0.006}
