@@ -65,7 +65,7 @@ def examine(store: Store, *, online: bool) -> Iterator[Finding]:
     yield from _study_files(store, answers)
 
 
-_FOR_DEVELOPERS = ("all", "lint", "test")
+_FOR_DEVELOPERS = ("all", "docs", "lint", "test")
 
 
 def _extras() -> Iterator[Finding]:
