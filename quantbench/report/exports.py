@@ -19,6 +19,7 @@ from quantbench.report.numbers import (
     rate,
     size,
 )
+from quantbench.report.outcome import outcome
 from quantbench.report.runtimes import (
     FASTEST,
     FASTEST_NOTE,
@@ -28,7 +29,7 @@ from quantbench.report.runtimes import (
     groups,
 )
 from quantbench.report.tables import escaped, inert
-from quantbench.report.views import outcome, studies_of
+from quantbench.report.views import studies_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -68,7 +68,7 @@ def test_the_page_and_the_comment_are_made_of_the_record(
     done, outputs = _run("report", tmp_path)
     assert done == 0
     assert "<table" in (tmp_path / outputs["report"]).read_text()
-    assert (results / "comment.md").read_text().startswith("**Of 5 cases")
+    assert (results / "comment.md").read_text().startswith("**smollm2_135m_instruct: ")
 
 
 def test_the_store_is_kept_small(tmp_path: Path) -> None:
