@@ -42,7 +42,7 @@ def accept(records: Path, output: Path | None, *, times: bool) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["html", "markdown", "csv", "json", "model-card", "png"]),
+    type=click.Choice(["html", "markdown", "csv", "json", "model-card", "png", "timings"]),
     default="html",
     show_default=True,
 )
@@ -56,13 +56,20 @@ def accept(records: Path, output: Path | None, *, times: bool) -> None:
 def report(records: tuple[Path, ...], form: str, case: str, output: Path | None) -> None:
     """Show the cases of RECORDS files: one self-contained page, or tables and figures alone.
 
-    A model-card is what one case's published model says of itself on the Hugging Face Hub.
+    A model-card is what one case's published model says of itself on the Hugging Face Hub;
+    timings say where the time of the run went.
     """
     from quantbench.report import exports
     from quantbench.report.reports import gathered
 
     if case and form != "model-card":
         raise click.UsageError("--case is for --format model-card")
+    if form == "timings":
+        from quantbench.record.reading import read_document
+        from quantbench.report.timings import as_timings
+
+        put(as_timings([read_document(path) for path in records]), output)
+        return
     views, runs = gathered(records)
     if form == "model-card":
         from quantbench.report.model_card import as_model_card
