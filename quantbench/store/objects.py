@@ -206,23 +206,24 @@ def _told(url: str, text: str, patience: Patience) -> RemoteStoreError:
     """What went wrong; of the client's text nothing is repeated but a status and a code."""
     found = re.search(r"status code: (\d{3})", text)
     status, code = found[1] if found else "", _code(text)
+    asked = text.partition("status code")[0]  # before the server's own words
     got, remedy = "the client reports an error", _CONNECT
     answered = " ".join(filter(None, [status, code]))
     if code in _NOWHERE or "canonicalize" in text:
-        got, remedy = (
-            f"there is no such place ({code or 'no such folder'})",
-            "create it, or mend the URL",
-        )
-    elif status in _DENIED or _REFUSED_HERE.search(text):
-        got, remedy = f"access is denied ({answered or 'no permission'})", _RIGHTS
-    elif re.search(r"Missing \w+|token request|[Cc]redential", text):
+        got = f"there is no such place ({code or 'no such folder'})"
+        remedy = "create it, or mend the URL"
+    elif re.search(r"Missing \w+|token request|//169\.254\.169\.254", asked):
         got = "no credentials were found"
         remedy = "set those that the client reads (docs/shared_store.md)"
+    elif status in _DENIED or _REFUSED_HERE.search(text):
+        got, remedy = f"access is denied ({answered or 'no permission'})", _RIGHTS
     elif "timed out" in text or "kind: Timeout" in text:
         got = f"no answer within {patience.answer_s:g} s"
     elif status:
         got = f"the server answers {answered}"
-    elif "error sending request" in text or "kind: Connect" in text:
+    elif "redirect" in text:
+        got, remedy = "the server redirects", "set the region of the bucket, e.g. AWS_REGION"
+    elif "HTTP error" in text:
         got = "no connection, or one that was cut"
     told = RemoteStoreError(f"the team's store {url} cannot be used", got=got, remedy=remedy)
     told.denied = remedy == _RIGHTS
