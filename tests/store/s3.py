@@ -73,7 +73,7 @@ class Proxy:
             def pass_on(self) -> None:
                 proxy.pass_on(self, port)
 
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = pass_on
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = pass_on  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -119,7 +119,7 @@ class Proxy:
         for name, value in headers:
             if name.lower() not in {"connection", "transfer-encoding", "content-length"}:
                 request.send_header(name, value)
-        length = dict((name.lower(), value) for name, value in headers).get("content-length")
+        length = {name.lower(): value for name, value in headers}.get("content-length")
         request.send_header("Content-Length", length or str(len(content)))
         request.end_headers()
         if fault.flip and content:

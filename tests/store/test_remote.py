@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import shutil
 import subprocess
 import sys
 import warnings
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
 INGREDIENTS = {"scheme": "gptq_int4_g64", "seed": 0}
 WEIGHTS = hashlib.sha256(b"weights").hexdigest()
-HASTY = Patience(answer_s=0.5, connect_s=0.5, retries=1, retry_s=1)
+HASTY = Patience(retries=1)  # answers may take long where other tests run
 
 
 def builder(content: bytes = b"weights") -> Callable[[Path], dict[str, Any]]:
@@ -300,7 +297,7 @@ FAILURES = {
     "no bucket": (Fault(status=404, code="NoSuchBucket"), "there is no such place (NoSuchBucket)"),
     "500": (Fault(status=500), "the server answers 500"),
     "503": (Fault(status=503, code="SlowDown"), "the server answers 503 SlowDown"),
-    "slow": (Fault(only("GET"), wait_s=0.2), "no answer within 0.5 s"),
+    "slow": (Fault(only("GET"), wait_s=0.2), "no answer within 1 s"),
     "cut": (Fault(only("GET", "PUT"), cut=0), "no connection, or one that was cut"),
     "another region": (Fault(only("PUT"), status=301), "the server redirects"),
 }
@@ -313,12 +310,13 @@ def test_a_store_that_fails_costs_one_warning_and_no_more(
     machines = Machines(tmp_path, team.url)
     machines.store("one").get("artifact", INGREDIENTS, builder())
     team.proxy.faults.append(fault)
+    machines.patience = Patience(answer_s=1, retries=1)
     store = machines.store("two")
     with pytest.warns(RemoteStoreWarning) as caught:
-        made = [store.get("artifact", {"seed": seed}, builder()) for seed in range(2)]
-        asked = len(team.proxy.asked)
-        made += [store.get("artifact", {"seed": seed}, builder()) for seed in range(2, 5)]
-        assert not store.has("artifact", {"seed": 7})
+        made = [store.get("artifact", {"seed": 0}, builder())]
+    asked = len(team.proxy.asked)
+    made += [store.get("artifact", {"seed": seed}, builder()) for seed in range(1, 5)]
+    assert not store.has("artifact", {"seed": 7})
     assert [each.cache for each in made] == ["built"] * 5
     assert len(team.proxy.asked) == asked
     (warning,) = caught
@@ -329,7 +327,9 @@ def test_a_store_that_fails_costs_one_warning_and_no_more(
     assert "Next: " in message
     for secret in (ACCESS, SECRET, TOKEN):
         assert secret not in message
-    team.proxy.faults.clear()  # the next process tries again, and the team gets what it missed
+    # The next process tries again, and the team gets what it missed.
+    team.proxy.faults.clear()
+    machines.patience = HASTY
     machines.store("two").get("artifact", {"seed": 3}, never)
     assert machines.store("three").get("artifact", {"seed": 3}, never).cache == "hit"
 
@@ -338,11 +338,10 @@ def test_a_server_that_is_not_there_costs_one_warning(
     tmp_path: Path, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    with pytest.warns(RemoteStoreWarning, match="no connection") as caught:
-        store = Machines(tmp_path, team.url).store("one")
-        for seed in range(3):
-            store.get("artifact", {"seed": seed}, builder())
-    assert len(caught) == 1
+    store = Machines(tmp_path, team.url).store("one")
+    with pytest.warns(RemoteStoreWarning, match="no connection"):
+        store.get("artifact", INGREDIENTS, builder())
+    store.get("artifact", {"seed": 1}, builder())  # a second warning would be an error
 
 
 def test_a_shared_folder_that_is_not_mounted_is_not_made(tmp_path: Path) -> None:
@@ -370,10 +369,9 @@ def test_missing_credentials_are_told(
         Fault(times=1, status=503, code="SlowDown"),
         Fault(only("GET"), times=1, cut=10),
         Fault(only("GET"), times=1, cut=0),
-        Fault(only("GET"), times=1, wait_s=0.2),
         Fault(lambda method, path: method == "GET" and path.endswith(WEIGHTS), times=1, cut=3),
     ],
-    ids=["503", "cut", "silence", "slow", "file cut"],
+    ids=["503", "cut", "silence", "file cut"],
 )
 def test_a_fault_that_passes_is_not_even_told(tmp_path: Path, team: Team, fault: Fault) -> None:
     machines = Machines(tmp_path, team.url)
@@ -381,6 +379,14 @@ def test_a_fault_that_passes_is_not_even_told(tmp_path: Path, team: Team, fault:
     team.proxy.faults.append(fault)
     assert machines.store("two").get("artifact", INGREDIENTS, never).cache == "hit"
     assert fault.times == 0
+
+
+def test_an_answer_that_hangs_once_is_asked_for_again(tmp_path: Path, team: Team) -> None:
+    machines = Machines(tmp_path, team.url)
+    machines.store("one").get("artifact", INGREDIENTS, builder())
+    team.proxy.faults.append(Fault(only("GET"), times=1, wait_s=0.1))
+    machines.patience = Patience(answer_s=3, retries=2)
+    assert machines.store("two").get("artifact", INGREDIENTS, never).cache == "hit"
 
 
 def test_an_upload_that_is_cut_once_ends_well(tmp_path: Path, team: Team) -> None:
@@ -410,10 +416,11 @@ def test_a_store_that_may_only_be_read_is_read_on(tmp_path: Path, team: Team) ->
     denied = Fault(only("PUT", "POST", "DELETE"), status=403, code="AccessDenied")
     team.proxy.faults.append(denied)
     store = machines.store("two")
-    with pytest.warns(RemoteStoreWarning, match="what is built here stays here") as caught:
-        for seed in (0, 7, 8, 1):
-            store.get("artifact", {"seed": seed}, builder() if seed > 1 else never)
-    assert len(caught) == 1
+    store.get("artifact", {"seed": 0}, never)
+    with pytest.warns(RemoteStoreWarning, match="what is built here stays here"):
+        store.get("artifact", {"seed": 7}, builder())
+    store.get("artifact", {"seed": 8}, builder())  # a second warning would be an error
+    store.get("artifact", {"seed": 1}, never)
     assert denied.times == -2  # one was refused, and no other tried
 
 
