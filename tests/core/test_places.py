@@ -31,7 +31,7 @@ from quantbench.errors import UsageError
 def test_a_place_is_a_folder_a_url_or_both(
     text: str | None, folder: str | None, remote: str | None
 ) -> None:
-    assert parse_place(text) == Place(folder and Path(folder), remote)
+    assert parse_place(text) == Place(None if folder is None else Path(folder), remote)
 
 
 @pytest.mark.parametrize(
