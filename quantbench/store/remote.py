@@ -120,8 +120,11 @@ class Remote:
         text = (folder / NAME).read_bytes()
         mine = read_manifest(text)
         theirs = self.manifest(kind, key)
-        if theirs is None and self._uploaded(mine, text, kind, key, folder):
-            theirs = self.manifest(kind, key)
+        if theirs is None:
+            if self._uploaded(mine, text, kind, key, folder):
+                (folder / self._mark).touch()
+                return Answer.SAME
+            theirs = self.manifest(kind, key)  # of one who was first, or of a try that was cut
         if theirs is None:
             return Answer.NONE
         if theirs[0]["files"] != mine["files"]:
@@ -132,20 +135,19 @@ class Remote:
     def _uploaded(
         self, mine: Mapping[str, Any], text: bytes, kind: str, key: str, folder: Path
     ) -> bool:
-        """Write an entry; False where that is not allowed."""
+        """Write an entry; False where another was first, or where that is not allowed."""
         if self._read_only or key in self._reported:
             return False
         try:
             for name, digest in mine["files"].items():
                 self.objects.put(_file_of(kind, key, mine, digest), folder / "files" / name)
-            self.objects.create(_manifest_of(kind, key), text)
+            return self.objects.create(_manifest_of(kind, key), text)
         except RemoteStoreError as error:
             if not error.denied:
                 raise
             self._read_only = True
             self._warn(error, "it is read, but what is built here stays here")
             return False
-        return True
 
     def manifest(
         self, kind: str, key: str, *, report: bool = True

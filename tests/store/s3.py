@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ACCESS, SECRET, TOKEN = "AKIAQUANTBENCHTEST00", "sEcReT/of-the-team", "tOkEn.of.the.session"
 
 # One request at a time: moto looks and then writes, and two creates at once would both be first.
-_SERVER = """
+SERVER = """
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app))
@@ -162,7 +162,7 @@ def s3_port() -> Iterator[int]:
             pytest.fail('needs moto: pip install "quantbench[test]"')
         pytest.skip('needs moto: pip install "quantbench[test]"')
     with subprocess.Popen(
-        [sys.executable, "-c", _SERVER],
+        [sys.executable, "-c", SERVER],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
