@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,8 @@ from quantbench.cli.output import put
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from quantbench.core.places import Place
 
 
 @click.command(epilog="Example: quantbench diagnose nanodet_416_as_shipped-int8_static-coco")
@@ -25,7 +27,7 @@ def diagnose(
     case: str,
     output: Path | None,
     quant_data: Path | None,
-    quant_cache: Path | None,
+    quant_cache: Place,
     *,
     quick: bool,
     speed: bool,
@@ -79,7 +81,7 @@ def mend(
     margin: float | None,
     metric: str | None,
     output: Path | None,
-    **where: Path | None,
+    **where: Any,
 ) -> None:
     """Search a mixed-precision recipe with which CASE's model passes its gate.
 

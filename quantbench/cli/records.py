@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quantbench.cli.options import CACHE, FILE
+from quantbench.cli.options import CACHE, FILE, store_of
 from quantbench.cli.output import put
 from quantbench.report.tables import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from quantbench.core.places import Place
 
 
 @click.command(epilog="Example: quantbench accept out.json -o benchmarks/baselines/main.json")
@@ -111,9 +113,7 @@ def report(records: tuple[Path, ...], form: str, case: str, output: Path | None)
     help="Judge nothing: whether machines answer alike, and their latency and energy side by side.",
 )
 @CACHE
-def compare(
-    records: tuple[Path, ...], form: str, quant_cache: Path | None, *, machines: bool
-) -> None:
+def compare(records: tuple[Path, ...], form: str, quant_cache: Place, *, machines: bool) -> None:
     """Compare the cases of two or more RECORDS files; the first is what the others are judged by.
 
     A case is judged by the gate of its own study: paired on samples where the evidence of both
@@ -130,7 +130,8 @@ def compare(
     if machines:
         click.echo(SIDE_BY_SIDE[form](side_by_side([first, *others])), nl=False)
         return
-    rows = [row for other in others for row in compared(first, other, quant_cache)]
+    store = store_of(quant_cache)
+    rows = [row for other in others for row in compared(first, other, store)]
     write: Callable[[list[dict[str, Any]]], str] = FORMATS[form]
     click.echo(write(rows), nl=False)
     if any(row["verdict"] in WORSE for row in rows):

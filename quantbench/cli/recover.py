@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from quantbench.cli.options import CACHE, DATA, quiet_session
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command(epilog="Example: quantbench recover smollm2_135m_instruct-gptq_int2_g64-kjv")
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 @DATA
 @CACHE
 def recover(
-    case: str, *, budget: str, margin: float | None, metric: str | None, **where: Path | None
+    case: str, *, budget: str, margin: float | None, metric: str | None, **where: Any
 ) -> None:
     """Train back what CASE lost, and judge what is stored: against float, and against CASE.
 

@@ -27,8 +27,8 @@ from quantbench.run.steps.predict import Shard, check_predicted_by, predict
 from quantbench.run.steps.preparing import check_samples
 from quantbench.run.steps.summarise import Rows, agree, protocol_digest, sum_up
 from quantbench.stats.influence import influence_of
-from quantbench.store.artifacts import Store, default_root
 from quantbench.store.evidence import Evidence, blocks
+from quantbench.store.opening import open_store
 from quantbench.study.registry import find_task, runner_for
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from quantbench.run.accepted import Entry
     from quantbench.run.steps.resolve import FloatModel
     from quantbench.stats.gates import Verdict
-    from quantbench.store.artifacts import Artifact
+    from quantbench.store.artifacts import Artifact, Store
     from quantbench.study import Case, Gate, Model
 
 _T = TypeVar("_T")
@@ -84,7 +84,7 @@ class Session:
             meter: opens what counts the energy of a device.
         """
         self.settings, self.baseline, self.family = settings, baseline, 1
-        store = store or Store(settings.cache or default_root())
+        store = store or open_store(settings.cache, settings.remote)
         self._context = Context(store, settings, progress or Silent(), meter)
         self._samples = Samples(self._context, self.task)
         self.runners = Runners(self._context, self.artifact)
