@@ -47,7 +47,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--quant-NAME`, ini `quant_NAME`; the environment's `QUANTBENCH_NAME` stands between."""
     group = parser.getgroup("quantbench", "model quantization")
     for name, text in OPTIONS.items():
-        group.addoption(f"--quant-{name}", metavar=name.upper(), help=text)
+        option = f"--quant-{name.replace('_', '-')}"
+        group.addoption(option, metavar=name.upper(), help=text)
         parser.addini(f"quant_{name}", text, type="string", default="")
 
 

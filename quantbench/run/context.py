@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from quantbench.core.plugins import missing_extra
 from quantbench.errors import BuildError, QuantbenchError
 from quantbench.measure.devices import MORE_MEMORY, is_out_of_memory
 from quantbench.measure.energy.choosing import open_meter
 from quantbench.measure.energy.spent import Spent, spent
+from quantbench.run.executors.local import Local
 from quantbench.store.artifacts import REFUSED, Artifact, Store
 
 if TYPE_CHECKING:
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 
     from quantbench.core.progress import Progress
     from quantbench.core.settings import Settings
-    from quantbench.protocols import Meter
+    from quantbench.protocols import Executor, Meter
+
+
+class Parts(TypedDict, total=False):
+    """What a `Context` can do without (`Context`)."""
+
+    meter: Callable[[str], Meter]
+    executor: Executor
+    placed: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -31,12 +40,17 @@ class Context:
 
     Attributes:
         meter: opens what counts the energy of a device.
+        executor: does steps, here or elsewhere.
+        placed: keys of sources that are in the store already, by their texts: a node of a cluster
+            need not see the files of its driver.
     """
 
     store: Store
     settings: Settings
     progress: Progress
     meter: Callable[[str], Meter] = open_meter
+    executor: Executor = field(default_factory=Local)
+    placed: Mapping[str, str] = field(default_factory=dict)
 
     def get(
         self,

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 def source_of(context: Context, text: str) -> Artifact:
     """The files of a source, fetched and verified."""
+    key = context.placed.get(text)
+    if key is not None and (found := context.store.find("source", key)) is not None:
+        return found
     source = parse_source(text, context.settings.data)
     what = f"fetching {text.partition('#')[0]}"
     return context.get("source", source.ingredients(), what, source.fetch)
