@@ -41,8 +41,8 @@ class Context:
     Attributes:
         meter: opens what counts the energy of a device.
         executor: does steps, here or elsewhere.
-        placed: keys of sources that are in the store already, by their texts: a node of a cluster
-            need not see the files of its driver.
+        placed: on a node of a cluster, keys of the sources that its driver has put into the store,
+            by their texts: it need not see the driver's files. None elsewhere.
     """
 
     store: Store
@@ -50,7 +50,7 @@ class Context:
     progress: Progress
     meter: Callable[[str], Meter] = open_meter
     executor: Executor = field(default_factory=Local)
-    placed: Mapping[str, str] = field(default_factory=dict)
+    placed: Mapping[str, str] | None = None
 
     def get(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,7 +83,9 @@ class Predictions:
         For all blocks of the cut the runner is opened once, when the first has to be predicted.
         """
         samples, task = self._samples.of(case, "evaluation"), self._task(case)
-        artifact, runner = self._artifact(case), tuple(runner_identity(self._context, case))
+        artifact = self._artifact(case)
+        # Asked for with the first block: who predicts it may not be known before.
+        runner = cache(lambda: tuple(runner_identity(self._context, case)))
         advance: Callable[[int], None] | None = None
         with self._runners.when_needed(case) as opener, ExitStack() as watched:
 
@@ -103,7 +105,7 @@ class Predictions:
                 if len(block) < len(samples):
                     what += f", samples {block.start} to {block.stop} of {len(samples)}"
                 mine = tuple(samples[i] for i in block)
-                shard = Shard(case, artifact.sha256, runner, mine, what)
+                shard = Shard(case, artifact.sha256, runner(), mine, what)
                 writing = partial(write, shard, cut[-1].stop - block.start)
                 kept = self._context.store.get("evidence", shard.ingredients(), writing)
                 check_predicted_by(shard, kept)

@@ -107,9 +107,10 @@ class Session:
 
     def float_model(self, case: Case) -> Artifact:
         """What quantizers start from: the source's files, imported where they are foreign."""
-        return self._float_model(case).made
+        return self.imported(case).made
 
-    def _float_model(self, case: Case) -> FloatModel:
+    def imported(self, case: Case) -> FloatModel:
+        """The float model with the importers that made it."""
         key = case.model, case.scheme.backend
         if key not in self._float_models:
             self._context.executor.settle(Step("import", case))
@@ -127,7 +128,7 @@ class Session:
 
     def _build(self, case: Case) -> Artifact:
         runner_for(case)  # refuses a device before any work is done for it
-        made = self._float_model(case)
+        made = self.imported(case)
         self._context.executor.settle(Step("build", case))
         return build(self._context, case, self._samples, made, lambda: self.task(case))
 

@@ -16,6 +16,7 @@ clocks say.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from quantbench.core.digests import digest_of, sha256_of
-from quantbench.errors import CorruptedArtifactWarning, StoreError
+from quantbench.errors import CorruptedArtifactWarning, IntegrityError, StoreError
 from quantbench.store.locks import Hold, locked, require_locks, sweep
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Store:
         place = self.root / kind / key
         found = self._taken(key, place)
         if found is not None:
+            self._verified[key] = found
             _used_now(place)
         return found
 
@@ -263,19 +265,63 @@ class Store:
             }
             manifest["sha256"] = digest_of(manifest)
             (work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
-            for path in [*names, work / "manifest.json"]:
-                _to_disk(path)
-            if place.exists():  # damaged, or _open would have served it
-                shutil.rmtree(place)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            work.rename(place)
-            (building / f"{key}.kept").unlink(missing_ok=True)
+            self._put_in_place(work, place)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         built = self._taken(key, place)
         if built is None:
             raise StoreError("a file changed right after it was written", where=place)
         return replace(built, cache="built")
+
+    def _put_in_place(self, work: Path, place: Path) -> None:
+        """Rename a folder of files and a manifest, once all are on disk; we hold its lock."""
+        for path in sorted(work.rglob("*")):
+            if path.is_file():
+                _to_disk(path)
+        if place.exists():  # damaged, or _open would have served it
+            shutil.rmtree(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        work.rename(place)
+        (self.root / "building" / f"{place.name}.kept").unlink(missing_ok=True)
+
+    def land(
+        self, kind: str, key: str, manifest: bytes, files: Mapping[str, bytes | memoryview]
+    ) -> Artifact:
+        """Take in an entry that another store has built; one that is here already stays.
+
+        Args:
+            kind: of the entry.
+            key: of the entry.
+            manifest: of the other store, to the byte.
+            files: contents by the names that it lists.
+
+        Raises:
+            IntegrityError: the key is not that of its ingredients, or the files are not those of
+                its manifest.
+            StoreError: the folder cannot be written.
+        """
+        place = self.root / kind / key
+        with self._explained(place), locked(self.root, key):
+            if (found := self._taken(key, place)) is not None:
+                return found
+            _check_landing(kind, key, manifest, files)
+            building = self.root / "building"
+            building.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=building))
+            try:
+                (work / "files").mkdir()
+                for name, content in files.items():
+                    path = work / "files" / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+                (work / "manifest.json").write_bytes(manifest)
+                self._put_in_place(work, place)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+            landed = self._taken(key, place)
+        if landed is None:
+            raise IntegrityError("an entry was spoilt on its way", where=place)
+        return replace(landed, cache="built")
 
     @contextmanager
     def _explained(self, place: Path) -> Iterator[None]:
@@ -306,6 +352,24 @@ def default_root() -> Path:
 
 def _key(kind: str, ingredients: Mapping[str, Any]) -> str:
     return digest_of({"kind": kind, **ingredients})
+
+
+def _check_landing(
+    kind: str, key: str, manifest: bytes, files: Mapping[str, bytes | memoryview]
+) -> None:
+    """See that an entry from elsewhere is what it says, before any of it is written."""
+    told = json.loads(manifest)
+    if _key(kind, told["ingredients"]) != key:
+        raise IntegrityError(
+            "an entry came under a key that is not that of its ingredients",
+            where=f"{kind}/{key}",
+            got=_key(kind, told["ingredients"]),
+        )
+    got = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    if got != told["files"] or any(Path(name).is_absolute() or ".." in name for name in got):
+        raise IntegrityError(
+            "the files of an entry are not those of its manifest", where=f"{kind}/{key}"
+        )
 
 
 def _refusal(error: Exception) -> tuple[int | None, Path | None]:
