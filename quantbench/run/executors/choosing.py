@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +56,7 @@ def begin(
             return None
         raise
     every = tuple(_with_others(cases))
-    setup = Setup(settings, every, os.getcwd(), tuple(sys.path), str(root), platform.node())  # noqa: PTH109 - a text that travels
+    setup = Setup(settings, every, os.getcwd(), str(root), platform.node())  # noqa: PTH109 - a text that travels
     pool = RayPool(_pickled(setup, modules), every, identity(every), uuid.uuid4().hex)
     cores = min(settings.threads, pool.most_cores() or settings.threads)
 

@@ -6,7 +6,6 @@ import logging
 import os
 import pickle
 import platform
-import sys
 import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -44,7 +43,6 @@ class Setup:
         settings: of the driver.
         cases: whose steps are done: an order says which by its number.
         folder: the driver's working directory, which relative paths start at.
-        paths: where the driver finds modules.
         root: the driver's store, on the driver's host.
         host: of the driver.
     """
@@ -52,7 +50,6 @@ class Setup:
     settings: Settings
     cases: tuple[Case, ...]
     folder: str
-    paths: tuple[str, ...]
     root: str
     host: str
 
@@ -241,8 +238,6 @@ class _Worker:
 def _setup(token: str, payload: bytes) -> Setup:
     del token
     setup: Setup = pickle.loads(payload)  # noqa: S301 - of the driver whose code this process runs
-    known = set(sys.path)
-    sys.path += [path for path in setup.paths if path not in known and Path(path).exists()]
     return setup
 
 

@@ -8,6 +8,7 @@ than the driver's is refused.
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections import OrderedDict
@@ -112,7 +113,8 @@ class RayPool:
         import ray
 
         self._ray: Any = ray
-        self._wanted, self._token = dict(wanted), token
+        # With the places where this process finds modules: its data sets' code may lie there.
+        self._wanted, self._token = (dict(wanted), tuple(sys.path)), token
         self._number = {case: number for number, case in enumerate(cases)}
         self._payload = ray.put(payload)
         self._hello, self._do = (ray.remote(max_retries=0)(each) for each in _remote())
@@ -314,28 +316,31 @@ class RayPool:
 def _remote() -> tuple[Any, Any]:
     """What Ray calls on a node: it travels whole, for quantbench may be another there."""
 
-    def refused(wanted: Mapping[str, str]) -> str:
+    def refused(wanted: Mapping[str, str], paths: Sequence[str]) -> str:
+        import sys
+        from pathlib import Path
+
+        known = set(sys.path)  # after the node's own: that it has another quantbench must show
+        sys.path += [path for path in paths if path not in known and Path(path).exists()]
         try:
             from quantbench.run.executors.identity import differences
         except Exception as error:  # noqa: BLE001 - whatever it is, the node is none of ours
             return f"quantbench cannot be imported: {error}"
         return "; ".join(differences(wanted))
 
-    def hello(wanted: Mapping[str, str], token: str, payload: list[Any], gpus: float) -> Any:
+    def hello(wanted: Any, token: str, payload: list[Any], gpus: float) -> Any:
         import ray
 
-        if words := refused(wanted):
+        if words := refused(*wanted):
             return words
         from quantbench.run.executors import node
 
         return node.hello(token, ray.get(payload[0]), gpus=gpus)
 
-    def do(
-        wanted: Mapping[str, str], token: str, payload: list[Any], task: Any, along: list[Any]
-    ) -> Any:
+    def do(wanted: Any, token: str, payload: list[Any], task: Any, along: list[Any]) -> Any:
         import ray
 
-        if words := refused(wanted):
+        if words := refused(*wanted):
             return words
         from quantbench.run.executors import node
 
