@@ -359,11 +359,12 @@ def _check_landing(
 ) -> None:
     """See that an entry from elsewhere is what it says, before any of it is written."""
     told = json.loads(manifest)
-    if _key(kind, told["ingredients"]) != key:
+    pinned = told.pop("sha256", None)
+    if digest_of(told) != pinned or _key(kind, told["ingredients"]) != key:
         raise IntegrityError(
-            "an entry came under a key that is not that of its ingredients",
+            "an entry came with a changed manifest, or under a key that is not its own",
             where=f"{kind}/{key}",
-            got=_key(kind, told["ingredients"]),
+            got=f"key {_key(kind, told['ingredients'])}",
         )
     got = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     if got != told["files"] or any(Path(name).is_absolute() or ".." in name for name in got):

@@ -82,7 +82,8 @@ def test_every_option_is_named() -> None:
     from quantbench.core.settings import OPTIONS, REQUIREMENTS
 
     for name in OPTIONS:
-        assert f"| `--quant-{name}` | `quant_{name}`, `QUANTBENCH_{name.upper()}` |" in README
+        option = f"--quant-{name.replace('_', '-')}"
+        assert f"| `{option}` | `quant_{name}`, `QUANTBENCH_{name.upper()}` |" in README
     assert f"QUANTBENCH_REQUIRE={','.join(REQUIREMENTS)}" in README
 
 

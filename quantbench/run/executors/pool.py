@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from quantbench.errors import QuantbenchError
     from quantbench.protocols import Step
@@ -41,6 +41,7 @@ class Order:
         inputs: entries that it starts from.
         memory_bytes: that it will take.
         placed: keys of sources among the inputs, by their texts.
+        release: lets other processes give the step away, once it has ended here.
     """
 
     step: Step
@@ -48,6 +49,7 @@ class Order:
     inputs: Sequence[Artifact] = ()
     memory_bytes: int = 0
     placed: Mapping[str, str] = field(default_factory=dict)
+    release: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,10 @@ class Pool(Protocol):
         """The steps that ended since the last call; waits so long for the first."""
 
 
+class ClaimedError(Exception):
+    """Another process has given the same step away: what it makes will be in the same store."""
+
+
 class Resolving(Protocol):
     """What the process that gives steps knows of them."""
 
@@ -134,6 +140,7 @@ class Resolving(Protocol):
 
         Raises:
             QuantbenchError: the step cannot be done.
+            ClaimedError: it is better asked for again a little later.
         """
 
     def land(self, order: Order, answer: Any) -> None:

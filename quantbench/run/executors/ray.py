@@ -8,6 +8,7 @@ than the driver's is refused.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 import warnings
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case
 
+_KNOCK_S = 10.0
 _LOOK_S = 1.0  # how often the cluster is asked which nodes it has
 _PATIENCE_S = 180.0  # until the first node must have answered
 _KEPT = 256  # entries that stay in Ray's object store for the next node
@@ -58,15 +60,17 @@ def connect(address: str, root: str) -> bool:
     if ray.is_initialized():
         return False
     quiet: Any = {"log_to_driver": False, "configure_logging": False}
+    named = address if address.startswith("ray://") else os.environ.get("RAY_ADDRESS", "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ray's coming versions
         try:
+            _knock(named.removeprefix("ray://"))
             ray.init(address if address.startswith("ray://") else "auto", **quiet)
         except Exception as error:  # Ray raises many kinds, its own and grpc's
-            if address != "ray" or "RAY_ADDRESS" in os.environ:
+            if address != "ray" or named:
                 raise UsageError(
                     "no Ray cluster answers",
-                    where=os.environ.get("RAY_ADDRESS", address),
+                    where=named or address,
                     got=f"{type(error).__name__}: {error}"[:300],
                     remedy="start one (ray start --head), or name its client server: "
                     "--quant-executor ray://HOST:10001; driver and nodes need one version of "
@@ -75,6 +79,17 @@ def connect(address: str, root: str) -> bool:
             os.environ.setdefault("QUANTBENCH_CACHE", root)
             ray.init("local", include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
     return True
+
+
+def _knock(address: str) -> None:
+    """See that somebody listens at HOST:PORT: Ray itself goes on trying for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from quantbench.errors import IntegrityError, QuantbenchError
@@ -10,16 +10,17 @@ from quantbench.protocols import Step
 from quantbench.run.executors.bundles import land
 from quantbench.run.executors.local import Local
 from quantbench.run.executors.performing import LackingError, Watched, perform
-from quantbench.run.executors.pool import Order
+from quantbench.run.executors.pool import ClaimedError, Order
 from quantbench.run.session import Session
 from quantbench.run.steps.predict import kind_in_words
 from quantbench.run.steps.recover import unrecovered
 from quantbench.run.steps.resolve import sources_of
 from quantbench.sources.parsing import File, parse_source
 from quantbench.store.artifacts import Store
+from quantbench.store.locks import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from quantbench.core.settings import Settings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case, Model
 
+_CLAIMED = ("import", "build")  # steps that two drivers of one store do not both give away
 _ROOM = 3  # times its files that an opened or built model takes, at most
 
 
@@ -113,14 +115,35 @@ class Resolver:
         """The step with its inputs; None where what it makes is in the store, or is made here."""
         if step.kind in {"sum up", "compare"} and self._settings.sequential:
             return None
+        lacking = self._lacking(step)
+        if lacking is None:
+            return None
+        release = self._claimed(lacking) if step.kind in _CLAIMED else lambda: None
+        if step.kind in _CLAIMED and self._lacking(step) is None:  # landed just now
+            release()
+            return None
+        inputs, placed = self._inputs(step)
+        largest = max((each.size_bytes for each in inputs), default=0)
+        room = _ROOM * largest if step.kind in {"import", "build", "predict"} else 0
+        return Order(step, (lacking.kind, lacking.key), inputs, room, placed, release)
+
+    def _lacking(self, step: Step) -> LackingError | None:
         try:
             perform(self._session, step)
         except LackingError as lacking:
-            inputs, placed = self._inputs(step)
-            largest = max((each.size_bytes for each in inputs), default=0)
-            room = _ROOM * largest if step.kind in {"import", "build", "predict"} else 0
-            return Order(step, (lacking.kind, lacking.key), inputs, room, placed)
+            return lacking
         return None
+
+    def _claimed(self, lacking: LackingError) -> Callable[[], None]:
+        """Let no other driver of this store give the same away; a claim dies with its process."""
+        from filelock import Timeout
+
+        held = ExitStack()
+        try:
+            held.enter_context(locked(self._plain.root, f"{lacking.key}-claimed", 0))
+        except Timeout as error:
+            raise ClaimedError from error
+        return held.close
 
     def _inputs(self, step: Step) -> tuple[list[Artifact], dict[str, str]]:
         """Entries that the step starts from, and which of them are whose sources."""

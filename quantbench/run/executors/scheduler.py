@@ -7,12 +7,13 @@ travel, and a case that somebody waits for has the whole cluster.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from quantbench.errors import MissingDeviceError, PredictionError, QuantbenchError
-from quantbench.run.executors.pool import Need, Order
+from quantbench.run.executors.pool import ClaimedError, Need, Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from quantbench.study import Case
 
 DEADLY = 3  # workers that a step may kill
+_LATER_S = 0.5  # until a step is asked for again that another process has given away
 _LOST = 10  # times that a step's inputs or answer may be lost
 
 
@@ -93,6 +95,7 @@ class Scheduler:
         self._fresh: dict[Case, deque[Job]] = {}
         self._urgent: set[Case] = set()
         self._at: dict[Step, _At] = {}
+        self._later: list[tuple[float, Job]] = []
         self._free: dict[str, Need] = {}
         self._known: dict[str, dict[Case, None]] = {}  # cases by the node that has their artifact
         self._kinds: dict[Case, str] = {}
@@ -127,6 +130,10 @@ class Scheduler:
             self._hear(finished)
         if not self._jobs:
             return
+        due = [job for when_s, job in self._later if when_s <= time.monotonic()]
+        self._later = [(when_s, job) for when_s, job in self._later if job not in due]
+        for job in due:
+            self._make_ready(job)
         try:
             nodes = self._pool.nodes()
         except QuantbenchError as error:
@@ -207,9 +214,11 @@ class Scheduler:
                 self._resolving.land(at.order, finished.answer)
             except QuantbenchError as raised:
                 error = raised
+            at.order.release()
             self._known.setdefault(at.node.id, {})[job.step.case] = None
             self._end(job.step, error)
             return
+        at.order.release()
         if error is not None:
             self._end(job.step, error)
         else:
@@ -241,12 +250,16 @@ class Scheduler:
             except QuantbenchError as error:
                 self._end(job.step, error)
                 return True
+            except ClaimedError:
+                self._later.append((time.monotonic() + _LATER_S, job))
+                return True
             if order is None:
                 self._end(job.step, None)
                 return True
             memory = min(order.memory_bytes, node.memory_bytes)
             need = Need(need.cpus, need.gpus, memory, need.custom)
             if self._free[node.id].memory_bytes < memory:
+                order.release()
                 self._make_ready(job)
                 continue
             self._free[node.id] = _without(self._free[node.id], need)

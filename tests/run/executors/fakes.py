@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from quantbench.errors import QuantbenchError
 from quantbench.protocols import Step
 from quantbench.run.executors.pool import Finished, Need, Node, Order
-from quantbench.run.executors.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from quantbench.errors import QuantbenchError
+    from quantbench.run.executors.scheduler import Scheduler
     from quantbench.study import Case
 
 GIB = 2**30
@@ -38,11 +38,13 @@ class FakePool:
         return self.alive
 
     def start(self, order: Order, node: Node, need: Need) -> None:
+        assert need.cpus <= node.cpus
         assert order.step not in self.at
         self.given.append((order.step, node.id))
         self.at[order.step] = node.id
 
     def finished(self, wait_s: float) -> Sequence[Finished]:
+        del wait_s
         ended = list(self._ended)
         self._ended.clear()
         return ended
