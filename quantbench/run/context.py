@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -110,8 +110,13 @@ def versions(tools: Sequence[str]) -> dict[str, str]:
         MissingExtraError: one of them is not installed, and an extra brings it.
     """
     try:
-        return {tool: version(tool) for tool in tools}
+        return {tool: _version(tool) for tool in tools}
     except PackageNotFoundError as error:
         if lack := missing_extra(error.name):
             raise lack from error
         raise
+
+
+@cache  # part of every key; what is installed stays while a process runs
+def _version(tool: str) -> str:
+    return version(tool)

@@ -82,8 +82,8 @@ class Predictions:
 
         For all blocks of the cut the runner is opened once, when the first has to be predicted.
         """
-        samples, task = self._samples.of(case, "evaluation"), self._task(case)
-        artifact = self._artifact(case)
+        samples, artifact = self._samples.of(case, "evaluation"), self._artifact(case)
+        task = cache(lambda: self._task(case))  # a language model's reads a tokenizer
         # Asked for with the first block: who predicts it may not be known before.
         runner = cache(lambda: tuple(runner_identity(self._context, case)))
         advance: Callable[[int], None] | None = None
@@ -97,7 +97,7 @@ class Predictions:
                 with explained(shard.what, PredictionError):
                     opened = opener()
                     with self._context.spent(case.device) as used:
-                        measured = predict(shard, opened, task, folder, advance)
+                        measured = predict(shard, opened, task(), folder, advance)
                 return {**measured, **used.as_details()}
 
             def predicted(block: range) -> Artifact:

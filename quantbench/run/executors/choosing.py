@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.progress import Silent
@@ -19,7 +20,7 @@ from quantbench.run.steps.recover import unrecovered
 from quantbench.store.artifacts import default_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
 
     from quantbench.core.progress import Progress
@@ -48,28 +49,61 @@ def begin(
         UsageError: no cluster answers, or the cases cannot be sent.
         MissingExtraError: Ray is not installed.
     """
-    root = settings.cache or default_root()
     try:
-        leaves = connect(settings.executor, str(root))
+        parts = begun(settings, cases, modules, RayPool, resources)
     except UsageError:
         if settings.executor == "auto":
             return None
         raise
+    executor = Elsewhere(
+        parts.pool,
+        parts.resolver,
+        parts.needs,
+        progress or Silent(),
+        host=platform.node(),
+        mixed=settings.mixed,
+    )
+    if parts.leaves:
+        executor.closing.append(parts.pool.leave)
+    return executor
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an executor is made of.
+
+    Attributes:
+        pool: of the nodes.
+        resolver: of this process.
+        needs: what the steps of a case take.
+        leaves: this process joined the cluster, and must leave it.
+    """
+
+    pool: RayPool
+    resolver: Resolver
+    needs: Callable[[Case], Need]
+    leaves: bool
+
+
+def begun(
+    settings: Settings,
+    cases: Sequence[Case],
+    modules: Sequence[ModuleType],
+    pool_of: type[RayPool] = RayPool,
+    resources: Mapping[Case, Mapping[str, float]] | None = None,
+) -> Parts:
+    """The parts of an executor; the arguments are those of `begin`."""
+    root = settings.cache or default_root()
+    leaves = connect(settings.executor, str(root))
     every = tuple(_with_others(cases))
     setup = Setup(settings, every, os.getcwd(), str(root), platform.node())  # noqa: PTH109 - a text that travels
-    pool = RayPool(_pickled(setup, modules), every, identity(every), uuid.uuid4().hex)
+    pool = pool_of(_pickled(setup, modules), every, identity(every), uuid.uuid4().hex)
     cores = min(settings.threads, pool.most_cores() or settings.threads)
 
     def needs(case: Case) -> Need:
         return Need(cores, 1 if case.device == "cuda" else 0, 0, (resources or {}).get(case, {}))
 
-    resolver = Resolver(settings, root)
-    executor = Elsewhere(
-        pool, resolver, needs, progress or Silent(), host=platform.node(), mixed=settings.mixed
-    )
-    if leaves:
-        executor.closing.append(pool.leave)
-    return executor
+    return Parts(pool, Resolver(settings, root), needs, leaves)
 
 
 def _with_others(cases: Sequence[Case]) -> Iterator[Case]:

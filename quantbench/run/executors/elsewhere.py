@@ -54,7 +54,6 @@ class Elsewhere:
         self._resolver, self._host = resolver, host
         self._shown = _Shown(progress, resolver.samples)
         self._scheduler = Scheduler(pool, resolver, needs, mixed=mixed, tell=self._shown.tell)
-        self._scheduler.variants = resolver.variants
         self.variants: Mapping[Case, str] = resolver.variants
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._known: set[Step] = set()

@@ -120,13 +120,18 @@ class ClaimedError(Exception):
 
 
 class Resolving(Protocol):
-    """What the process that gives steps knows of them."""
+    """What the process that gives steps knows of them.
 
-    def told(self, case: Case) -> tuple[int, str]:
-        """How much is to be done before the case predicts, 0 where its artifact is at hand.
+    Attributes:
+        kinds: of the machines that predict a case; the scheduler adds those that it chooses.
+        variants: what of these machines changes their answers (`Executor.variants`).
+    """
 
-        And the kind of machine that has predicted parts of it, "" where none has.
-        """
+    kinds: dict[Case, str]
+    variants: dict[Case, str]
+
+    def rank(self, case: Case) -> int:
+        """How much is to be done before the case predicts, 0 where its artifact is at hand."""
 
     def before(self, step: Step) -> Sequence[Step]:
         """What must be done before the step; of `sum up`, known once the artifact is there.

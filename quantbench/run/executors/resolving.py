@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from quantbench.errors import IntegrityError, QuantbenchError
@@ -47,13 +47,16 @@ class Resolver:
     has the network and the credentials, nodes need neither.
 
     Attributes:
-        variants: of the machines that predict a case, which the scheduler fills.
+        kinds: of the machines that predict a case.
+        variants: what of them changes their answers.
     """
 
     def __init__(self, settings: Settings, root: Path) -> None:
         """Look into the store at `root`."""
         executor = _Elsewhere()
         self.variants = executor.variants
+        self.kinds: dict[Case, str] = {}
+        self._looked: dict[Step, tuple[str | None, LackingError | None]] = {}
         self._settings, self._plain = settings, Store(root)
         self._session = Session(settings, store=Watched(root, dry=True), executor=executor)
         self._importing: dict[tuple[Model, str], Case] = {}
@@ -65,22 +68,17 @@ class Resolver:
         key = step.case.model, step.case.scheme.backend
         return Step("import", self._importing.setdefault(key, step.case))
 
-    def told(self, case: Case) -> tuple[int, str]:
-        """How much is to be done before the case predicts, and who has predicted parts of it."""
+    def rank(self, case: Case) -> int:
+        """How much is to be done before the case predicts; what fails at once comes first."""
         try:
             if any(not self._is_at_hand(text) for text in sources_of(case, calibrated=False)):
-                return 3, ""
-            self._session.float_model(case)
-            artifact = self._session.artifact(case)
+                return 3
+            self._session.artifact(case)
         except LackingError as lacking:
-            return (2 if lacking.kind == "float_model" else 1), ""
+            return 2 if lacking.kind == "float_model" else 1
         except QuantbenchError:
-            return 0, ""  # it fails at once
-        with suppress(LackingError, QuantbenchError):
-            first = self._session.predicted(case, self._session.blocks(case)[0])
-            if "machine" in first.details and first.details.get("artifact") == artifact.sha256:
-                return 0, kind_in_words(first.details["machine"])
-        return 0, ""
+            return 0
+        return 0
 
     def before(self, step: Step) -> Sequence[Step]:
         """What must be done before the step."""
@@ -105,7 +103,10 @@ class Resolver:
         except LackingError:
             return [Step("build", case)]
         blocks = self._session.blocks(case)[: 1 if self._settings.sequential else None]
-        return [Step("predict", case, block.start, block.stop) for block in blocks]
+        steps = [Step("predict", case, block.start, block.stop) for block in blocks]
+        for step in steps:  # all at once: samples may have to be read for it
+            self._looked[step] = self.variants.get(case), self._lacking(step)
+        return steps
 
     def samples(self, case: Case) -> int:
         """How many there are to predict, of a case whose data have been read."""
@@ -115,7 +116,9 @@ class Resolver:
         """The step with its inputs; None where what it makes is in the store, or is made here."""
         if step.kind in {"sum up", "compare"} and self._settings.sequential:
             return None
-        lacking = self._lacking(step)
+        variant, lacking = self._looked.pop(step, ("", None))
+        if step.kind != "predict" or variant != self.variants.get(step.case):
+            lacking = self._lacking(step)
         if lacking is None:
             return None
         release = self._claimed(lacking) if step.kind in _CLAIMED else lambda: None
@@ -128,8 +131,14 @@ class Resolver:
         return Order(step, (lacking.kind, lacking.key), inputs, room, placed, release)
 
     def _lacking(self, step: Step) -> LackingError | None:
+        """What the store lacks of the step; None where it has all."""
         try:
-            perform(self._session, step)
+            if step.kind == "predict":
+                found = self._session.predicted(step.case, range(step.start, step.stop))
+                if "machine" in found.details:
+                    self.kinds.setdefault(step.case, kind_in_words(found.details["machine"]))
+            else:
+                perform(self._session, step)
         except LackingError as lacking:
             return lacking
         return None

@@ -1,8 +1,9 @@
 """Which step goes to which node, and when.
 
-A node takes, in this order: what a test waits for; steps of cases whose artifact it has; builds of
-cases that nobody has begun, those first that take the least; steps of any case. So artifacts hardly
-travel, and a case that somebody waits for has the whole cluster.
+A node takes, in this order: what a test waits for; steps of cases whose artifact it has; steps of
+cases whose artifact the driver had from the start; builds of cases that nobody has begun, those
+first that take the least; steps of any case. So artifacts hardly travel, and a case that somebody
+waits for has the whole cluster.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from quantbench.errors import MissingDeviceError, PredictionError, QuantbenchError
@@ -88,7 +90,6 @@ class Scheduler:
         self._mixed, self._tell = mixed, tell
         self.ended: dict[Step, QuantbenchError | None] = {}
         self.resting: set[str] = set()
-        self.variants: dict[Case, str] = {}
         self._jobs: dict[Step, Job] = {}
         self._after: dict[Step, list[Job]] = {}
         self._ready: dict[Case, deque[Job]] = {}  # beside those that nobody has begun
@@ -98,7 +99,7 @@ class Scheduler:
         self._later: list[tuple[float, Job]] = []
         self._free: dict[str, Need] = {}
         self._known: dict[str, dict[Case, None]] = {}  # cases by the node that has their artifact
-        self._kinds: dict[Case, str] = {}
+        self._stored: set[Case] = set()  # whose artifact the driver had
 
     def expect(self, steps: Iterable[Step], *, urgent: bool = False) -> None:
         """Take steps in, with all that they need; those of the least rank come first."""
@@ -106,9 +107,8 @@ class Scheduler:
         if urgent:
             self._urgent.update(step.case for step in steps)
         new = [step for step in steps if step not in self._jobs]
-        told = {case: self._resolving.told(case) for case in dict.fromkeys(s.case for s in new)}
-        self._kinds |= {case: kind for case, (_, kind) in told.items() if kind}
-        for step in sorted(new, key=lambda step: told[step.case][0]):
+        rank = cache(self._resolving.rank)
+        for step in sorted(new, key=lambda step: rank(step.case)):
             self._take(step)
 
     def unhurried(self, case: Case) -> None:
@@ -254,6 +254,8 @@ class Scheduler:
                 self._later.append((time.monotonic() + _LATER_S, job))
                 return True
             if order is None:
+                if job.step.kind == "build":
+                    self._stored.add(job.step.case)
                 self._end(job.step, None)
                 return True
             memory = min(order.memory_bytes, node.memory_bytes)
@@ -276,6 +278,7 @@ class Scheduler:
             yield from self._firsts(self._fresh, [case])
             yield from self._firsts(self._ready, [case])
         yield from self._firsts(self._ready, [case for case in known if case in self._ready])
+        yield from self._firsts(self._ready, [case for case in self._ready if case in self._stored])
         yield from self._firsts(self._fresh, list(self._fresh))
         yield from self._firsts(self._ready, list(self._ready))
 
@@ -310,17 +313,17 @@ class Scheduler:
         variant = node.variants.get((case.scheme.backend, case.device))
         if node.variants and variant is None:
             return False
-        if case in self.variants and self.variants[case] != variant:
+        if self._resolving.variants.get(case, variant) != variant:
             return False
         kind = node.kinds.get(case.device, "")
-        return self._mixed or self._kinds.get(case, kind) == kind
+        return self._mixed or self._resolving.kinds.get(case, kind) == kind
 
     def _pin(self, case: Case, node: Node) -> None:
         """From here on, nodes of this kind predict the case."""
-        self._kinds.setdefault(case, node.kinds.get(case.device, ""))
+        self._resolving.kinds.setdefault(case, node.kinds.get(case.device, ""))
         variant = node.variants.get((case.scheme.backend, case.device))
         if variant is not None:
-            self.variants[case] = variant
+            self._resolving.variants[case] = variant
 
 
 def _all_of(node: Node) -> Need:

@@ -76,11 +76,12 @@ class FakeDriver:
         self.blocks, self.stored, self.landed = blocks, set[Step](), list[Step]()
         self.ranks: dict[Case, int] = {}
         self.kinds: dict[Case, str] = {}
+        self.variants: dict[Case, str] = {}
         self.refuse: Callable[[Step], QuantbenchError | None] = lambda _: None
         self.memory_bytes = 0
 
-    def told(self, case: Case) -> tuple[int, str]:
-        return self.ranks.get(case, 1), self.kinds.get(case, "")
+    def rank(self, case: Case) -> int:
+        return self.ranks.get(case, 1)
 
     def before(self, step: Step) -> Sequence[Step]:
         case = step.case

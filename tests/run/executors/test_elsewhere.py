@@ -30,10 +30,6 @@ INT8 = CASES[-1]
 class Driver(FakeDriver):
     """With what an executor asks of it besides."""
 
-    def __init__(self, blocks: int = 2) -> None:
-        super().__init__(blocks)
-        self.variants: dict[Case, str] = {}
-
     def same(self, step: Step) -> Step:
         return step
 

@@ -277,7 +277,7 @@ def test_the_variant_of_who_predicts_is_known() -> None:
     run = scheduler(pool, driver)
     run.expect([Step("sum up", INT8)])
     finish(run, pool)
-    assert run.variants == {INT8: "cpu bfloat16"}
+    assert driver.variants == {INT8: "cpu bfloat16"}
     assert {at for step, at in pool.given if step.kind == "predict"} == {"a"}
 
 
