@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from quantbench.errors import IntegrityError, QuantbenchError
 from quantbench.protocols import Step
@@ -32,6 +32,13 @@ _CLAIMED = ("import", "build")  # steps that two drivers of one store do not bot
 _ROOM = 3  # times its files that an opened or built model takes, at most
 
 
+class _Lacking(NamedTuple):
+    """An entry that the driver's store does not have."""
+
+    kind: str
+    key: str
+
+
 class _Elsewhere(Local):
     """The dry session's: nothing is waited for; who predicts is known from the scheduler."""
 
@@ -56,7 +63,7 @@ class Resolver:
         executor = _Elsewhere()
         self.variants = executor.variants
         self.kinds: dict[Case, str] = {}
-        self._looked: dict[Step, tuple[str | None, LackingError | None]] = {}
+        self._looked: dict[Step, tuple[str | None, _Lacking | None]] = {}
         self._settings, self._plain = settings, Store(root)
         self._session = Session(settings, store=Watched(root, dry=True), executor=executor)
         self._importing: dict[tuple[Model, str], Case] = {}
@@ -130,7 +137,7 @@ class Resolver:
         room = _ROOM * largest if step.kind in {"import", "build", "predict"} else 0
         return Order(step, (lacking.kind, lacking.key), inputs, room, placed, release)
 
-    def _lacking(self, step: Step) -> LackingError | None:
+    def _lacking(self, step: Step) -> _Lacking | None:
         """What the store lacks of the step; None where it has all."""
         try:
             if step.kind == "predict":
@@ -140,10 +147,10 @@ class Resolver:
             else:
                 perform(self._session, step)
         except LackingError as lacking:
-            return lacking
+            return _Lacking(lacking.kind, lacking.key)  # the error would keep all ingredients
         return None
 
-    def _claimed(self, lacking: LackingError) -> Callable[[], None]:
+    def _claimed(self, lacking: _Lacking) -> Callable[[], None]:
         """Let no other driver of this store give the same away; a claim dies with its process."""
         from filelock import Timeout
 
