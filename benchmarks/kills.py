@@ -43,21 +43,23 @@ def workers() -> dict[int, str]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             told = path.read_text().replace("\0", " ").strip()
-            if told.startswith("ray::") and "IDLE" not in told and "hello" not in told:
+            if told.startswith("ray::") and ": " in told and "hello" not in told:
                 found[int(path.parent.name)] = told.removeprefix("ray::")
     return found
 
 
 def round_of(
-    rng: random.Random, folder: Path, clean: Path, usual_s: float
+    rng: random.Random, folder: Path, clean: Path, usual_s: float | None
 ) -> tuple[str, float, Path, int]:
     """What was killed, how long the run took, its store and how it ended (None: it hung)."""
     cache = Path(tempfile.mkdtemp(dir=folder)) / "driver"
     shutil.copytree(clean, cache)
     nodes = Nodes(Path(tempfile.mkdtemp(dir=folder)), 3)
     run, began = started(cache, nodes.address), time.perf_counter()
-    when_s, killed = rng.uniform(0.15, 0.9) * usual_s, "nothing, it had ended"
+    when_s, killed = rng.uniform(0.3, 0.8) * (usual_s or 0), "nothing, it had ended"
     try:
+        if usual_s is None:  # to know how long it takes
+            run.wait()
         time.sleep(when_s)
         if run.poll() is None and rng.random() < 0.5:
             nodes.kill(rng.choice(nodes.alive[1:]))  # not the head: the cluster ends with it
@@ -92,10 +94,10 @@ def main() -> None:
         folder = Path(place)
         clean, expected = prepared(folder)
         without(clean, _DYNAMIC)
-        usual_s = 30.0
+        _, usual_s, _, _ = round_of(random.Random(0), folder, clean, None)
+        click.echo(f"undisturbed: {usual_s:.1f} s")
         for number in range(rounds):
             what, seconds, cache, code = round_of(rng, folder, clean, usual_s)
-            usual_s = seconds if number == 0 else usual_s
             found = rows(cache)
             hung += code < 0
             unfinished += code != 0
