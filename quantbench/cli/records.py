@@ -44,22 +44,40 @@ def accept(records: Path, output: Path | None, *, times: bool) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["html", "markdown", "csv", "json", "png"]),
+    type=click.Choice(["html", "markdown", "csv", "json", "model-card", "png", "timings"]),
     default="html",
     show_default=True,
 )
+@click.option("--case", default="", help="The case that a model card is about.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     help="File to write, of png the folder; default: standard output.",
 )
-def report(records: tuple[Path, ...], form: str, output: Path | None) -> None:
-    """Show the cases of RECORDS files: one self-contained page, or tables and figures alone."""
+def report(records: tuple[Path, ...], form: str, case: str, output: Path | None) -> None:
+    """Show the cases of RECORDS files: one self-contained page, or tables and figures alone.
+
+    A model-card is what one case's published model says of itself on the Hugging Face Hub;
+    timings say where the time of the run went.
+    """
     from quantbench.report import exports
     from quantbench.report.reports import gathered
 
+    if case and form != "model-card":
+        raise click.UsageError("--case is for --format model-card")
+    if form == "timings":
+        from quantbench.record.reading import read_document
+        from quantbench.report.timings import as_timings
+
+        put(as_timings([read_document(path) for path in records]), output)
+        return
     views, runs = gathered(records)
+    if form == "model-card":
+        from quantbench.report.model_card import as_model_card
+
+        put(as_model_card(views, case), output)
+        return
     if form == "png":
         if output is None:
             raise click.UsageError("figures are files: name a folder with -o")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
+_LONG_S = 10.0  # off a terminal, where lines stay
+
 
 @pytest.fixture(scope="session")
 def _bench(pytestconfig: pytest.Config) -> Generator[Session]:
@@ -65,7 +67,10 @@ def sample(case: Case, _bench: Session, pytestconfig: pytest.Config) -> Any:
 def quantized(
     case: Case, sample: Any, _bench: Session, pytestconfig: pytest.Config
 ) -> Generator[Runner]:
-    """The opened artifact, warmed up on `sample`: the first timed round is like the others."""
+    """The opened artifact, warmed up on `sample`: the first timed round is like the others.
+
+    `quantized.predict(sample)` is the model alone: `benchmark(quantized.predict, sample)` times it.
+    """
     with ExitStack() as held:
         lend = _bench.warmed(case, sample)
         runner: Runner = within_reach(pytestconfig, lambda: held.enter_context(lend))
@@ -74,7 +79,10 @@ def quantized(
 
 @pytest.fixture
 def decoding(case: Case, quantized: Runner, sample: Any, _bench: Session) -> Callable[[], None]:
-    """A callable that generates the next tokens after `sample`, for `benchmark(decoding)`."""
+    """A callable that generates the next 16 tokens after `sample`, from a filled cache.
+
+    Of language models: `benchmark.pedantic(decoding, rounds=5)` times it.
+    """
     decoder = getattr(quantized, "decoder", None)
     if decoder is None:
         raise UsageError(f"{case} has a runner that does not generate", expected="a language model")
@@ -86,7 +94,10 @@ def decoding(case: Case, quantized: Runner, sample: Any, _bench: Session) -> Cal
 
 @pytest.fixture
 def evaluation(case: Case, _bench: Session, pytestconfig: pytest.Config) -> Evaluation:
-    """The case's evidence and estimates."""
+    """The case's evidence and estimates, on the evaluated samples.
+
+    `evaluation.estimate("AP")` looks at a metric without judging it.
+    """
     evaluated: Evaluation = within_reach(pytestconfig, lambda: _bench.evaluate(case))
     return evaluated
 
@@ -139,13 +150,15 @@ def record(case: Case, _bench: Session) -> dict[str, Any]:
 
 
 def _progress(config: pytest.Config) -> Progress | None:
-    """Lines about long work between pytest's dots, on a terminal only."""
+    """Lines about long work between pytest's dots."""
     terminal = config.stash.get(TERMINAL, None)
     if terminal is None:
         return None
-    from rich.console import Console
+    from quantbench.report.progress import StageLines, TerminalProgress
 
-    from quantbench.report.progress import TerminalProgress
+    if not terminal.isatty():
+        return StageLines(lambda line: print(f"\n  {line}", file=terminal), _LONG_S)
+    from rich.console import Console
 
     console = Console(file=terminal, width=config.get_terminal_writer().fullwidth)
     return TerminalProgress(console, lambda: print(file=terminal))

@@ -69,7 +69,7 @@ def examine(store: Store, *, online: bool) -> Iterator[Finding]:
     yield from _study_files(store if online else Store(store.root), answers)
 
 
-_FOR_DEVELOPERS = ("all", "lint", "test")
+_FOR_DEVELOPERS = ("all", "docs", "lint", "test")
 
 
 def _extras() -> Iterator[Finding]:
