@@ -381,6 +381,7 @@ def test_a_fault_that_passes_is_not_even_told(tmp_path: Path, team: Team, fault:
     assert fault.times == 0
 
 
+@pytest.mark.slow
 def test_an_answer_that_hangs_once_is_asked_for_again(tmp_path: Path, team: Team) -> None:
     machines = Machines(tmp_path, team.url)
     machines.store("one").get("artifact", INGREDIENTS, builder())
