@@ -63,6 +63,7 @@ class Resolver:
         executor = _Elsewhere()
         self.variants = executor.variants
         self.kinds: dict[Case, str] = {}
+        self._starts: dict[Case, tuple[list[Artifact], dict[str, str]]] = {}
         self._looked: dict[Step, tuple[str | None, _Lacking | None]] = {}
         self._settings, self._plain = settings, Store(root)
         self._session = Session(settings, store=Watched(root, dry=True), executor=executor)
@@ -132,7 +133,7 @@ class Resolver:
         if step.kind in _CLAIMED and self._lacking(step) is None:  # landed just now
             release()
             return None
-        inputs, placed = self._inputs(step)
+        inputs, placed = self._inputs(step) if step.kind != "predict" else self._shared(step)
         largest = max((each.size_bytes for each in inputs), default=0)
         room = _ROOM * largest if step.kind in {"import", "build", "predict"} else 0
         return Order(step, (lacking.kind, lacking.key), inputs, room, placed, release)
@@ -160,6 +161,12 @@ class Resolver:
         except Timeout as error:
             raise ClaimedError from error
         return held.close
+
+    def _shared(self, step: Step) -> tuple[list[Artifact], dict[str, str]]:
+        """What all shards of a case start from."""
+        if step.case not in self._starts:
+            self._starts[step.case] = self._inputs(step)
+        return self._starts[step.case]
 
     def _inputs(self, step: Step) -> tuple[list[Artifact], dict[str, str]]:
         """Entries that the step starts from, and which of them are whose sources."""
