@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,11 +84,12 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(Recorder(config), RECORDER)
     except (UsageError, RecordError, MissingExtraError) as error:
         raise pytest.UsageError(str(error)) from error
-    if not hasattr(config, "workerinput") and sys.stdout.isatty():
-        # While a test runs, what pytest itself writes is captured too.
-        terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-        config.stash[TERMINAL] = terminal
-        config.add_cleanup(terminal.close)
+    if not hasattr(config, "workerinput"):
+        with suppress(OSError, ValueError):  # a run inside of another has no output of its own
+            # While a test runs, what pytest itself writes is captured too.
+            terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+            config.stash[TERMINAL] = terminal
+            config.add_cleanup(terminal.close)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -76,7 +76,10 @@ def sample(case: Case, _bench: Session, pytestconfig: pytest.Config) -> Any:
 def quantized(
     case: Case, sample: Any, _bench: Session, pytestconfig: pytest.Config
 ) -> Generator[Runner]:
-    """The opened artifact, warmed up on `sample`: the first timed round is like the others."""
+    """The opened artifact, warmed up on `sample`: the first timed round is like the others.
+
+    `quantized.predict(sample)` is the model alone: `benchmark(quantized.predict, sample)` times it.
+    """
     with ExitStack() as held:
         lend = _bench.warmed(case, sample)
         runner: Runner = within_reach(pytestconfig, lambda: held.enter_context(lend))
@@ -85,7 +88,10 @@ def quantized(
 
 @pytest.fixture
 def decoding(case: Case, quantized: Runner, sample: Any, _bench: Session) -> Callable[[], None]:
-    """A callable that generates the next tokens after `sample`, for `benchmark(decoding)`."""
+    """A callable that generates the next 16 tokens after `sample`, from a filled cache.
+
+    Of language models: `benchmark.pedantic(decoding, rounds=5)` times it.
+    """
     decoder = getattr(quantized, "decoder", None)
     if decoder is None:
         raise UsageError(f"{case} has a runner that does not generate", expected="a language model")
@@ -97,7 +103,10 @@ def decoding(case: Case, quantized: Runner, sample: Any, _bench: Session) -> Cal
 
 @pytest.fixture
 def evaluation(case: Case, _bench: Session, pytestconfig: pytest.Config) -> Evaluation:
-    """The case's evidence and estimates."""
+    """The case's evidence and estimates, on the evaluated samples.
+
+    `evaluation.estimate("AP")` looks at a metric without judging it.
+    """
     evaluated: Evaluation = within_reach(pytestconfig, lambda: _bench.evaluate(case))
     return evaluated
 

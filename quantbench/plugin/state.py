@@ -31,6 +31,7 @@ JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
 ATTRIBUTE = "quantbench"  # of a test report: what it found of its case, as JSON
 RECORDER = "quantbench-recorder"
 REFUSED = "quantbench_refused"  # from an xdist worker: why it collected nothing
+_LONG_S = 10.0  # off a terminal, where lines stay
 JOURNAL_INPUT = "quantbench_journal"  # of an xdist worker: where the journal is
 
 
@@ -52,13 +53,15 @@ def within_reach(config: pytest.Config, work: Callable[[], Any]) -> Any:
 
 
 def progress_of(config: pytest.Config) -> Progress | None:
-    """Lines about long work between pytest's dots, on a terminal only."""
+    """Lines about long work between pytest's dots."""
     terminal = config.stash.get(TERMINAL, None)
     if terminal is None:
         return None
-    from rich.console import Console
+    from quantbench.report.progress import StageLines, TerminalProgress
 
-    from quantbench.report.progress import TerminalProgress
+    if not terminal.isatty():
+        return StageLines(lambda line: print(f"\n  {line}", file=terminal), _LONG_S)
+    from rich.console import Console
 
     console = Console(file=terminal, width=config.get_terminal_writer().fullwidth)
     return TerminalProgress(console, lambda: print(file=terminal))

@@ -13,7 +13,7 @@ from typing import Any
 from quantbench.core.requirements import canonical, extras, requirements
 from quantbench.measure.processor import instruction_sets, processor_name
 
-_NO_TOOLS = ("lint", "test")  # extras that change no number
+_NO_TOOLS = ("docs", "lint", "test")  # extras that change no number
 
 
 def _packages() -> set[str]:

@@ -25,8 +25,8 @@ from quantbench.run.steps import diagnose as diagnosing
 from quantbench.run.steps.build import Wanted, build, search_recipe
 from quantbench.run.steps.summarise import Rows, Summary, agree, protocol_digest, sum_up
 from quantbench.stats.influence import influence_of
-from quantbench.store.artifacts import Store, default_root
 from quantbench.store.evidence import Evidence
+from quantbench.store.opening import open_store
 from quantbench.study.registry import find_task, runner_for
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from quantbench.run.context import Parts
     from quantbench.run.steps.resolve import FloatModel
     from quantbench.stats.gates import Verdict
-    from quantbench.store.artifacts import Artifact
+    from quantbench.store.artifacts import Artifact, Store
     from quantbench.study import Case, Gate, Model
 
 _T = TypeVar("_T")
@@ -83,7 +83,7 @@ class Session:
             parts: of the `Context` besides: `meter`, `executor`, `placed`.
         """
         self.settings, self.baseline, self.family = settings, baseline, 1
-        store = store or Store(settings.cache or default_root())
+        store = store or open_store(settings.cache, settings.remote)
         self._context = Context(store, settings, progress or Silent(), **parts)
         self._samples = Samples(self._context, self.task)
         self.runners = Runners(self._context, self.artifact)

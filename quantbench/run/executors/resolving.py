@@ -16,12 +16,11 @@ from quantbench.run.steps.predict import kind_in_words
 from quantbench.run.steps.recover import unrecovered
 from quantbench.run.steps.resolve import sources_of
 from quantbench.sources.parsing import File, parse_source
-from quantbench.store.artifacts import Store
 from quantbench.store.locks import locked
+from quantbench.store.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from quantbench.core.settings import Settings
     from quantbench.run.executors.bundles import Bundle
@@ -58,15 +57,17 @@ class Resolver:
         variants: what of them changes their answers.
     """
 
-    def __init__(self, settings: Settings, root: Path) -> None:
-        """Look into the store at `root`."""
+    def __init__(self, settings: Settings) -> None:
+        """Look into the store that the settings name."""
         executor = _Elsewhere()
         self.variants = executor.variants
         self.kinds: dict[Case, str] = {}
         self._starts: dict[Case, tuple[list[Artifact], dict[str, str]]] = {}
         self._looked: dict[Step, tuple[str | None, _Lacking | None]] = {}
-        self._settings, self._plain = settings, Store(root)
-        self._session = Session(settings, store=Watched(root, dry=True), executor=executor)
+        self._settings = settings
+        self._plain = open_store(settings.cache, settings.remote)
+        dry = Watched(self._plain.root, self._plain.remote, dry=True)
+        self._session = Session(settings, store=dry, executor=executor)
         self._importing: dict[tuple[Model, str], Case] = {}
 
     def same(self, step: Step) -> Step:
