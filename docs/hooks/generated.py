@@ -53,7 +53,8 @@ def options() -> str:
 
     rows = []
     for name, text in OPTIONS.items():
-        ways = f"`--quant-{name}`", f"`quant_{name}`", f"`QUANTBENCH_{name.upper()}`"
+        option = f"--quant-{name.replace('_', '-')}"
+        ways = f"`{option}`", f"`quant_{name}`", f"`QUANTBENCH_{name.upper()}`"
         rows.append(("<br>".join(ways), text))
     return table(("option, key in the file, environment variable", ""), rows)
 

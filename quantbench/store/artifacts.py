@@ -20,6 +20,7 @@ one key the first decides on its bytes for everyone.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -31,12 +32,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from quantbench.core.digests import digest_of, sha256_of
-from quantbench.errors import CorruptedArtifactWarning, RemoteStoreWarning, StoreError
+from quantbench.core.jsons import MALFORMED
+from quantbench.errors import (
+    CorruptedArtifactWarning,
+    IntegrityError,
+    RemoteStoreWarning,
+    StoreError,
+)
 from quantbench.store.locks import Hold, locked, require_locks, sweep
 from quantbench.store.manifests import (
     NAME,
     DigestError,
-    check_landing,
+    check_foreign,
     key_of,
     read_manifest,
     write_manifest,
@@ -141,9 +148,42 @@ class Store:
                 if found is None and self.remote.fetch(kind, key, work / "theirs"):
                     found = self._put_in_place(work / "theirs", place)
         if found is not None:
-            self._verified[key] = found
+            if self.remote is None:
+                self._verified[key] = found
             _used_now(place)
         return found
+
+    def land(
+        self, kind: str, key: str, manifest: bytes, files: Mapping[str, bytes | memoryview]
+    ) -> Artifact:
+        """Take in an entry that another store has built; one that is here already stays.
+
+        It is offered to the team as if it had been built here.
+
+        Args:
+            kind: of the entry.
+            key: of the entry.
+            manifest: of the other store, to the byte.
+            files: contents by the names that it lists.
+
+        Raises:
+            IntegrityError: it is not what its key and its manifest say.
+            StoreError: the folder cannot be written.
+        """
+        place = self.root / kind / key
+        with self._explained(place), locked(self.root, key):
+            if (found := self._taken(key, place)) is not None:
+                return found
+            _check_landing(kind, key, manifest, files)
+            with self._working(key) as work:
+                mine = work / "mine"
+                (mine / "files").mkdir(parents=True)
+                for name, content in files.items():
+                    path = mine / "files" / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+                (mine / NAME).write_bytes(manifest)
+                return self._first(kind, key, work)
 
     def kept(self, kind: str, ingredients: Mapping[str, Any]) -> Path:
         """A file for what the next build of these ingredients shall find if this one is killed.
@@ -276,13 +316,18 @@ class Store:
             started = time.perf_counter()
             details = build(mine / "files") or {}
             write_manifest(mine, ingredients, details, time.perf_counter() - started)
-            if (
-                self.remote is not None
-                and self.remote.offer(kind, key, mine) is Answer.OTHER
-                and self.remote.fetch(kind, key, theirs)
-            ):
-                return self._put_in_place(theirs, place)
-            return replace(self._put_in_place(mine, place), cache="built")
+            return self._first(kind, key, work)
+
+    def _first(self, kind: str, key: str, work: Path) -> Artifact:
+        """Put the entry `mine` of a working folder in its place; the team's, if that was first."""
+        mine, theirs, place = work / "mine", work / "theirs", self.root / kind / key
+        if (
+            self.remote is not None
+            and self.remote.offer(kind, key, mine) is Answer.OTHER
+            and self.remote.fetch(kind, key, theirs)
+        ):
+            return self._put_in_place(theirs, place)
+        return replace(self._put_in_place(mine, place), cache="built")
 
     def _is_settled(self, key: str, place: Path) -> bool:
         """Whether the team's store need not be asked about an entry that is here."""
@@ -342,37 +387,6 @@ class Store:
             raise StoreError("a file changed right after it was written", where=place)
         return put
 
-    def land(
-        self, kind: str, key: str, manifest: bytes, files: Mapping[str, bytes | memoryview]
-    ) -> Artifact:
-        """Take in an entry that another store has built; one that is here already stays.
-
-        Args:
-            kind: of the entry.
-            key: of the entry.
-            manifest: of the other store, to the byte.
-            files: contents by the names that it lists.
-
-        Raises:
-            IntegrityError: the key is not that of its ingredients, or the files are not those of
-                its manifest.
-            StoreError: the folder cannot be written.
-        """
-        place = self.root / kind / key
-        with self._explained(place), locked(self.root, key):
-            if (found := self._taken(key, place)) is not None:
-                return found
-            check_landing(kind, key, manifest, files)
-            with self._working(key) as work:
-                entry = work / "theirs"
-                for name, content in files.items():
-                    path = entry / "files" / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(content)
-                (entry / "files").mkdir(parents=True, exist_ok=True)
-                (entry / NAME).write_bytes(manifest)
-                return replace(self._put_in_place(entry, place), cache="built")
-
     @contextmanager
     def _explained(self, place: Path) -> Iterator[None]:
         """Name the cache folder in what the operating system refuses."""
@@ -398,6 +412,25 @@ def default_root() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("quantbench")
+
+
+def _check_landing(
+    kind: str, key: str, manifest: bytes, files: Mapping[str, bytes | memoryview]
+) -> None:
+    """See that an entry from elsewhere is what it says, before any of it is written."""
+    try:
+        told = read_manifest(manifest)
+        check_foreign(told, kind, key)
+    except MALFORMED as error:
+        raise IntegrityError(
+            "an entry came with a manifest that is not its own", where=f"{kind}/{key}", got=error
+        ) from error
+    if {name: hashlib.sha256(content).hexdigest() for name, content in files.items()} != told[
+        "files"
+    ]:
+        raise IntegrityError(
+            "the files of an entry are not those of its manifest", where=f"{kind}/{key}"
+        )
 
 
 def _refusal(error: Exception) -> tuple[int | None, Path | None]:

@@ -146,7 +146,7 @@ def test_the_reference_pages_name_what_exists() -> None:
     marks = [name for page in PAGES for name in hook.MARK.findall(text_of(page))]
     assert sorted(marks) == sorted(hook.GENERATED)
     made = {name: hook.GENERATED[name]() for name in marks}
-    assert all(f"`--quant-{name}`" in made["options"] for name in OPTIONS)
+    assert all(f"`--quant-{name.replace('_', '-')}`" in made["options"] for name in OPTIONS)
     assert all(f"## `{name}`" in made["fixtures"] for name in ("quantized", "results", "case"))
     assert "## `quantbench judge coco`" in made["commands"]
     assert "`--margin`" in made["commands"]

@@ -103,7 +103,7 @@ def begun(
     def needs(case: Case) -> Need:
         return Need(cores, 1 if case.device == "cuda" else 0, 0, (resources or {}).get(case, {}))
 
-    return Parts(pool, Resolver(settings, root), needs, leaves)
+    return Parts(pool, Resolver(settings), needs, leaves)
 
 
 def _with_others(cases: Sequence[Case]) -> Iterator[Case]:

@@ -186,7 +186,8 @@ class _Worker:
         self._made: dict[Step, list[tuple[str, str]]] = {}
         settings = replace(
             setup.settings,
-            cache=root, data=Path(data) if data else setup.settings.data, baseline=None,
+            cache=root,
+            remote=None, data=Path(data) if data else setup.settings.data, baseline=None,
             threads=threads, alone=False, executor="local",
         )  # fmt: skip
         self._session = Session(settings, store=self._store, placed=self.placed)

@@ -16,12 +16,11 @@ from quantbench.run.steps.predict import kind_in_words
 from quantbench.run.steps.recover import unrecovered
 from quantbench.run.steps.resolve import sources_of
 from quantbench.sources.parsing import File, parse_source
-from quantbench.store.artifacts import Store
 from quantbench.store.locks import locked
+from quantbench.store.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from quantbench.core.settings import Settings
     from quantbench.run.executors.bundles import Bundle
@@ -58,14 +57,17 @@ class Resolver:
         variants: what of them changes their answers.
     """
 
-    def __init__(self, settings: Settings, root: Path) -> None:
-        """Look into the store at `root`."""
+    def __init__(self, settings: Settings) -> None:
+        """Look into the store that the settings name."""
         executor = _Elsewhere()
         self.variants = executor.variants
         self.kinds: dict[Case, str] = {}
+        self._starts: dict[Case, tuple[list[Artifact], dict[str, str]]] = {}
         self._looked: dict[Step, tuple[str | None, _Lacking | None]] = {}
-        self._settings, self._plain = settings, Store(root)
-        self._session = Session(settings, store=Watched(root, dry=True), executor=executor)
+        self._settings = settings
+        self._plain = open_store(settings.cache, settings.remote)
+        dry = Watched(self._plain.root, self._plain.remote, dry=True)
+        self._session = Session(settings, store=dry, executor=executor)
         self._importing: dict[tuple[Model, str], Case] = {}
 
     def same(self, step: Step) -> Step:
@@ -132,7 +134,7 @@ class Resolver:
         if step.kind in _CLAIMED and self._lacking(step) is None:  # landed just now
             release()
             return None
-        inputs, placed = self._inputs(step)
+        inputs, placed = self._inputs(step) if step.kind != "predict" else self._shared(step)
         largest = max((each.size_bytes for each in inputs), default=0)
         room = _ROOM * largest if step.kind in {"import", "build", "predict"} else 0
         return Order(step, (lacking.kind, lacking.key), inputs, room, placed, release)
@@ -160,6 +162,12 @@ class Resolver:
         except Timeout as error:
             raise ClaimedError from error
         return held.close
+
+    def _shared(self, step: Step) -> tuple[list[Artifact], dict[str, str]]:
+        """What all shards of a case start from."""
+        if step.case not in self._starts:
+            self._starts[step.case] = self._inputs(step)
+        return self._starts[step.case]
 
     def _inputs(self, step: Step) -> tuple[list[Artifact], dict[str, str]]:
         """Entries that the step starts from, and which of them are whose sources."""
