@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda"]
 
-# name: help. The option is --quant-NAME, the ini key quant_NAME, the variable QUANTBENCH_NAME.
+# name: help. The option is --quant-NAME (with hyphens), the ini key quant_NAME, the variable
+# QUANTBENCH_NAME.
 OPTIONS = {
     "schemes": "comma-separated schemes to run, e.g. float32,int8_static (default: all)",
     "samples": "samples to evaluate a case on, or 'all' (default: the data set's own number)",
@@ -31,11 +32,15 @@ OPTIONS = {
     "familywise": "'holm' (default) corrects passes for how many gates a run has; 'none' does not",
     "watts": "watts of this machine at work, to estimate energy by where no counter is, e.g. 15",
     "grid": "kg CO2e a kWh of your electricity, e.g. 0.21, or a country's three letters, e.g. FRA",
+    "executor": "'local' (default), 'ray', 'ray://HOST:PORT', or 'auto': where steps are done",
+    "mixed": "'on' to let machines of several kinds predict parts of one case (default: off)",
+    "timing_node": "host that alone may time models: on another, tests that time are skipped",
     "diagnose": "'quick' or 'full': say why cases fail, op by op in minutes if full (default: off)",
 }
 _WORDS = {  # option: its words, the default first
     "inconclusive": ("fail", "pass"),
     "sequential": ("off", "on"),
+    "mixed": ("off", "on"),
     "familywise": ("holm", "none"),
     "diagnose": ("off", "quick", "full"),
 }
@@ -75,6 +80,9 @@ class Settings:
         examples: changed samples a case, with their pictures or texts, in the record.
         watts: that the user states for this machine at work, or None.
         grid: what the electricity emits, as it was given (`measure/grid.py` reads it), or None.
+        executor: "local", "ray", "auto", or the address of a Ray client server.
+        mixed: parts of a case may be predicted by machines of several kinds.
+        timing_node: host that alone may time models; None for whichever this is.
         diagnose: "off", or how far failing cases are looked into: "quick", "full".
         required: requirements whose lack is an error instead of a skip.
         threads: of every runner.
@@ -94,6 +102,9 @@ class Settings:
     examples: int = 10
     watts: float | None = None
     grid: str | None = None
+    executor: str = "local"
+    mixed: bool = False
+    timing_node: str | None = None
     diagnose: str = "off"
     required: frozenset[str] = frozenset()
     threads: int = 1
@@ -149,6 +160,9 @@ def parse_settings(
         inconclusive_passes=chosen["inconclusive"] == "pass",
         sequential=chosen["sequential"] == "on",
         holm=chosen["familywise"] == "holm",
+        executor=_executor(given["executor"], environment),
+        mixed=chosen["mixed"] == "on",
+        timing_node=given["timing_node"],
         diagnose=chosen["diagnose"],
         cache=place.folder,
         remote=place.remote,
@@ -178,6 +192,19 @@ def _word(name: str, text: str | None) -> str:
             remedy=meant(text, known),
         )
     return text or known[0]
+
+
+def _executor(text: str | None, environment: Mapping[str, str]) -> str:
+    known = ("local", "ray", "auto")
+    if text is not None and text not in known and not text.startswith("ray://"):
+        raise UsageError(
+            "--quant-executor",
+            expected="local, ray, ray://HOST:PORT or auto",
+            got=repr(text),
+            remedy=meant(text, known),
+        )
+    # A worker of xdist's does a share of the tests: each would take the whole cluster.
+    return (text or "local") if _workers(environment) == 1 else "local"
 
 
 def _samples(text: str | None) -> int | None:

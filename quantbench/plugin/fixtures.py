@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quantbench.errors import UsageError
-from quantbench.plugin.state import BENCH, FAMILY, HEARD, RESULTS, SETTINGS, TERMINAL, within_reach
+from quantbench.plugin.state import (
+    BENCH,
+    EXECUTOR,
+    FAMILY,
+    HEARD,
+    RESULTS,
+    SETTINGS,
+    progress_of,
+    within_reach,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from quantbench.core.progress import Progress
     from quantbench.judge.verdicts import Kind
     from quantbench.protocols import Runner
     from quantbench.run.evaluation import Evaluation
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
     from quantbench.stats.gates import Verdict
     from quantbench.study import Case
 
-_LONG_S = 10.0  # off a terminal, where lines stay
-
 
 @pytest.fixture(scope="session")
 def _bench(pytestconfig: pytest.Config) -> Generator[Session]:
@@ -33,6 +39,7 @@ def _bench(pytestconfig: pytest.Config) -> Generator[Session]:
         # Read when a framework loads. Threads that spin while they wait starve the other
         # workers'; alone they must spin: waking them doubled the latency of a 135M model here.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from quantbench.run.executors.local import Local
     from quantbench.run.session import Session
 
     settings = pytestconfig.stash[SETTINGS]
@@ -41,7 +48,9 @@ def _bench(pytestconfig: pytest.Config) -> Generator[Session]:
         from quantbench.record.baseline import read_baseline
 
         baseline = read_baseline(settings.baseline)
-    bench = Session(settings, _progress(pytestconfig), baseline=baseline)
+    progress = progress_of(pytestconfig)
+    executor = pytestconfig.stash.get(EXECUTOR, None) or Local()
+    bench = Session(settings, progress, baseline=baseline, executor=executor)
     bench.family = pytestconfig.stash[FAMILY]
     pytestconfig.stash[BENCH] = bench
     yield bench
@@ -147,18 +156,3 @@ def record(case: Case, _bench: Session) -> dict[str, Any]:
     from quantbench.record.recording import record_of
 
     return record_of(_bench, case)
-
-
-def _progress(config: pytest.Config) -> Progress | None:
-    """Lines about long work between pytest's dots."""
-    terminal = config.stash.get(TERMINAL, None)
-    if terminal is None:
-        return None
-    from quantbench.report.progress import StageLines, TerminalProgress
-
-    if not terminal.isatty():
-        return StageLines(lambda line: print(f"\n  {line}", file=terminal), _LONG_S)
-    from rich.console import Console
-
-    console = Console(file=terminal, width=config.get_terminal_writer().fullwidth)
-    return TerminalProgress(console, lambda: print(file=terminal))

@@ -33,7 +33,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from quantbench.core.digests import digest_of, sha256_of
 from quantbench.errors import CorruptedArtifactWarning, RemoteStoreWarning, StoreError
 from quantbench.store.locks import Hold, locked, require_locks, sweep
-from quantbench.store.manifests import NAME, DigestError, key_of, read_manifest, write_manifest
+from quantbench.store.manifests import (
+    NAME,
+    DigestError,
+    check_landing,
+    key_of,
+    read_manifest,
+    write_manifest,
+)
 from quantbench.store.remote import Answer
 
 if TYPE_CHECKING:
@@ -134,6 +141,7 @@ class Store:
                 if found is None and self.remote.fetch(kind, key, work / "theirs"):
                     found = self._put_in_place(work / "theirs", place)
         if found is not None:
+            self._verified[key] = found
             _used_now(place)
         return found
 
@@ -333,6 +341,37 @@ class Store:
         if put is None:
             raise StoreError("a file changed right after it was written", where=place)
         return put
+
+    def land(
+        self, kind: str, key: str, manifest: bytes, files: Mapping[str, bytes | memoryview]
+    ) -> Artifact:
+        """Take in an entry that another store has built; one that is here already stays.
+
+        Args:
+            kind: of the entry.
+            key: of the entry.
+            manifest: of the other store, to the byte.
+            files: contents by the names that it lists.
+
+        Raises:
+            IntegrityError: the key is not that of its ingredients, or the files are not those of
+                its manifest.
+            StoreError: the folder cannot be written.
+        """
+        place = self.root / kind / key
+        with self._explained(place), locked(self.root, key):
+            if (found := self._taken(key, place)) is not None:
+                return found
+            check_landing(kind, key, manifest, files)
+            with self._working(key) as work:
+                entry = work / "theirs"
+                for name, content in files.items():
+                    path = entry / "files" / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+                (entry / "files").mkdir(parents=True, exist_ok=True)
+                (entry / NAME).write_bytes(manifest)
+                return replace(self._put_in_place(entry, place), cache="built")
 
     @contextmanager
     def _explained(self, place: Path) -> Iterator[None]:

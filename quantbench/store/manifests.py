@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from quantbench.core.digests import as_digest, digest_of, sha256_of
-from quantbench.core.jsons import loads
+from quantbench.core.jsons import MALFORMED, loads
+from quantbench.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,3 +85,31 @@ def check_foreign(manifest: Mapping[str, Any], kind: str, key: str) -> None:
         raise ValueError("no size")
     float(manifest["build_s"])
     dict(manifest["details"])
+
+
+def check_landing(
+    kind: str, key: str, manifest: bytes, files: Mapping[str, bytes | memoryview]
+) -> None:
+    """See that an entry from another store is what it says, before any of it is written.
+
+    Args:
+        kind: of the entry.
+        key: of the entry.
+        manifest: to the byte.
+        files: contents by the names that the manifest lists.
+
+    Raises:
+        IntegrityError: it is not.
+    """
+    where = f"{kind}/{key}"
+    try:
+        told = read_manifest(manifest)
+        check_foreign(told, kind, key)
+    except (*MALFORMED, DigestError) as error:
+        raise IntegrityError(
+            "an entry came with a changed manifest, or under a key that is not its own",
+            where=where,
+            got=str(error)[:200],
+        ) from error
+    if {name: sha256(content).hexdigest() for name, content in files.items()} != told["files"]:
+        raise IntegrityError("the files of an entry are not those of its manifest", where=where)
