@@ -276,13 +276,17 @@ class Store:
             started = time.perf_counter()
             details = build(mine / "files") or {}
             write_manifest(mine, ingredients, details, time.perf_counter() - started)
-            if (
-                self.remote is not None
-                and self.remote.offer(kind, key, mine) is Answer.OTHER
-                and self.remote.fetch(kind, key, theirs)
-            ):
-                return self._put_in_place(theirs, place)
-            return replace(self._put_in_place(mine, place), cache="built")
+            return self._put_first(kind, mine, theirs, place)
+
+    def _put_first(self, kind: str, mine: Path, theirs: Path, place: Path) -> Artifact:
+        """Have an entry in its place, or the team's in the new folder `theirs` if it was first."""
+        if (
+            self.remote is not None
+            and self.remote.offer(kind, place.name, mine) is Answer.OTHER
+            and self.remote.fetch(kind, place.name, theirs)
+        ):
+            return self._put_in_place(theirs, place)
+        return replace(self._put_in_place(mine, place), cache="built")
 
     def _is_settled(self, key: str, place: Path) -> bool:
         """Whether the team's store need not be asked about an entry that is here."""
@@ -347,6 +351,8 @@ class Store:
     ) -> Artifact:
         """Take in an entry that another store has built; one that is here already stays.
 
+        It is offered to the team's store as one that is built here.
+
         Args:
             kind: of the entry.
             key: of the entry.
@@ -364,14 +370,14 @@ class Store:
                 return found
             check_landing(kind, key, manifest, files)
             with self._working(key) as work:
-                entry = work / "theirs"
+                entry = work / "mine"
                 for name, content in files.items():
                     path = entry / "files" / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content)
                 (entry / "files").mkdir(parents=True, exist_ok=True)
                 (entry / NAME).write_bytes(manifest)
-                return replace(self._put_in_place(entry, place), cache="built")
+                return self._put_first(kind, entry, work / "theirs", place)
 
     @contextmanager
     def _explained(self, place: Path) -> Iterator[None]:

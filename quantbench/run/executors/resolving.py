@@ -16,8 +16,8 @@ from quantbench.run.steps.predict import kind_in_words
 from quantbench.run.steps.recover import unrecovered
 from quantbench.run.steps.resolve import sources_of
 from quantbench.sources.parsing import File, parse_source
-from quantbench.store.artifacts import Store
 from quantbench.store.locks import locked
+from quantbench.store.opening import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,8 +64,10 @@ class Resolver:
         self.variants = executor.variants
         self.kinds: dict[Case, str] = {}
         self._looked: dict[Step, tuple[str | None, _Lacking | None]] = {}
-        self._settings, self._plain = settings, Store(root)
-        self._session = Session(settings, store=Watched(root, dry=True), executor=executor)
+        self._settings, self._plain = settings, open_store(root, settings.remote)
+        self._session = Session(
+            settings, store=Watched(root, self._plain.remote, dry=True), executor=executor
+        )
         self._importing: dict[tuple[Model, str], Case] = {}
 
     def same(self, step: Step) -> Step:
