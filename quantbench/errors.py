@@ -9,6 +9,7 @@
     │   └── FetchError            a registry or file did not answer
     ├── IntegrityError        bytes differ from their pinned digest, or are another artifact's
     ├── StoreError            the cache folder cannot be read or written
+    │   └── RemoteStoreError      a team's store does not answer, or refuses
     ├── AnchorError           a score that is not the known one, or not what others compute
     ├── RecordError           a baseline or record file that cannot be read or compared with
     ├── DataError             samples malformed, too few, shared with calibration, or spoilt on
@@ -17,7 +18,8 @@
     ├── BuildError            a quantizer failed or made an artifact that does not check
     └── PredictionError       a runner failed, or answered NaN or infinity
 
-`CorruptedArtifactWarning` is not an error: the store found damage and rebuilt.
+`CorruptedArtifactWarning` is not an error: the store found damage and rebuilt. Nor is
+`RemoteStoreWarning`: a run goes on without a team's store.
 """
 
 from __future__ import annotations
@@ -126,6 +128,12 @@ class StoreError(QuantbenchError):
     """The cache folder cannot be read or written."""
 
 
+class RemoteStoreError(StoreError):
+    """A team's store does not answer, or refuses; `denied` where it says that this is no right."""
+
+    denied = False
+
+
 class AnchorError(QuantbenchError):
     """A float reference that does not reproduce its known score."""
 
@@ -152,3 +160,7 @@ class PredictionError(QuantbenchError):
 
 class CorruptedArtifactWarning(UserWarning):
     """A stored file no longer matched its digest; it was set aside and is built again."""
+
+
+class RemoteStoreWarning(UserWarning):
+    """A team's store is not used, or not written to, for the rest of the run."""

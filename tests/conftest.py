@@ -14,7 +14,7 @@ os.environ.setdefault(
     "GPTQMODEL_TORCH_EXTENSIONS_DIR", str(Path.home() / ".cache/gptqmodel/torch_extensions")
 )
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.store.s3"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

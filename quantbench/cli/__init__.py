@@ -13,8 +13,10 @@ import click
 
 from quantbench.cli.cache import cache
 from quantbench.cli.catalog import cases, doctor, fetch
+from quantbench.cli.demo import demo
 from quantbench.cli.explain import diagnose, mend
 from quantbench.cli.judge import judge
+from quantbench.cli.margin import margin
 from quantbench.cli.records import accept, compare, report
 from quantbench.cli.recover import recover
 from quantbench.errors import QuantbenchError
@@ -48,6 +50,9 @@ def main() -> None:
     """
 
 
-COMMANDS = accept, cache, cases, compare, diagnose, doctor, fetch, judge, mend, recover, report
+COMMANDS = (
+    *(accept, cache, cases, compare, demo, diagnose, doctor),
+    *(fetch, judge, margin, mend, recover, report),
+)
 for command in COMMANDS:
     main.add_command(command)

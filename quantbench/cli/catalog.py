@@ -13,12 +13,14 @@ from quantbench.errors import QuantbenchError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from quantbench.core.places import Place
+
 
 @click.command(epilog="Example: quantbench cases smollm2_135m_instruct --quant-data DIR")
 @click.argument("models", nargs=-1)
 @DATA
 @CACHE
-def cases(models: tuple[str, ...], quant_data: Path | None, quant_cache: Path | None) -> None:
+def cases(models: tuple[str, ...], quant_data: Path | None, quant_cache: Place) -> None:
     """List the cases of MODELS (default: the whole catalog): which can run, what the rest lack.
 
     MODELS are names of the catalog, module:MODEL, test_file.py or test_file.py::CASE.
@@ -47,7 +49,7 @@ def cases(models: tuple[str, ...], quant_data: Path | None, quant_cache: Path | 
 @DATA
 @CACHE
 def fetch(
-    names: tuple[str, ...], quant_data: Path | None, quant_cache: Path | None, *, study: bool
+    names: tuple[str, ...], quant_data: Path | None, quant_cache: Place, *, study: bool
 ) -> None:
     """Fetch and verify the files of NAMES, so that runs need no network.
 
@@ -85,7 +87,7 @@ def fetch(
 @click.command(epilog="Example: quantbench doctor --offline")
 @click.option("--offline", is_flag=True, help="Do not ask registries and hubs.")
 @CACHE
-def doctor(quant_cache: Path | None, *, offline: bool) -> None:
+def doctor(quant_cache: Place, *, offline: bool) -> None:
     """Say what this machine can run, and why not the rest.
 
     Exit status 1 if the embedded study cannot run here.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from quantbench.cli.options import CACHE, DATA, FILE, session_of
+from quantbench.cli.options import CACHE, DATA, FILE, quiet_session
 from quantbench.cli.output import put
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from quantbench.core.places import Place
 
 
 @click.command(epilog="Example: quantbench diagnose nanodet_416_as_shipped-int8_static-coco")
@@ -25,7 +27,7 @@ def diagnose(
     case: str,
     output: Path | None,
     quant_data: Path | None,
-    quant_cache: Path | None,
+    quant_cache: Place,
     *,
     quick: bool,
     speed: bool,
@@ -37,21 +39,19 @@ def diagnose(
     CASE is a name of the catalog, module:MODEL-SCHEME-DATASET, or test_file.py::CASE.
     """
     import json
+    from functools import partial
 
     from quantbench.catalog.lookup import find_case
     from quantbench.report.speed import speed_block, speed_of
     from quantbench.report.terminal import diagnosis_block
 
-    session, asked = session_of(quant_data, quant_cache), find_case(case)
+    asked = find_case(case)
     if speed and quick:
         raise click.UsageError("--quick leaves out a part that --speed does not have")
-    if speed:
-        found = session.diagnose_speed(asked)
-        lines = speed_block(speed_of(found))
-    else:
-        found = session.diagnose(asked, alone=not quick)
-        lines = diagnosis_block(found)
-    for line in lines:
+    with quiet_session(quant_data, quant_cache) as session:
+        look = session.diagnose_speed if speed else partial(session.diagnose, alone=not quick)
+        found = look(asked)
+    for line in speed_block(speed_of(found)) if speed else diagnosis_block(found):
         click.echo(line)
     if output is not None:
         put(json.dumps(found, indent=1, sort_keys=True) + "\n", output)
@@ -81,7 +81,7 @@ def mend(
     margin: float | None,
     metric: str | None,
     output: Path | None,
-    **where: Path | None,
+    **where: Any,
 ) -> None:
     """Search a mixed-precision recipe with which CASE's model passes its gate.
 
@@ -102,7 +102,6 @@ def mend(
     from quantbench.study import Gate, Scheme
     from quantbench.study.registry import find_backend
 
-    session = session_of(where["quant_data"], where["quant_cache"])
     asked = find_case(case)
     backend = find_backend(asked.scheme.backend)
     if not backend.mended:
@@ -112,14 +111,15 @@ def mend(
     gate = Gate(
         usual.metric if metric is None else metric, usual.margin if margin is None else margin
     )
-    found = session.recipe(asked, gate, for_speed=aim == "latency").path / RECIPE
-    mended = replace(asked, scheme=replace(asked.scheme, recipe=str(found)))
-    verdict = non_inferior(
-        session.evaluate(mended), session.reference(mended), metric=gate.metric, margin=gate.margin
-    )
-    for line in recipe_block(found.read_text(), session.compared_speed(mended)):
+    with quiet_session(where["quant_data"], where["quant_cache"]) as session:
+        found = session.recipe(asked, gate, for_speed=aim == "latency").path / RECIPE
+        mended = replace(asked, scheme=replace(asked.scheme, recipe=str(found)))
+        now, reference = session.evaluate(mended), session.reference(mended)
+        verdict = non_inferior(now, reference, metric=gate.metric, margin=gate.margin)
+        speeds, record = session.compared_speed(mended), record_of(session, mended)
+    for line in recipe_block(found.read_text(), speeds):
         click.echo(line)
-    click.echo(verdict_block(record_of(session, mended)))
+    click.echo(verdict_block(record))
     if output is not None:
         put(found.read_text(), output)
     sys.exit(0 if verdict else 1)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quantbench.cli.options import CACHE, FILE
+from quantbench.cli.options import CACHE, FILE, store_of
 from quantbench.cli.output import put
 from quantbench.report.tables import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from quantbench.core.places import Place
 
 
 @click.command(epilog="Example: quantbench accept out.json -o benchmarks/baselines/main.json")
@@ -42,22 +44,40 @@ def accept(records: Path, output: Path | None, *, times: bool) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["html", "markdown", "csv", "json", "png"]),
+    type=click.Choice(["html", "markdown", "csv", "json", "model-card", "png", "timings"]),
     default="html",
     show_default=True,
 )
+@click.option("--case", default="", help="The case that a model card is about.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     help="File to write, of png the folder; default: standard output.",
 )
-def report(records: tuple[Path, ...], form: str, output: Path | None) -> None:
-    """Show the cases of RECORDS files: one self-contained page, or tables and figures alone."""
+def report(records: tuple[Path, ...], form: str, case: str, output: Path | None) -> None:
+    """Show the cases of RECORDS files: one self-contained page, or tables and figures alone.
+
+    A model-card is what one case's published model says of itself on the Hugging Face Hub;
+    timings say where the time of the run went.
+    """
     from quantbench.report import exports
     from quantbench.report.reports import gathered
 
+    if case and form != "model-card":
+        raise click.UsageError("--case is for --format model-card")
+    if form == "timings":
+        from quantbench.record.reading import read_document
+        from quantbench.report.timings import as_timings
+
+        put(as_timings([read_document(path) for path in records]), output)
+        return
     views, runs = gathered(records)
+    if form == "model-card":
+        from quantbench.report.model_card import as_model_card
+
+        put(as_model_card(views, case), output)
+        return
     if form == "png":
         if output is None:
             raise click.UsageError("figures are files: name a folder with -o")
@@ -93,9 +113,7 @@ def report(records: tuple[Path, ...], form: str, output: Path | None) -> None:
     help="Judge nothing: whether machines answer alike, and their latency and energy side by side.",
 )
 @CACHE
-def compare(
-    records: tuple[Path, ...], form: str, quant_cache: Path | None, *, machines: bool
-) -> None:
+def compare(records: tuple[Path, ...], form: str, quant_cache: Place, *, machines: bool) -> None:
     """Compare the cases of two or more RECORDS files; the first is what the others are judged by.
 
     A case is judged by the gate of its own study: paired on samples where the evidence of both
@@ -112,7 +130,8 @@ def compare(
     if machines:
         click.echo(SIDE_BY_SIDE[form](side_by_side([first, *others])), nl=False)
         return
-    rows = [row for other in others for row in compared(first, other, quant_cache)]
+    store = store_of(quant_cache)
+    rows = [row for other in others for row in compared(first, other, store)]
     write: Callable[[list[dict[str, Any]]], str] = FORMATS[form]
     click.echo(write(rows), nl=False)
     if any(row["verdict"] in WORSE for row in rows):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from quantbench.cli.options import CACHE, DATA, session_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from quantbench.cli.options import CACHE, DATA, quiet_session
 
 
 @click.command(
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 @DATA
 @CACHE
 def recover(
-    case: str, *, budget: str, margin: float | None, metric: str | None, **where: Path | None
+    case: str, *, budget: str, margin: float | None, metric: str | None, **where: Any
 ) -> None:
     """Train back what CASE lost, and judge what is stored: against float, and against CASE.
 
@@ -51,25 +48,26 @@ def recover(
     from quantbench.run.steps.recover import recovering, unrecovered
     from quantbench.stats.share import share_recovered
 
-    session = session_of(where["quant_data"], where["quant_cache"])
     asked = recovering(find_case(case), budget)
     before = unrecovered(asked)
     usual = task_gate(asked)
     metric, margin = metric or usual.metric, usual.margin if margin is None else margin
-    was, reference = session.evaluate(before), session.reference(before)
-    if metric not in was.replicates:  # before hours of training
-        known = ", ".join(was.replicates)
-        raise UsageError(f"unknown metric {metric!r} of {before}", expected=known)
-    now = session.evaluate(asked)
-    session.reference(asked)
-    verdict = non_inferior(now, reference, metric=metric, margin=margin)
-    mine, before_it, its = (each.replicates[metric] for each in (now, was, reference))
-    lower = metric in now.lower_is_better
-    share = share_recovered(mine, before_it, its, len(now.rows), lower_is_better=lower)
-    click.echo(verdict_block(record_of(session, asked)))
+    with quiet_session(where["quant_data"], where["quant_cache"]) as session:
+        was, reference = session.evaluate(before), session.reference(before)
+        if metric not in was.replicates:  # before hours of training
+            known = ", ".join(was.replicates)
+            raise UsageError(f"unknown metric {metric!r} of {before}", expected=known)
+        now = session.evaluate(asked)
+        session.reference(asked)
+        verdict = non_inferior(now, reference, metric=metric, margin=margin)
+        mine, before_it, its = (each.replicates[metric] for each in (now, was, reference))
+        lower = metric in now.lower_is_better
+        share = share_recovered(mine, before_it, its, len(now.rows), lower_is_better=lower)
+        gained = difference(now, was, metric)
+        artifacts = session.artifact(before), session.artifact(asked)
+        record = record_of(session, asked)
+    click.echo(verdict_block(record))
     click.echo()
-    artifacts = session.artifact(before), session.artifact(asked)
-    gained = difference(now, was, metric)
     for line in recovery_block((before, asked), artifacts, verdict, gained, share):
         click.echo(line)
     sys.exit(0 if verdict else 1)

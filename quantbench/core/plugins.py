@@ -25,7 +25,8 @@ _FROM = {
     "pynvml": "nvidia-ml-py",
     "sklearn": "scikit-learn",
 }
-_ALONE = ("autogptq", "lint", "test", "all")  # extras that nobody is advised to add for a module
+# Extras that nobody is advised to add for a module.
+_ALONE = ("autogptq", "docs", "lint", "test", "all")
 
 
 def load(group: str, name: str) -> Any:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from quantbench.core.places import parse_path, parse_place
 from quantbench.errors import UsageError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 Device = Literal["cpu", "cuda"]
 
-# name: help. The option is --quant-NAME, the ini key quant_NAME, the variable QUANTBENCH_NAME.
+# name: help. The option is --quant-NAME (with hyphens), the ini key quant_NAME, the variable
+# QUANTBENCH_NAME.
 OPTIONS = {
     "schemes": "comma-separated schemes to run, e.g. float32,int8_static (default: all)",
     "samples": "samples to evaluate a case on, or 'all' (default: the data set's own number)",
     "data": "folder with data that cannot be shipped, e.g. lambada/lambada_test.jsonl",
-    "cache": "folder of the artifact store (default: the platform's cache directory)",
+    "cache": "folder of the artifact store (default: the platform's cache directory), a store that "
+    "a team shares, e.g. s3://bucket/prefix, or both: DIR,URL",
     "baseline": "file of `quantbench accept`: no case may be worse than what it accepted either",
     "group": "field that names each sample's group, e.g. book, or 'none' (default: the data set's)",
     "inconclusive": "'fail' (default) or 'pass': what an undecided verdict does to its test",
@@ -29,11 +32,15 @@ OPTIONS = {
     "familywise": "'holm' (default) corrects passes for how many gates a run has; 'none' does not",
     "watts": "watts of this machine at work, to estimate energy by where no counter is, e.g. 15",
     "grid": "kg CO2e a kWh of your electricity, e.g. 0.21, or a country's three letters, e.g. FRA",
+    "executor": "'local' (default), 'ray', 'ray://HOST:PORT', or 'auto': where steps are done",
+    "mixed": "'on' to let machines of several kinds predict parts of one case (default: off)",
+    "timing_node": "host that alone may time models: on another, tests that time are skipped",
     "diagnose": "'quick' or 'full': say why cases fail, op by op in minutes if full (default: off)",
 }
 _WORDS = {  # option: its words, the default first
     "inconclusive": ("fail", "pass"),
     "sequential": ("off", "on"),
+    "mixed": ("off", "on"),
     "familywise": ("holm", "none"),
     "diagnose": ("off", "quick", "full"),
 }
@@ -69,9 +76,13 @@ class Settings:
         sequential: samples come in random order, block by block, until the verdict is certain.
         holm: passes are corrected for the number of gates of the run.
         cache: folder of the store; None for the platform's cache directory.
+        remote: URL of the store behind it that a team shares, or None.
         examples: changed samples a case, with their pictures or texts, in the record.
         watts: that the user states for this machine at work, or None.
         grid: what the electricity emits, as it was given (`measure/grid.py` reads it), or None.
+        executor: "local", "ray", "auto", or the address of a Ray client server.
+        mixed: parts of a case may be predicted by machines of several kinds.
+        timing_node: host that alone may time models; None for whichever this is.
         diagnose: "off", or how far failing cases are looked into: "quick", "full".
         required: requirements whose lack is an error instead of a skip.
         threads: of every runner.
@@ -79,6 +90,7 @@ class Settings:
     """
 
     cache: Path | None = None
+    remote: str | None = None
     schemes: frozenset[str] | None = None
     samples: int | None = None
     data: Path | None = None
@@ -90,6 +102,9 @@ class Settings:
     examples: int = 10
     watts: float | None = None
     grid: str | None = None
+    executor: str = "local"
+    mixed: bool = False
+    timing_node: str | None = None
     diagnose: str = "off"
     required: frozenset[str] = frozenset()
     threads: int = 1
@@ -118,7 +133,7 @@ def parse_settings(
         or None
         for name in OPTIONS
     }
-    data = _path("data", given["data"])
+    data = parse_path("data", given["data"])
     if data is not None and not data.is_dir():
         raise UsageError("--quant-data names no folder", got=data.absolute())
     required = _words(environment.get("QUANTBENCH_REQUIRE"))
@@ -130,7 +145,7 @@ def parse_settings(
             remedy=meant(min(unknown), REQUIREMENTS),
         )
     chosen = {name: _word(name, given[name]) for name in _WORDS}
-    baseline = _path("baseline", given["baseline"])
+    baseline = parse_path("baseline", given["baseline"])
     if baseline is not None and not baseline.is_file():
         raise UsageError("--quant-baseline names no file", got=baseline.absolute())
     if baseline is not None and chosen["sequential"] == "on":
@@ -138,14 +153,19 @@ def parse_settings(
             "--quant-baseline and --quant-sequential do not go together",
             expected="a baseline to be compared on all samples",
         )
+    place = parse_place(given["cache"])
     return Settings(
         baseline=baseline,
         group=given["group"],
         inconclusive_passes=chosen["inconclusive"] == "pass",
         sequential=chosen["sequential"] == "on",
         holm=chosen["familywise"] == "holm",
+        executor=_executor(given["executor"], environment),
+        mixed=chosen["mixed"] == "on",
+        timing_node=given["timing_node"],
         diagnose=chosen["diagnose"],
-        cache=_path("cache", given["cache"]),
+        cache=place.folder,
+        remote=place.remote,
         schemes=_words(given["schemes"]) or None,
         samples=_samples(given["samples"]),
         data=data,
@@ -156,16 +176,6 @@ def parse_settings(
         threads=usable_threads(environment),
         alone=_workers(environment) == 1,
     )
-
-
-def _path(name: str, text: str | None) -> Path | None:
-    try:
-        path = Path(text).expanduser() if text else None
-        if path is not None:
-            path.exists()
-    except (RuntimeError, OSError, ValueError) as error:  # ~somebody, a name that no file can have
-        raise UsageError(f"--quant-{name}", expected="a path", got=f"{text!r}: {error}") from error
-    return path and path.absolute()  # a test may change the working directory
 
 
 def _words(text: str | None) -> frozenset[str]:
@@ -182,6 +192,19 @@ def _word(name: str, text: str | None) -> str:
             remedy=meant(text, known),
         )
     return text or known[0]
+
+
+def _executor(text: str | None, environment: Mapping[str, str]) -> str:
+    known = ("local", "ray", "auto")
+    if text is not None and text not in known and not text.startswith("ray://"):
+        raise UsageError(
+            "--quant-executor",
+            expected="local, ray, ray://HOST:PORT or auto",
+            got=repr(text),
+            remedy=meant(text, known),
+        )
+    # A worker of xdist's does a share of the tests: each would take the whole cluster.
+    return (text or "local") if _workers(environment) == 1 else "local"
 
 
 def _samples(text: str | None) -> int | None:

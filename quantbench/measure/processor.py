@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,21 @@ def instruction_sets(described: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     has = set(flags.partition(":")[2].split())
     return tuple(name for name in _TOLD if name in has)
+
+
+@cache
+def processor_name(described: Path = Path("/proc/cpuinfo")) -> str:
+    """As its maker calls it.
+
+    Args:
+        described: the system's own description (Linux).
+    """
+    try:
+        lines = described.read_text(errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def int8_saturates(known: tuple[str, ...] | None = None) -> bool | None:

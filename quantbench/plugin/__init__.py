@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import pytest
 from quantbench.core.settings import OPTIONS, parse_settings
 from quantbench.errors import MissingExtraError, RecordError, UsageError
 from quantbench.plugin import fixtures
+from quantbench.plugin.ahead import is_done_elsewhere, look_ahead, refuse_workers, skip_timing
 from quantbench.plugin.choosing import choose
 from quantbench.plugin.outcomes import begin, judge, with_record
 from quantbench.plugin.quiet import quieten
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from quantbench.record.journal import Journal
 
 _MARKERS = (
+    "quant_resources(NAME=AMOUNT): what the steps of the test's case take of a cluster's node",
     "gpu: needs a CUDA device",
     "network: needs a package registry, hub or web server",
     "slow: takes more than a few seconds",
@@ -47,7 +50,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--quant-NAME`, ini `quant_NAME`; the environment's `QUANTBENCH_NAME` stands between."""
     group = parser.getgroup("quantbench", "model quantization")
     for name, text in OPTIONS.items():
-        group.addoption(f"--quant-{name}", metavar=name.upper(), help=text)
+        option = f"--quant-{name.replace('_', '-')}"
+        group.addoption(option, metavar=name.upper(), help=text)
         parser.addini(f"quant_{name}", text, type="string", default="")
 
 
@@ -62,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
             {name: config.getini(f"quant_{name}") for name in OPTIONS},
             os.environ,
         )
+        refuse_workers(config)
         if (grid := config.stash[SETTINGS].grid) is not None:
             from quantbench.measure.grid import parse_grid
 
@@ -79,11 +84,12 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(Recorder(config), RECORDER)
     except (UsageError, RecordError, MissingExtraError) as error:
         raise pytest.UsageError(str(error)) from error
-    if not hasattr(config, "workerinput") and sys.stdout.isatty():
-        # While a test runs, what pytest itself writes is captured too.
-        terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-        config.stash[TERMINAL] = terminal
-        config.add_cleanup(terminal.close)
+    if not hasattr(config, "workerinput"):
+        with suppress(OSError, ValueError):  # a run inside of another has no output of its own
+            # While a test runs, what pytest itself writes is captured too.
+            terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+            config.stash[TERMINAL] = terminal
+            config.add_cleanup(terminal.close)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -100,7 +106,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note what was judged before, and skip tests marked `gpu` where there is no GPU."""
     begin(item)
     quieten(item)
-    if item.get_closest_marker("gpu"):
+    skip_timing(item)
+    if item.get_closest_marker("gpu") and not is_done_elsewhere(item):
         from quantbench.measure.devices import require_cuda
 
         within_reach(item.config, require_cuda)
@@ -124,6 +131,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if found is not None and benchmark is not None:
         watch(benchmark, found)
     return (yield from judge(item))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Let a cluster begin with what the tests will ask for."""
+    try:
+        look_ahead(session)
+    except (UsageError, MissingExtraError) as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(tryfirst=True)

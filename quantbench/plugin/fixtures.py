@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quantbench.errors import UsageError
-from quantbench.plugin.state import BENCH, FAMILY, HEARD, RESULTS, SETTINGS, TERMINAL, within_reach
+from quantbench.plugin.state import (
+    BENCH,
+    EXECUTOR,
+    FAMILY,
+    HEARD,
+    RESULTS,
+    SETTINGS,
+    progress_of,
+    within_reach,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from quantbench.core.progress import Progress
     from quantbench.judge.verdicts import Kind
     from quantbench.protocols import Runner
     from quantbench.run.evaluation import Evaluation
@@ -31,6 +39,7 @@ def _bench(pytestconfig: pytest.Config) -> Generator[Session]:
         # Read when a framework loads. Threads that spin while they wait starve the other
         # workers'; alone they must spin: waking them doubled the latency of a 135M model here.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from quantbench.run.executors.local import Local
     from quantbench.run.session import Session
 
     settings = pytestconfig.stash[SETTINGS]
@@ -39,7 +48,9 @@ def _bench(pytestconfig: pytest.Config) -> Generator[Session]:
         from quantbench.record.baseline import read_baseline
 
         baseline = read_baseline(settings.baseline)
-    bench = Session(settings, _progress(pytestconfig), baseline=baseline)
+    progress = progress_of(pytestconfig)
+    executor = pytestconfig.stash.get(EXECUTOR, None) or Local()
+    bench = Session(settings, progress, baseline=baseline, executor=executor)
     bench.family = pytestconfig.stash[FAMILY]
     pytestconfig.stash[BENCH] = bench
     yield bench
@@ -65,7 +76,10 @@ def sample(case: Case, _bench: Session, pytestconfig: pytest.Config) -> Any:
 def quantized(
     case: Case, sample: Any, _bench: Session, pytestconfig: pytest.Config
 ) -> Generator[Runner]:
-    """The opened artifact, warmed up on `sample`: the first timed round is like the others."""
+    """The opened artifact, warmed up on `sample`: the first timed round is like the others.
+
+    `quantized.predict(sample)` is the model alone: `benchmark(quantized.predict, sample)` times it.
+    """
     with ExitStack() as held:
         lend = _bench.warmed(case, sample)
         runner: Runner = within_reach(pytestconfig, lambda: held.enter_context(lend))
@@ -74,7 +88,10 @@ def quantized(
 
 @pytest.fixture
 def decoding(case: Case, quantized: Runner, sample: Any, _bench: Session) -> Callable[[], None]:
-    """A callable that generates the next tokens after `sample`, for `benchmark(decoding)`."""
+    """A callable that generates the next 16 tokens after `sample`, from a filled cache.
+
+    Of language models: `benchmark.pedantic(decoding, rounds=5)` times it.
+    """
     decoder = getattr(quantized, "decoder", None)
     if decoder is None:
         raise UsageError(f"{case} has a runner that does not generate", expected="a language model")
@@ -86,7 +103,10 @@ def decoding(case: Case, quantized: Runner, sample: Any, _bench: Session) -> Cal
 
 @pytest.fixture
 def evaluation(case: Case, _bench: Session, pytestconfig: pytest.Config) -> Evaluation:
-    """The case's evidence and estimates."""
+    """The case's evidence and estimates, on the evaluated samples.
+
+    `evaluation.estimate("AP")` looks at a metric without judging it.
+    """
     evaluated: Evaluation = within_reach(pytestconfig, lambda: _bench.evaluate(case))
     return evaluated
 
@@ -136,16 +156,3 @@ def record(case: Case, _bench: Session) -> dict[str, Any]:
     from quantbench.record.recording import record_of
 
     return record_of(_bench, case)
-
-
-def _progress(config: pytest.Config) -> Progress | None:
-    """Lines about long work between pytest's dots, on a terminal only."""
-    terminal = config.stash.get(TERMINAL, None)
-    if terminal is None:
-        return None
-    from rich.console import Console
-
-    from quantbench.report.progress import TerminalProgress
-
-    console = Console(file=terminal, width=config.get_terminal_writer().fullwidth)
-    return TerminalProgress(console, lambda: print(file=terminal))

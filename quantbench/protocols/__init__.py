@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quantbench.protocols.backend import Backend, Import, Mending, SchemeFamily
 from quantbench.protocols.dataset import Dataset, Sample
+from quantbench.protocols.executor import Executor, Step, StepKind
 from quantbench.protocols.facts import Facts
 from quantbench.protocols.importer import Importer
 from quantbench.protocols.influence import Influence
@@ -18,6 +19,7 @@ __all__ = [
     "Backend",
     "Dataset",
     "Decoder",
+    "Executor",
     "Facts",
     "Import",
     "Importer",
@@ -36,6 +38,8 @@ __all__ = [
     "Sample",
     "SchemeFamily",
     "Start",
+    "Step",
+    "StepKind",
     "Task",
     "Work",
 ]

@@ -25,7 +25,6 @@ from quantbench.study.registry import find_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from quantbench.protocols import Numbers, Row
     from quantbench.store.artifacts import Artifact
@@ -33,13 +32,13 @@ if TYPE_CHECKING:
 Named = tuple[str, "Mapping[str, Any]"]
 
 
-def compared(before: Named, after: Named, cache: Path | None = None) -> list[dict[str, Any]]:
+def compared(before: Named, after: Named, store: Store | None = None) -> list[dict[str, Any]]:
     """A row a case that both have: metric, difference with interval, flips, ratios, verdict.
 
     Args:
         before: file name and document (`reading.read_document`).
         after: the same of the run that is judged.
-        cache: root of the store where evidence may be; None for the platform's.
+        store: where evidence may be; None for the platform's.
 
     Raises:
         RecordError: they share no case, or a shared case was evaluated on other data or under
@@ -54,7 +53,7 @@ def compared(before: Named, after: Named, cache: Path | None = None) -> list[dic
             got=", ".join(sorted(now)[:5]) or "none",
             where=f"{before[0]}, {after[0]}",
         )
-    store = Store(cache or default_root())
+    store = store or Store(default_root())
     try:
         rows = [
             {"file": after[0], **row}

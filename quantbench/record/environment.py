@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from quantbench.core.requirements import canonical, extras, requirements
-from quantbench.measure.processor import instruction_sets
+from quantbench.measure.processor import instruction_sets, processor_name
 
-_NO_TOOLS = ("lint", "test")  # extras that change no number
+_NO_TOOLS = ("docs", "lint", "test")  # extras that change no number
 
 
 def _packages() -> set[str]:
@@ -34,18 +34,9 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "instruction_sets": list(instruction_sets()),
         "packages": {name: versions[name] for name in sorted(_packages()) if name in versions},
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -19,6 +19,7 @@ from quantbench.report.numbers import (
     rate,
     size,
 )
+from quantbench.report.outcome import outcome
 from quantbench.report.runtimes import (
     FASTEST,
     FASTEST_NOTE,
@@ -28,10 +29,10 @@ from quantbench.report.runtimes import (
     groups,
 )
 from quantbench.report.tables import escaped, inert
-from quantbench.report.views import outcome, studies_of
+from quantbench.report.views import studies_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from quantbench.report.views import Study, View
@@ -51,9 +52,9 @@ def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str
             *["tokens/s"] * decoding,
             *energy.header,
         )
-        lines += [f"### {escaped(study.title)}", "", _row(header), _row(["---"] * len(header))]
+        lines += [f"### {escaped(study.title)}", "", row(header), row(["---"] * len(header))]
         lines += [
-            _row(
+            row(
                 map(
                     escaped,
                     [
@@ -83,13 +84,14 @@ def as_markdown(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str
 
 def _fastest(study: Study) -> list[str]:
     """A table of the fastest case of each runtime."""
-    rows = [_row(map(escaped, each.cells)) for each in fastest(study)]
+    rows = [row(map(escaped, each.cells)) for each in fastest(study)]
     header = fastest_header(study)
-    head = [_row(header), _row(["---"] * len(header))]
+    head = [row(header), row(["---"] * len(header))]
     return [f"{FASTEST}; {FASTEST_NOTE}:", "", *head, *rows, ""] if rows else []
 
 
-def _row(cells: Any) -> str:
+def row(cells: Iterable[str]) -> str:
+    """One line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -71,14 +71,14 @@ class TerminalProgress:
 
 
 class StageLines:
-    """A line for each stage that takes longer than half a second, and one when it is done.
+    """A line for each stage that takes long, and one when it is done.
 
     For where nothing can move: a log, a pipe.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        """Take what writes a line."""
-        self._say = say
+    def __init__(self, say: Callable[[str], None], long_s: float = _SHORT_S) -> None:
+        """Take what writes a line, and the seconds after which work is long."""
+        self._say, self._long_s = say, long_s
 
     @contextmanager
     def working(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
@@ -89,7 +89,7 @@ class StageLines:
             said.set()
             self._say(f"{what}{'' if total is None else f', {total} parts'} ...")
 
-        timer = threading.Timer(_SHORT_S, begin)
+        timer = threading.Timer(self._long_s, begin)
         timer.daemon = True
         timer.start()
         try:

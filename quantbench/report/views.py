@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from quantbench.core.words import plural
 from quantbench.report.energies import Energies
 
 if TYPE_CHECKING:
@@ -299,39 +298,3 @@ def _in_order(cases: Sequence[View]) -> tuple[View, ...]:
         return *of, not view.is_reference, -(view.bits or 0), view.scheme
 
     return tuple(sorted(cases, key=order))
-
-
-def outcome(views: Sequence[View]) -> str:
-    """One sentence: what a person must know first."""
-    counts = Counter(view.verdict for view in views)
-    if not views:
-        return "No case ran."
-    named = [
-        f"{view.case} (the float model itself)"
-        if view.moved
-        else f"{view.case} (float of {view.runtime})"
-        if view.runtime_float
-        else view.case
-        for view in views
-        if view.verdict in {"fail", "error"}
-    ]
-    shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")  # noqa: PLR2004
-    words = {
-        "fail": ("is worse than its margin allows", "are worse than their margins allow"),
-        "error": ("broke", "broke"),
-        "inconclusive": ("is undecided", "are undecided"),
-        "pass": ("passes", "pass"),
-        "fail, declared": ("fails as declared", "fail as declared"),
-        "error, declared": ("breaks as declared", "break as declared"),
-        "not judged": ("was not judged", "were not judged"),
-    }
-    parts = [
-        f"{counts[word]} {said[counts[word] > 1]}" for word, said in words.items() if counts[word]
-    ]
-    return f"Of {plural(len(views), 'case')}, {_listed(parts)}." + (
-        f" To look at: {shown}." if named else ""
-    )
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from quantbench.core.plugins import missing_extra
 from quantbench.errors import BuildError, QuantbenchError
 from quantbench.measure.devices import MORE_MEMORY, is_out_of_memory
 from quantbench.measure.energy.choosing import open_meter
 from quantbench.measure.energy.spent import Spent, spent
+from quantbench.run.executors.local import Local
 from quantbench.store.artifacts import REFUSED, Artifact, Store
 
 if TYPE_CHECKING:
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 
     from quantbench.core.progress import Progress
     from quantbench.core.settings import Settings
-    from quantbench.protocols import Meter
+    from quantbench.protocols import Executor, Meter
+
+
+class Parts(TypedDict, total=False):
+    """What a `Context` can do without (`Context`)."""
+
+    meter: Callable[[str], Meter]
+    executor: Executor
+    placed: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -31,12 +40,17 @@ class Context:
 
     Attributes:
         meter: opens what counts the energy of a device.
+        executor: does steps, here or elsewhere.
+        placed: on a node of a cluster, keys of the sources that its driver has put into the store,
+            by their texts: it need not see the driver's files. None elsewhere.
     """
 
     store: Store
     settings: Settings
     progress: Progress
     meter: Callable[[str], Meter] = open_meter
+    executor: Executor = field(default_factory=Local)
+    placed: Mapping[str, str] | None = None
 
     def get(
         self,
@@ -96,8 +110,13 @@ def versions(tools: Sequence[str]) -> dict[str, str]:
         MissingExtraError: one of them is not installed, and an extra brings it.
     """
     try:
-        return {tool: version(tool) for tool in tools}
+        return {tool: _version(tool) for tool in tools}
     except PackageNotFoundError as error:
         if lack := missing_extra(error.name):
             raise lack from error
         raise
+
+
+@cache  # part of every key; what is installed stays while a process runs
+def _version(tool: str) -> str:
+    return version(tool)

@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +16,19 @@ from quantbench.catalog.datasets import find_dataset
 from quantbench.catalog.models import EMBEDDED, cases, find_model
 from quantbench.core.requirements import conflicts, extras, lacking
 from quantbench.core.settings import usable_threads
-from quantbench.errors import MeterError, MissingDeviceError
+from quantbench.errors import MeterError, MissingDeviceError, RemoteStoreError
 from quantbench.measure.devices import require_cuda
 from quantbench.measure.energy.choosing import open_meter
 from quantbench.measure.processor import instruction_sets
 from quantbench.run.reach import extras_of
 from quantbench.sources.parsing import File, parse_source
+from quantbench.store.artifacts import Store
 from quantbench.store.upkeep import entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from quantbench.store.artifacts import Store
+    from quantbench.store.remote import Remote
 
 _TIMEOUT_S = 20
 _ROOMY = 5 * 10**9  # bytes that the embedded study takes, packages included
@@ -60,12 +62,14 @@ def examine(store: Store, *, online: bool) -> Iterator[Finding]:
     yield _energy("cpu")
     yield from _gpu()
     yield _cache(store)
+    if store.remote is not None:
+        yield _team(store.remote, online=online)
     answers = {name: look(name) for name, look in _SOURCES} if online else {}
     yield from answers.values()
-    yield from _study_files(store, answers)
+    yield from _study_files(store if online else Store(store.root), answers)
 
 
-_FOR_DEVELOPERS = ("all", "lint", "test")
+_FOR_DEVELOPERS = ("all", "docs", "lint", "test")
 
 
 def _extras() -> Iterator[Finding]:
@@ -143,6 +147,22 @@ def _cache(store: Store) -> Finding:
     if free < _ROOMY and not every:
         return Finding("cache", "missing", said, "free space, or --quant-cache DIR elsewhere")
     return Finding("cache", "ok", said)
+
+
+def _team(remote: Remote, *, online: bool) -> Finding:
+    """Whether the team's store answers. Nothing is written to find out."""
+    if not online:
+        return Finding("team's store", "ok", f"{remote.url}; not checked (--offline)")
+    started = time.perf_counter()
+    try:
+        remote.objects.has("doctor")
+        some = next(remote.objects.list(), None)
+    except RemoteStoreError as error:
+        said = f"{remote.url}: {error.got}; runs go on without it"
+        return Finding("team's store", "missing", said, error.remedy or "")
+    took_ms = (time.perf_counter() - started) * 1e3
+    filled = "nothing is there yet" if some is None else "has entries"
+    return Finding("team's store", "ok", f"{remote.url} answers in {took_ms:.0f} ms, {filled}")
 
 
 def _study_files(store: Store, answers: Mapping[str, Finding]) -> Iterator[Finding]:

@@ -31,9 +31,11 @@ def machine_of(context: Context, case: Case) -> Machine:
 
 
 def runner_identity(context: Context, case: Case) -> list[Any]:
-    """What of a runner decides over its answers."""
+    """What of a runner, and of the machine that it runs on, decides over its answers."""
     runner = runner_for(case)
-    variant = runner.variant(machine_of(context, case))
+    variant = context.executor.variants.get(case)
+    if variant is None:
+        variant = runner.variant(machine_of(context, case))
     return [case.scheme.backend, variant, versions(runner.tools)]
 
 
@@ -85,18 +87,19 @@ class Runners:
         """
         runner = self.of(case)
         _check_delegated(case, self._artifact(case).details, self.facts[case])
-        with explained(f"running {case}", PredictionError):
-            with peak_memory(case.device) as memory:
-                for _ in range(_WARM_UP_CALLS):
-                    runner.predict(prepared)
-            tokens = len(getattr(prepared, "tokens", ()))
-            self.energies.measure(case, lambda: runner.predict(prepared), tokens)
-        self.peaks[case] = memory
-        self._in_use = True
-        try:
-            yield runner
-        finally:
-            self._in_use = False
+        with self._context.executor.alone():
+            with explained(f"running {case}", PredictionError):
+                with peak_memory(case.device) as memory:
+                    for _ in range(_WARM_UP_CALLS):
+                        runner.predict(prepared)
+                tokens = len(getattr(prepared, "tokens", ()))
+                self.energies.measure(case, lambda: runner.predict(prepared), tokens)
+            self.peaks[case] = memory
+            self._in_use = True
+            try:
+                yield runner
+            finally:
+                self._in_use = False
 
     @contextmanager
     def when_needed(self, case: Case) -> Iterator[Callable[[], Runner]]:

@@ -5,7 +5,6 @@ source -> float model -> artifact -> runner -> evidence -> metrics -> verdict
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,37 +13,37 @@ import numpy as np
 
 from quantbench.core.progress import Silent
 from quantbench.errors import DataError, PredictionError, QuantbenchError
-from quantbench.measure.energy.choosing import open_meter
+from quantbench.protocols import Step
 from quantbench.run.context import Context, explained
 from quantbench.run.evaluation import Evaluation
+from quantbench.run.predictions import Predictions
 from quantbench.run.results import Accepted
-from quantbench.run.runners import Runners, opened, runner_identity
+from quantbench.run.runners import Runners, opened
 from quantbench.run.samples import Samples
 from quantbench.run.steps import check, resolve, speed
 from quantbench.run.steps import diagnose as diagnosing
 from quantbench.run.steps.build import Wanted, build, search_recipe
-from quantbench.run.steps.predict import Shard, check_predicted_by, predict
-from quantbench.run.steps.preparing import check_samples
-from quantbench.run.steps.summarise import Rows, agree, protocol_digest, sum_up
+from quantbench.run.steps.summarise import Rows, Summary, agree, protocol_digest, sum_up
 from quantbench.stats.influence import influence_of
-from quantbench.store.artifacts import Store, default_root
-from quantbench.store.evidence import Evidence, blocks
+from quantbench.store.evidence import Evidence
+from quantbench.store.opening import open_store
 from quantbench.study.registry import find_task, runner_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
+    from typing import Unpack
 
     from numpy.typing import NDArray
 
     from quantbench.core.progress import Progress
     from quantbench.core.settings import Settings
-    from quantbench.protocols import Meter, Runner, Task
+    from quantbench.protocols import Runner, Task
     from quantbench.run.accepted import Entry
+    from quantbench.run.context import Parts
     from quantbench.run.steps.resolve import FloatModel
     from quantbench.stats.gates import Verdict
-    from quantbench.store.artifacts import Artifact
+    from quantbench.store.artifacts import Artifact, Store
     from quantbench.study import Case, Gate, Model
 
 _T = TypeVar("_T")
@@ -72,7 +71,7 @@ class Session:
         *,
         baseline: Mapping[str, Entry] | None = None,
         store: Store | None = None,
-        meter: Callable[[str], Meter] = open_meter,
+        **parts: Unpack[Parts],
     ) -> None:
         """Do nothing yet.
 
@@ -81,13 +80,16 @@ class Session:
             progress: is told of long work.
             baseline: what was accepted before, by case; None where nothing is compared with it.
             store: where results are kept; the settings' own where none is given.
-            meter: opens what counts the energy of a device.
+            parts: of the `Context` besides: `meter`, `executor`, `placed`.
         """
         self.settings, self.baseline, self.family = settings, baseline, 1
-        store = store or Store(settings.cache or default_root())
-        self._context = Context(store, settings, progress or Silent(), meter)
+        store = store or open_store(settings.cache, settings.remote)
+        self._context = Context(store, settings, progress or Silent(), **parts)
         self._samples = Samples(self._context, self.task)
         self.runners = Runners(self._context, self.artifact)
+        self._predictions = Predictions(
+            self._context, self._samples, self.runners, self.task, self.artifact
+        )
         self.artifacts: dict[Case, Artifact] = {}
         self.evaluations: dict[Case, Evaluation] = {}
         self.diagnoses: dict[Case, Mapping[str, Any]] = {}
@@ -105,11 +107,13 @@ class Session:
 
     def float_model(self, case: Case) -> Artifact:
         """What quantizers start from: the source's files, imported where they are foreign."""
-        return self._float_model(case).made
+        return self.imported(case).made
 
-    def _float_model(self, case: Case) -> FloatModel:
+    def imported(self, case: Case) -> FloatModel:
+        """The float model with the importers that made it."""
         key = case.model, case.scheme.backend
         if key not in self._float_models:
+            self._context.executor.settle(Step("import", case))
             self._float_models[key] = resolve.float_model(self._context, *key)
         return self._float_models[key]
 
@@ -124,7 +128,8 @@ class Session:
 
     def _build(self, case: Case) -> Artifact:
         runner_for(case)  # refuses a device before any work is done for it
-        made = self._float_model(case)
+        made = self.imported(case)
+        self._context.executor.settle(Step("build", case))
         return build(self._context, case, self._samples, made, lambda: self.task(case))
 
     def recipe(self, case: Case, gate: Gate | None = None, *, for_speed: bool = False) -> Artifact:
@@ -171,42 +176,29 @@ class Session:
         Raises:
             IntegrityError: what the store gives was predicted by another artifact.
         """
-        runner = runner_identity(self._context, case)
-        samples = self.samples(case, "evaluation")
-        found = known or Evidence(())
-        task = self.task(case)
-        if not found.shards:
-            check_samples(case, task, samples)
-        artifact = self.artifact(case)
-        cut = blocks(len(samples), growing=self.settings.sequential)[:looks]
-        cut = cut[len(found.shards) :]
-        advance: Callable[[int], None] | None = None
-        with self.runners.when_needed(case) as opener, ExitStack() as watched:
+        return self._predictions.of(case, looks, known)
 
-            def write(shard: Shard, left: int, folder: Path) -> Mapping[str, Any]:
-                nonlocal advance
-                if advance is None:  # the first block that the store does not have
-                    working = self._context.progress.working(f"evaluating {case}", left)
-                    advance = watched.enter_context(working)
-                with explained(shard.what, PredictionError):
-                    opened = opener()
-                    with self._context.spent(case.device) as used:
-                        measured = predict(shard, opened, task, folder, advance)
-                return {**measured, **used.as_details()}
+    def predicted(self, case: Case, block: range) -> Artifact:
+        """The evidence of one block of the case's samples."""
+        return self._predictions.shard(case, block)
 
-            for block in cut:
-                what = f"evaluating {case}"
-                if len(cut) > 1:
-                    what += f", samples {block.start} to {block.stop} of {len(samples)}"
-                mine = tuple(samples[i] for i in block)
-                shard = Shard(case, artifact.sha256, tuple(runner), mine, what)
-                left = cut[-1].stop - block.start
-                kept = self._context.store.get(
-                    "evidence", shard.ingredients(), partial(write, shard, left)
-                )
-                check_predicted_by(shard, kept)
-                found = found.extended(kept)
-        return found
+    def blocks(self, case: Case) -> list[range]:
+        """How the case's evaluated samples are cut."""
+        return self._predictions.blocks(case)
+
+    def rows(self, case: Case) -> Rows:
+        """Every row of the case, to be summed up."""
+        return self._predictions.rows(case)
+
+    def sum_up(self, case: Case) -> Summary:
+        """Every metric of the case's rows under each draw (`steps/summarise.py`)."""
+        return sum_up(self._context, self.rows(case), self.task(case))
+
+    def compare(self, case: Case) -> Summary:
+        """The metrics of agreement of the case's rows with its reference's."""
+        mine, theirs = self.rows(case), self.rows(case.reference)
+        samples = partial(self.samples, case, "evaluation")
+        return agree(self._context, mine, theirs, self.task(case), samples)
 
     def evaluate(self, case: Case) -> Evaluation:
         """Evidence and the replicates of every metric; of a sequential run, its first look."""
@@ -374,6 +366,7 @@ class Session:
     def _sum_up(self, evaluation: Evaluation) -> None:
         """Fill in everything that follows from the rows."""
         case, rows, task = evaluation.case, evaluation.rows, self.task(evaluation.case)
+        self._context.executor.settle(Step("sum up", case))
         found = sum_up(self._context, _rows_of(evaluation), task)
         evaluation.replicates = found.replicates
         evaluation.explanation, evaluation.summarise_s = found.details, found.seconds
@@ -387,14 +380,16 @@ class Session:
     def _agree(self, evaluation: Evaluation, reference: Evaluation) -> None:
         """Add the metrics of agreement with the reference."""
         rows, task = evaluation.rows, self.task(evaluation.case)
-        theirs = replace(_rows_of(reference), rows=reference.rows[: len(rows)])
+        as_many = reference.rows[: len(rows)]
+        theirs = replace(_rows_of(reference), read=lambda: as_many, n=len(as_many))
+        self._context.executor.settle(Step("compare", evaluation.case))
         samples = partial(self.samples, evaluation.case, "evaluation")
         found = agree(self._context, _rows_of(evaluation), theirs, task, samples)
         evaluation.replicates |= found.replicates
         evaluation.changes = found.details["changes"]
         evaluation.explanation = {**evaluation.explanation, **found.details["explanation"]}
-        evaluation.per_sample |= task.per_sample(rows, theirs.rows)
-        evaluation.moved_by = lru_cache(2)(partial(influence_of, task, rows, theirs.rows))
+        evaluation.per_sample |= task.per_sample(rows, as_many)
+        evaluation.moved_by = lru_cache(2)(partial(influence_of, task, rows, as_many))
 
     def _accepted(self, evaluation: Evaluation) -> Accepted | None:
         """What the baseline knows of the case.
@@ -437,7 +432,8 @@ class Session:
 def _rows_of(evaluation: Evaluation) -> Rows:
     return Rows(
         evaluation.case,
-        evaluation.rows,
+        lambda: evaluation.rows,
+        len(evaluation.rows),
         evaluation.evidence.sha256,
         evaluation.seen_group_numbers,
     )

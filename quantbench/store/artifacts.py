@@ -11,12 +11,16 @@ A key is the digest of the ingredients. An entry appears by one `rename` after i
 manifest are on disk, so a build killed at any moment leaves nothing that is ever served. A process
 holds a kernel lock on the folders of the entries it uses: none is collected under it, whatever the
 clocks say.
+
+Behind it there may be a store that a team shares (`remote.py`): what is not here is fetched from
+there, and what is built here is offered to it before it appears, since of two machines that build
+one key the first decides on its bytes for everyone.
 """
 
 from __future__ import annotations
 
 import errno
-import json
+import hashlib
 import os
 import shutil
 import tempfile
@@ -28,13 +32,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from quantbench.core.digests import digest_of, sha256_of
-from quantbench.errors import CorruptedArtifactWarning, StoreError
+from quantbench.core.jsons import MALFORMED
+from quantbench.errors import (
+    CorruptedArtifactWarning,
+    IntegrityError,
+    RemoteStoreWarning,
+    StoreError,
+)
 from quantbench.store.locks import Hold, locked, require_locks, sweep
+from quantbench.store.manifests import (
+    NAME,
+    DigestError,
+    check_foreign,
+    key_of,
+    read_manifest,
+    write_manifest,
+)
+from quantbench.store.remote import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_SCHEMA = 1
+    from quantbench.store.remote import Remote
+
 _HELD = 64  # entries that a process holds, the last used: each costs it a file descriptor
 
 
@@ -76,9 +96,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @dataclass
 class Store:
-    """A folder of artifacts shared by any number of processes."""
+    """A folder of artifacts shared by any number of processes, and a team's store behind it."""
 
     root: Path
+    remote: Remote | None = None
     _verified: dict[str, Artifact] = field(default_factory=dict, repr=False)
     _holds: dict[str, Hold] = field(default_factory=dict, repr=False)
 
@@ -101,41 +122,86 @@ class Store:
         Raises:
             StoreError: the folder cannot be written, or the disk is full.
         """
-        key = _key(kind, ingredients)
+        key = key_of(kind, ingredients)
         place = self.root / kind / key
         with self._explained(place):
             found = self._taken(key, place)
-            if found is None:
+            if found is None or not self._is_settled(key, place):
                 with locked(self.root, key):
                     # Another process may have built it while this one waited.
-                    found = self._taken(key, place) or self._build(key, place, ingredients, build)
+                    found = self._taken(key, place)
+                    if found is None:
+                        found = self._made(kind, key, ingredients, build)
+                    elif not self._is_settled(key, place):
+                        found = self._settled(kind, key, found)
         self._verified[key] = replace(found, cache="hit")
         _used_now(place)
         return found
 
     def find(self, kind: str, key: str) -> Artifact | None:
-        """The entry of this key if it is there and whole."""
+        """The entry of this key if it is there and whole, here or in the team's store."""
         place = self.root / kind / key
         found = self._taken(key, place)
+        if found is None and self.remote is not None:
+            with self._explained(place), locked(self.root, key), self._working(key) as work:
+                found = self._taken(key, place)
+                if found is None and self.remote.fetch(kind, key, work / "theirs"):
+                    found = self._put_in_place(work / "theirs", place)
         if found is not None:
+            if self.remote is None:
+                self._verified[key] = found
             _used_now(place)
         return found
+
+    def land(
+        self, kind: str, key: str, manifest: bytes, files: Mapping[str, bytes | memoryview]
+    ) -> Artifact:
+        """Take in an entry that another store has built; one that is here already stays.
+
+        It is offered to the team as if it had been built here.
+
+        Args:
+            kind: of the entry.
+            key: of the entry.
+            manifest: of the other store, to the byte.
+            files: contents by the names that it lists.
+
+        Raises:
+            IntegrityError: it is not what its key and its manifest say.
+            StoreError: the folder cannot be written.
+        """
+        place = self.root / kind / key
+        with self._explained(place), locked(self.root, key):
+            if (found := self._taken(key, place)) is not None:
+                return found
+            _check_landing(kind, key, manifest, files)
+            with self._working(key) as work:
+                mine = work / "mine"
+                (mine / "files").mkdir(parents=True)
+                for name, content in files.items():
+                    path = mine / "files" / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+                (mine / NAME).write_bytes(manifest)
+                return self._first(kind, key, work)
 
     def kept(self, kind: str, ingredients: Mapping[str, Any]) -> Path:
         """A file for what the next build of these ingredients shall find if this one is killed.
 
         It is removed when there is such an entry, and by `sweep(downloads=True)`.
         """
-        return self.root / "building" / f"{_key(kind, ingredients)}.kept"
+        return self.root / "building" / f"{key_of(kind, ingredients)}.kept"
 
     def is_whole(self, kind: str, key: str) -> bool:
         """Whether its files are what was built; looking is not using."""
         return self._open(key, self.root / kind / key) is not None
 
     def has(self, kind: str, ingredients: Mapping[str, Any]) -> bool:
-        """Whether there is an entry of these ingredients, whole or not."""
-        key = _key(kind, ingredients)
-        return (self.root / kind / key / "manifest.json").exists()
+        """Whether there is an entry of these ingredients, whole or not, here or with the team."""
+        key = key_of(kind, ingredients)
+        if (self.root / kind / key / NAME).exists():
+            return True
+        return self.remote is not None and self.remote.has(kind, key)
 
     def remove(self, kind: str, key: str, unused_since_s: float | None = None) -> bool:
         """Take an entry away, as one step for whoever looks for it.
@@ -153,7 +219,7 @@ class Store:
         place = self.root / kind / key
         with self._explained(place), locked(self.root, key):
             try:
-                used_s = (place / "manifest.json").stat().st_mtime
+                used_s = (place / NAME).stat().st_mtime
             except FileNotFoundError:
                 return False
             if unused_since_s is None:
@@ -206,16 +272,14 @@ class Store:
         while its manifest lists the same.
         """
         try:
-            manifest = json.loads((place / "manifest.json").read_text())
-            pinned = manifest.pop("sha256", None) if isinstance(manifest, dict) else None
-            got = digest_of(manifest)
+            manifest = read_manifest((place / NAME).read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, RecursionError, IsADirectoryError):
-            _warn_damaged(place / "manifest.json", "readable JSON", "something else")
+        except DigestError as error:
+            _warn_damaged(place / NAME, error.expected, error.got)
             return None
-        if pinned != got:
-            _warn_damaged(place / "manifest.json", pinned, got)
+        except (ValueError, RecursionError, IsADirectoryError):
+            _warn_damaged(place / NAME, "readable JSON", "something else")
             return None
         if known is not None and known.sha256 == digest_of(manifest["files"]):
             return known
@@ -234,48 +298,94 @@ class Store:
             details=manifest["details"],
         )
 
-    def _build(
+    def _made(
         self,
+        kind: str,
         key: str,
-        place: Path,
         ingredients: Mapping[str, Any],
         build: Callable[[Path], Mapping[str, Any] | None],
     ) -> Artifact:
+        """The team's entry, or one that is built; where the team's was first, its bytes."""
+        place = self.root / kind / key
+        with self._working(key) as work:
+            mine, theirs = work / "mine", work / "theirs"
+            if self.remote is not None and self.remote.fetch(kind, key, theirs):
+                return self._put_in_place(theirs, place)
+            shutil.rmtree(theirs, ignore_errors=True)
+            (mine / "files").mkdir(parents=True)
+            started = time.perf_counter()
+            details = build(mine / "files") or {}
+            write_manifest(mine, ingredients, details, time.perf_counter() - started)
+            return self._first(kind, key, work)
+
+    def _first(self, kind: str, key: str, work: Path) -> Artifact:
+        """Put the entry `mine` of a working folder in its place; the team's, if that was first."""
+        mine, theirs, place = work / "mine", work / "theirs", self.root / kind / key
+        if (
+            self.remote is not None
+            and self.remote.offer(kind, key, mine) is Answer.OTHER
+            and self.remote.fetch(kind, key, theirs)
+        ):
+            return self._put_in_place(theirs, place)
+        return replace(self._put_in_place(mine, place), cache="built")
+
+    def _is_settled(self, key: str, place: Path) -> bool:
+        """Whether the team's store need not be asked about an entry that is here."""
+        if self.remote is None or key in self._verified or self.remote.settles(place):
+            return True
+        return not os.access(place, os.W_OK)  # a cache that is read alone
+
+    def _settled(self, kind: str, key: str, found: Artifact) -> Artifact:
+        """An entry of before, offered to the team; where theirs was first, their bytes instead."""
+        place = self.root / kind / key
+        if self.remote is None or self.remote.offer(kind, key, place) is not Answer.OTHER:
+            return found
+        with self._working(key) as work:
+            if not self.remote.fetch(kind, key, work / "theirs"):
+                return found
+            self._holds.pop(key, None)
+            try:
+                alone = Hold.on(place, alone=True)
+            except BlockingIOError:
+                warnings.warn(
+                    f"{place} has other bytes than the team's store, and a running process uses "
+                    "it: it is used once more, and the next run takes the team's",
+                    RemoteStoreWarning,
+                    stacklevel=3,
+                )
+                return found
+            self._take_away(key, place)
+            del alone  # held until here
+            return self._put_in_place(work / "theirs", place)
+
+    @contextmanager
+    def _working(self, key: str) -> Iterator[Path]:
+        """A folder to make an entry in; we hold its lock."""
         building = self.root / "building"
         building.mkdir(parents=True, exist_ok=True)
-        for leftover in building.glob(f"{key}.*"):  # of a killed build: we hold its lock
+        for leftover in building.glob(f"{key}.*"):  # of a killed build
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=building))
         try:
-            (work / "files").mkdir()
-            started = time.perf_counter()
-            details = build(work / "files") or {}
-            build_s = time.perf_counter() - started
-            names = sorted(p for p in (work / "files").rglob("*") if p.is_file())
-            manifest = {
-                "schema": _SCHEMA,
-                "ingredients": dict(ingredients),
-                "files": {p.relative_to(work / "files").as_posix(): sha256_of(p) for p in names},
-                "size_bytes": sum(p.stat().st_size for p in names),
-                "build_s": round(build_s, 3),
-                "details": dict(details),
-            }
-            manifest["sha256"] = digest_of(manifest)
-            (work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
-            for path in [*names, work / "manifest.json"]:
-                _to_disk(path)
-            if place.exists():  # damaged, or _open would have served it
-                shutil.rmtree(place)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            work.rename(place)
-            (building / f"{key}.kept").unlink(missing_ok=True)
+            yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        built = self._taken(key, place)
-        if built is None:
+
+    def _put_in_place(self, work: Path, place: Path) -> Artifact:
+        """Rename a folder of files and a manifest, once all are on disk; we hold its lock."""
+        for path in sorted(work.rglob("*")):
+            if path.is_file():
+                _to_disk(path)
+        if place.exists():  # damaged, or it would have been served
+            shutil.rmtree(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        work.rename(place)
+        (self.root / "building" / f"{place.name}.kept").unlink(missing_ok=True)
+        put = self._taken(place.name, place)
+        if put is None:
             raise StoreError("a file changed right after it was written", where=place)
-        return replace(built, cache="built")
+        return put
 
     @contextmanager
     def _explained(self, place: Path) -> Iterator[None]:
@@ -304,8 +414,23 @@ def default_root() -> Path:
     return user_cache_path("quantbench")
 
 
-def _key(kind: str, ingredients: Mapping[str, Any]) -> str:
-    return digest_of({"kind": kind, **ingredients})
+def _check_landing(
+    kind: str, key: str, manifest: bytes, files: Mapping[str, bytes | memoryview]
+) -> None:
+    """See that an entry from elsewhere is what it says, before any of it is written."""
+    try:
+        told = read_manifest(manifest)
+        check_foreign(told, kind, key)
+    except MALFORMED as error:
+        raise IntegrityError(
+            "an entry came with a manifest that is not its own", where=f"{kind}/{key}", got=error
+        ) from error
+    if {name: hashlib.sha256(content).hexdigest() for name, content in files.items()} != told[
+        "files"
+    ]:
+        raise IntegrityError(
+            "the files of an entry are not those of its manifest", where=f"{kind}/{key}"
+        )
 
 
 def _refusal(error: Exception) -> tuple[int | None, Path | None]:
@@ -319,7 +444,7 @@ def _refusal(error: Exception) -> tuple[int | None, Path | None]:
 def _used_now(place: Path) -> None:
     """What `quantbench cache gc` goes by."""
     with suppress(OSError):  # a cache that is read alone
-        os.utime(place / "manifest.json")
+        os.utime(place / NAME)
 
 
 def _warn_damaged(path: Path, expected: object, got: object) -> None:

@@ -44,7 +44,7 @@ def entries(store: Store) -> list[Entry]:
             continue
         try:
             manifest = json.loads(place.read_text())
-            size, what = int(manifest["size_bytes"]), _what(manifest["ingredients"])
+            size, what = int(manifest["size_bytes"]), what_of(manifest["ingredients"])
         except (OSError, ValueError, KeyError, TypeError):
             size, what = 0, "unreadable manifest"
         try:
@@ -55,7 +55,7 @@ def entries(store: Store) -> list[Entry]:
     return sorted(found, key=lambda entry: (entry.used_s, entry.key))
 
 
-def _what(ingredients: Mapping[str, Any]) -> str:  # noqa: C901 - a table
+def what_of(ingredients: Mapping[str, Any]) -> str:  # noqa: C901 - a table
     """The shortest telling part of what it was made from; of a source, its text in a study."""
     match ingredients:
         case {"scheme": {"name": name}}:
@@ -63,7 +63,7 @@ def _what(ingredients: Mapping[str, Any]) -> str:  # noqa: C901 - a table
         case {"evidence": _}:
             what = "metrics"
         case {"several": several}:
-            what = _first_of([_what(each) for each in several])
+            what = _first_of([what_of(each) for each in several])
         case {"pypi": pin}:
             what = f"pypi:{pin}"
         case {"npm": pin}:

@@ -52,6 +52,10 @@ class Case:
                 got=repr(self.device),
             )
 
+    def __hash__(self) -> int:
+        """Of its names: equal cases have the same, and a study's data sets are not gone through."""
+        return hash((self.model.name, self.scheme.name, self.dataset.name, self.device))
+
     def __str__(self) -> str:
         """`model-scheme-dataset`, on another device than the processor `-device`."""
         parts = self.model.name, self.scheme.name, self.dataset.name

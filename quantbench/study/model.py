@@ -119,3 +119,7 @@ class Model:
                 got=repr(self.reference),
                 remedy=meant(str(self.reference), names),
             )
+
+    def __hash__(self) -> int:
+        """Of its name and source: equal models have the same."""
+        return hash((self.name, self.source))

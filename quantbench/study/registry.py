@@ -132,6 +132,7 @@ def find_importer(name: str) -> Import:
     raise _unknown("importer", name, known)
 
 
+@cache  # looking through the entry points of hundreds of distributions takes 20 ms
 def find_task(name: str) -> Any:
     """The class of the task of this name (entry point group `quantbench.tasks`).
 

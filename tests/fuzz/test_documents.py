@@ -28,6 +28,7 @@ from quantbench.report.exports import as_csv, as_json, as_markdown
 from quantbench.report.reports import gathered
 from quantbench.report.tables import FORMATS
 from quantbench.sources.parsing import parse_source
+from quantbench.store.artifacts import Store
 from quantbench.store.upkeep import parse_size
 from quantbench.study import Gate, Scheme
 from tests.fuzz.conftest import FUZZ, SLOW_FUZZ, as_text, bent, cut
@@ -111,7 +112,7 @@ def test_record_files_that_are_accepted_and_compared(folder: Path, document: Any
         before, after = ((str(path), read_document(path)) for path in paths)
         for one, other in ((before, after), (after, before)):
             with contextlib.suppress(QuantbenchError):
-                rows = compared(one, other, folder / "store")
+                rows = compared(one, other, Store(folder / "store"))
                 for write in FORMATS.values():
                     write(rows).encode()
         baseline_as_text(accepted(after[1], times=True))

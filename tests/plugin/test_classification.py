@@ -1,9 +1,8 @@
-"""What docs/classification.md shows works as it is shown."""
+"""What docs/how-to/classification.md shows works as it is shown."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,19 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import quantbench.catalog.digits
+from tests.docs.pages import example, text_of
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Study
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "classification.md").read_text(encoding="utf-8")
-
-
-def example() -> str:
-    """The page's one piece of Python, of at most fifteen lines."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 15
-    return str(code)
+PAGE = "docs/how-to/classification.md"
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +45,7 @@ def classifier_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mine(study: Study, classifier_files: Path) -> Study:
-    (study.path / "test_mine.py").write_text(example())
+    (study.path / "test_mine.py").write_text(example(PAGE))
     shutil.copytree(classifier_files, study.path, dirs_exist_ok=True)
     return study
 
@@ -100,11 +92,6 @@ def test_a_class_that_the_model_does_not_know_stops_before_anything_is_predicted
     result.stdout.fnmatch_lines(["*classes that the classifier does not know*", "*got:*nine*"])
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:tests|benchmarks)/[\w/.]+)`", PAGE))))
-def test_every_file_that_the_page_names_exists(name: str) -> None:
-    assert (ROOT / name).exists()
-
-
 def test_the_page_names_every_metric_and_field() -> None:
     import numpy as np
 
@@ -114,7 +101,8 @@ def test_the_page_names_every_metric_and_field() -> None:
 
     rows = rows_of(9 * np.eye(4), np.arange(4))
     numbers, ones = AnswerNumbers(), np.ones((1, 4))
+    text = text_of(PAGE)
     for name in (*numbers.summarise(rows, ones), *numbers.agree(rows, rows, ones)):
-        assert f"`{name}`" in PAGE
+        assert f"`{name}`" in text
     left_out = {"size", "labels", "resample", "resize", "task", "imported"}  # clear by themselves
-    assert all(f"`{name}`" in PAGE for name in set(Classifier.__annotations__) - left_out)
+    assert all(f"`{name}`" in text for name in set(Classifier.__annotations__) - left_out)

@@ -1,32 +1,25 @@
-"""What docs/gguf.md shows works as it is shown, and good GGUF files beside broken ones."""
+"""What docs/how-to/gguf.md shows works as it is shown, and good GGUF files beside broken ones."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quantbench.core.requirements import lacking
 from tests.conftest import sentence
+from tests.docs.pages import example
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.plugin.conftest import Study
 
-PAGE = (Path(__file__).parents[2] / "docs" / "gguf.md").read_text(encoding="utf-8")
-
-
-def examples() -> list[str]:
-    """The page's pieces of Python, of at most fifteen lines each."""
-    found = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    for code in found:
-        assert len([line for line in code.splitlines() if line.strip()]) <= 15
-    return found
+PAGE = "docs/how-to/gguf.md"
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +67,7 @@ def records_of(study: Study) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_downloaded_file_in_fifteen_lines(files: Path, study: Study) -> None:
-    (study.path / "test_mine.py").write_text(examples()[0])
+    (study.path / "test_mine.py").write_text(example(PAGE, 0))
     shutil.copytree(files, study.path, dirs_exist_ok=True)
     result = study.run("-W", "default", "--benchmark-json", "out.json")
     result.assert_outcomes(passed=1)
@@ -91,7 +84,7 @@ def test_a_downloaded_file_in_fifteen_lines(files: Path, study: Study) -> None:
 def test_your_checkpoint_in_fifteen_lines(
     files: Path, study: Study, workers: tuple[str, ...]
 ) -> None:
-    code = examples()[1]
+    code = example(PAGE, 1)
     (study.path / "test_mine.py").write_text(code)
     shutil.copytree(files, study.path, dirs_exist_ok=True)
     result = study.run("-W", "default", *workers, "--benchmark-json", "out.json")

@@ -1,27 +1,20 @@
-"""What docs/onnx.md shows works as it is shown."""
+"""What docs/tutorials/onnx_detector.md shows works as it is shown."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.docs.pages import example
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Study
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
-
-
-def example() -> str:
-    """The page's one piece of Python, of at most fifteen lines."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 15
-    return str(code)
+PAGE = "docs/tutorials/onnx_detector.md"
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +39,7 @@ def onnx_files(tmp_path_factory: pytest.TempPathFactory, digits_files: Path) -> 
 
 @pytest.mark.slow
 def test_your_onnx_file_in_fifteen_lines(onnx_files: Path, study: Study) -> None:
-    (study.path / "test_mine.py").write_text(example())
+    (study.path / "test_mine.py").write_text(example(PAGE))
     shutil.copytree(onnx_files, study.path, dirs_exist_ok=True)
     result = study.run("-W", "default", "--benchmark-json", "out.json")
     result.assert_outcomes(passed=5)

@@ -1,33 +1,27 @@
-"""What docs/perplexity.md shows works as it is shown, alone and side by side."""
+"""What docs/how-to/perplexity.md shows works as it is shown, alone and side by side."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import sentence
+from tests.docs.pages import example
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.plugin.conftest import Study
 
-PAGE = (Path(__file__).parents[2] / "docs" / "perplexity.md").read_text(encoding="utf-8")
-
-
-def example() -> str:
-    """The page's one piece of Python, of at most fifteen lines."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 15
-    return str(code)
+PAGE = "docs/how-to/perplexity.md"
 
 
 @pytest.fixture
 def mine(study: Study, tiny_checkpoint: Path) -> Study:
-    code = example().replace("bnb_nf4", "reference_bfloat16")  # nothing that must be built
+    code = example(PAGE).replace("bnb_nf4", "reference_bfloat16")  # nothing that must be built
     assert "reference_bfloat16" in code
     (study.path / "test_mine.py").write_text(code)
     shutil.copytree(tiny_checkpoint, study.path / "checkpoint")

@@ -15,7 +15,7 @@ from quantbench.report.drawing import Drawn, as_png, as_svg
 from quantbench.report.exports import write_pngs
 from quantbench.report.figures import drawn
 from quantbench.report.figures.tradeoffs import pareto
-from quantbench.report.views import Number, Study, View, studies_of
+from quantbench.report.views import Judgement, Number, Study, View, studies_of
 from tests.report.conftest import both_studies, detection, slower, verdict
 
 if TYPE_CHECKING:
@@ -218,6 +218,24 @@ def test_the_front_holds_what_nothing_beats(pairs: list[tuple[int, int]], *, low
             for b, e, (_, paid, _) in zip(better, equal, points, strict=True)
         )
         assert (case.scheme in front) != beaten
+
+
+def test_a_case_that_fails_is_on_no_front_and_noise_does_not_count() -> None:
+    def at(
+        scheme: str, cost: float, value: float, verdict: str = "pass"
+    ) -> tuple[View, float, Number]:
+        judged = Judgement("AP", verdict, 0.02, 0.95, value - 0.75, value - 0.754, value - 0.746)
+        case = View("c", "m", scheme, "t", "d", "cpu", verdict, headline="AP", judged=judged)
+        return case, cost, Number(value, 0, 1)
+
+    points = [
+        at("float32", 4, 0.750),
+        at("float16", 2, 0.749),  # .004 is the noise: as good, for half
+        at("int8", 1, 0.740),
+        at("int4", 0.5, 0.600, "fail, declared"),
+    ]
+    front = pareto(points, lower_is_better=False)
+    assert [case.scheme for case, _, _ in front] == ["float16", "int8"]
 
 
 @pytest.mark.parametrize("n", [1, 30])

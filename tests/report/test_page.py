@@ -189,7 +189,7 @@ def test_every_gate_of_a_case_is_named_in_its_row(written: Callable[..., Path]) 
     rows = page_of(written([record, moved])).split("<tbody>")[1].split("</tr>")
     (row,) = (each for each in rows if 'data-scheme="int8_static"' in each)
     for i in range(4):
-        assert f"AR_{i} pass, +0.100 [+0.090, +0.110]" in row
+        assert f"AR_{i} pass, +0.100 [+0.090,\u00a0+0.110]" in row
     assert "and 2 more gates" in row
     (row,) = (each for each in rows if 'data-scheme="float32"' in each)
     assert "AP fail, -0.200" in row

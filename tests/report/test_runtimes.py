@@ -14,11 +14,12 @@ from quantbench.report.drawing import looks
 from quantbench.report.exports import as_csv, as_markdown
 from quantbench.report.figures import drawn
 from quantbench.report.numbers import milliseconds
+from quantbench.report.outcome import outcome
 from quantbench.report.page import as_html
 from quantbench.report.reports import gathered
 from quantbench.report.runtimes import FASTEST, by_runtime, fastest, fastest_header
 from quantbench.report.terminal import coloured, summary
-from quantbench.report.views import Study, View, outcome, studies_of
+from quantbench.report.views import Study, View, studies_of
 from tests.report.conftest import detection, language, latency
 
 if TYPE_CHECKING:

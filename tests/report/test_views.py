@@ -8,8 +8,9 @@ import pytest
 
 from quantbench.errors import RecordError
 from quantbench.report.checking import views_of
+from quantbench.report.outcome import outcome
 from quantbench.report.reports import gathered
-from quantbench.report.views import outcome, studies_of
+from quantbench.report.views import studies_of
 from tests.report.conftest import both_studies, detection, language, verdict
 
 if TYPE_CHECKING:

@@ -116,7 +116,7 @@ def test_means_of_skewed_differences_hold_too(n: int) -> None:
     samples = -rng.gamma(1.0, 1.0, size=(STUDIES, n))
     bounds = np.array([PairedMeans(sample).bounds(ALPHA) for sample in samples])
     assert (bounds[:, 0] > truth).mean() <= most(ALPHA)
-    short_tail = 0.01 if n == SIZES[0] else 0.0  # README, Limits
+    short_tail = 0.01 if n == SIZES[0] else 0.0  # docs/explanation/limits.md
     assert (bounds[:, 1] < truth).mean() <= most(ALPHA) + short_tail
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.thirdparty.conftest import PACKAGE
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "how-to"
 PAGES = ("add_a_backend.md", "add_a_task.md")
 FENCE = re.compile(
     r"(?:^<!-- (?P<file>\S+) -->\n)?^```\w*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -36,10 +37,9 @@ def test_an_excerpt_stands_literally_in_its_file(page: str, file: str, text: str
 @pytest.mark.parametrize("page", PAGES)
 def test_files_and_pages_that_are_named_exist(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
-    root = DOCS.parent
     named = re.findall(r"`((?:tests|quantbench|benchmarks)/[\w/.]+)`", text)
     assert named
-    assert [path for path in named if not (root / path).exists()] == []
+    assert [path for path in named if not (ROOT / path).exists()] == []
     assert [link for link in re.findall(r"\]\((.+?\.md)\)", text) if link not in PAGES] == []
 
 

@@ -213,7 +213,7 @@ def by_area(study: Study) -> Drawn | None:
                 )
         named_rows(axes, [case.scheme for case in known])
         axes.set_xlabel(metric)
-        axes.set_xlim(left=0)
+        axes.set_xlim(-0.03, 1.03)  # markers at the ends are whole
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, handletextpad=0.2)
     return Drawn(
@@ -374,7 +374,7 @@ def _beside(study: Study, theirs: tuple[str, str], ours: tuple[str, str]) -> Dra
     case, was, value = max(known, key=lambda each: abs(each[1] - each[2]))
     return Drawn(
         f"as_published_{ours[0]}",
-        "The published protocol's figure and the corrected one",
+        f"{theirs[0]} as published, {ours[0]} corrected",
         f"They differ most for {case.scheme}: {was:.4g} as published, {value:.4g} corrected.",
         figure,
     )

@@ -173,27 +173,40 @@ def point(axes: Any, study: Study, case: View, cost: float, number: Number) -> N
 
 
 def pareto(points: Sequence[Point], *, lower_is_better: bool) -> list[Point]:
-    """Points that no other one beats in one and equals in the other."""
+    """Points that no other one beats: cheaper and as good, or as cheap and better.
+
+    A case that fails its gate stands on no front and beats nobody. As good is what differs by no
+    more than the noise of the comparison: half the wider one of their paired intervals.
+    """
     sign = -1 if lower_is_better else 1
+    standing = [point for point in points if not point[0].verdict.startswith(("fail", "error"))]
 
     def beaten(point: Point) -> bool:
-        quality, cost = sign * float(point[2].value or 0), point[1]
-        return any(
-            sign * float(other[2].value or 0) >= quality
-            and other[1] <= cost
-            and (sign * float(other[2].value or 0) > quality or other[1] < cost)
-            for other in points
-        )
+        case, cost, quality = point[0], point[1], sign * float(point[2].value or 0)
+        for rival, paid, number in standing:
+            better = sign * float(number.value or 0)
+            as_good = better >= quality - max(_noise(case), _noise(rival))
+            if (paid < cost and as_good) or (paid <= cost and better > quality):
+                return True
+        return False
 
-    return [point for point in points if not beaten(point)]
+    return [point for point in standing if not beaten(point)]
+
+
+def _noise(case: View) -> float:
+    """Half the interval of its difference to the float model, in the unit of its headline."""
+    judged = case.judged
+    if judged is None or judged.relative or judged.metric != case.headline:
+        return 0.0
+    return 0.0 if judged.low is None or judged.high is None else (judged.high - judged.low) / 2
 
 
 def front_caption(points: Sequence[Point], study: Study, better: str) -> str:
     """Who is on the front, in words."""
     front = pareto(points, lower_is_better=study.lower_is_better)
     names = ", ".join(case.scheme for case, _, _ in sorted(front, key=lambda p: p[1]))
-    return (
-        f"On the dashed front, where nothing is both {better} and better: {names}. "
-        "Error bars are the intervals of single values; whether two cases differ is said by the "
-        "paired differences."
+    said = f"No case that passes is {better} and as good as those on the dashed front: {names}. "
+    return (said if front else "Every case fails: there is no front. ") + (
+        "Differences below the noise of the paired comparison do not count. "
+        "Error bars are the intervals of single values."
     )

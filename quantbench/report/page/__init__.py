@@ -15,6 +15,7 @@ from quantbench.report.energies import joules, table, told
 from quantbench.report.energies import notes as notes_of_energy
 from quantbench.report.figures import drawn
 from quantbench.report.numbers import difference, estimate, flips, margin, milliseconds, rate, size
+from quantbench.report.outcome import outcome, undecided
 from quantbench.report.runtimes import (
     FASTEST,
     FASTEST_NOTE,
@@ -24,7 +25,7 @@ from quantbench.report.runtimes import (
     fastest_header,
 )
 from quantbench.report.speed import HEADER
-from quantbench.report.views import outcome, studies_of
+from quantbench.report.views import studies_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,8 +69,8 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
     )
     environment.filters |= {
         "anchor": _anchor,
-        "difference": difference,
-        "estimate": estimate,
+        "difference": lambda judged: _whole(difference(judged)),
+        "estimate": lambda number: _whole(estimate(number)),
         "clipped": lambda text: text[:_CLIPPED],
         "first_line": lambda text: next(iter(text.splitlines()), "")[:200],
         "flips": flips,
@@ -79,6 +80,7 @@ def as_html(views: Sequence[View], runs: Sequence[Mapping[str, Any]]) -> str:
         "rate": rate,
         "joules": joules,
         "told": told,
+        "undecided": undecided,
         "breakable": lambda name: Markup("_<wbr>").join(escape(name).split("_")),
         "visible": lambda word: word.replace("\n", "\u21b5").replace(" ", "\u2423", 1),
         "word": lambda verdict: verdict.rpartition(" ")[2],
@@ -322,6 +324,11 @@ def _is_jpeg(text: str) -> bool:
         return base64.b64decode(text, validate=True).startswith(b"\xff\xd8\xff")
     except (binascii.Error, ValueError):
         return False
+
+
+def _whole(text: str) -> str:
+    """With its interval on one line."""
+    return text.replace(", ", ",\u00a0")
 
 
 def _anchor(view: View) -> str:

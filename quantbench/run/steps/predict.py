@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.overlap import ahead
 from quantbench.errors import IntegrityError
+from quantbench.measure.devices import device_name
 from quantbench.measure.memory import peak_memory
+from quantbench.measure.processor import instruction_sets, processor_name
 from quantbench.run.facts import facts_of
 from quantbench.run.steps.resolve import protocol_of
 from quantbench.store.evidence import ROWS
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from quantbench.protocols import Runner, Task
     from quantbench.store.artifacts import Artifact
+    from quantbench.store.evidence import Evidence
     from quantbench.study import Case
 
 
@@ -97,7 +100,43 @@ def predict(
         "peak_device_bytes": memory.peak_device_bytes if as_stored else None,
         "runner": facts,
         "artifact": shard.artifact,
+        "machine": machine_kind(device),
     }
+
+
+def machine_kind(device: str) -> dict[str, Any]:
+    """What of this machine may change an answer in its last bits."""
+    found: dict[str, Any] = {
+        "processor": processor_name(),
+        "instruction_sets": list(instruction_sets()),
+    }
+    return {**found, "gpu": device_name(device)} if device == "cuda" else found
+
+
+def kind_in_words(machine: Mapping[str, Any]) -> str:
+    """Of `machine_kind`: machines with the same words give the same answers."""
+    return str(machine.get("gpu") or " ".join(machine["instruction_sets"]))
+
+
+def check_one_kind(case: Case, found: Evidence, *, mixed: bool) -> None:
+    """Let no case be judged by rows that machines of several kinds predicted.
+
+    Kernels of quantized models differ with the instruction sets: their answers need not be equal.
+
+    Raises:
+        IntegrityError: one would be, and nobody has allowed it.
+    """
+    told = [shard.details["machine"] for shard in found.shards if "machine" in shard.details]
+    kinds = {kind_in_words(each): each["processor"] for each in told}
+    if len(kinds) > 1 and not mixed:
+        raise IntegrityError(
+            f"parts of {case} were predicted by machines of {len(kinds)} kinds",
+            where=found.shards[0].path.parents[1],
+            expected="rows of one kind of machine, as the instruction sets tell it",
+            got="; ".join(f"{name} ({sets})" for sets, name in kinds.items()),
+            remedy="evaluate it on one kind (another --quant-cache DIR), or allow it: "
+            "--quant-mixed on",
+        )
 
 
 def check_predicted_by(shard: Shard, kept: Artifact) -> None:

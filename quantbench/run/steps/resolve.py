@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 def source_of(context: Context, text: str) -> Artifact:
     """The files of a source, fetched and verified."""
+    key = (context.placed or {}).get(text)
+    if key is not None and (found := context.store.find("source", key)) is not None:
+        return found
     source = parse_source(text, context.settings.data)
     what = f"fetching {text.partition('#')[0]}"
     return context.get("source", source.ingredients(), what, source.fetch)
@@ -38,9 +41,16 @@ def located(context: Context, text: str) -> Path:
 
 
 def at_hand(context: Context, text: str) -> bool:
-    """Whether a source need not be fetched."""
+    """Whether a source need not be fetched.
+
+    On a node of a cluster that is the driver's word: what is made must not depend on the node.
+    """
     source = parse_source(text, context.settings.data)
-    return isinstance(source, File) or context.store.has("source", source.ingredients())
+    if isinstance(source, File):
+        return True
+    if context.placed is not None:
+        return text in context.placed
+    return context.store.has("source", source.ingredients())
 
 
 def importers_of(model: Model, backend: Backend) -> list[tuple[str, Import]]:

@@ -36,20 +36,27 @@ class Rows:
 
     Attributes:
         case: whose they are.
-        rows: in the order of the samples.
+        read: gives them in the order of the samples, when they are counted.
+        n: how many there are.
         sha256: of them all.
         groups: number of each row's group, from 0; None where samples come one by one.
     """
 
     case: Case
-    rows: Sequence[Row]
+    read: Callable[[], Sequence[Row]]
+    n: int
     sha256: str
     groups: NDArray[np.int64] | None
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """In the order of the samples."""
+        return self.read()
 
     def weights(self) -> NDArray[np.float64]:
         """As they are, and draws of the samples or of their groups, [1 + draws, rows]."""
         groups = None if self.groups is None else tuple(self.groups.tolist())
-        return resampling_weights(len(self.rows), groups=groups)
+        return resampling_weights(self.n, groups=groups)
 
     def ingredients(self, task: Task) -> dict[str, Any]:
         """What decides over replicates besides the rows: the code that counts, and the groups."""
@@ -117,7 +124,7 @@ def agree(
 
     ingredients = {
         "evidence": [mine.sha256, theirs.sha256],
-        "rows": len(mine.rows),
+        "rows": mine.n,
         "examples": most,
         **mine.ingredients(task),
     }

@@ -35,6 +35,7 @@ class Classification(AnswerNumbers):
     """Pictures in, the label's log-probability and the likeliest classes out."""
 
     version = 1
+    hub_task = "image-classification"
     tools = ("pillow",)
     agreement = "agreement_overlap"
     mending_gate = Gate("top1", 0.02)

@@ -37,6 +37,7 @@ class Detection(CocoNumbers):
     """Pictures in, COCO results out, the twelve COCO numbers over all."""
 
     version = 3
+    hub_task = "object-detection"
     tools = ("pillow",)
     agreement = "agreement_AP"
 

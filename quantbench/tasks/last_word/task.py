@@ -27,6 +27,7 @@ class LastWord:
     """Passages in, the target's log-probabilities and ranks out."""
 
     version = 4
+    hub_task = "text-generation"
     tools = ("tokenizers", "transformers")
     lower_is_better = frozenset({"perplexity", "lost", "gained", "kl_divergence"})
     signed = frozenset({"logprob", "logprob_drift"})

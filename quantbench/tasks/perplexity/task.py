@@ -30,6 +30,7 @@ class Perplexity:
     """Windows of a text in, log-probabilities of their scored tokens out."""
 
     version = 1
+    hub_task = "text-generation"
     tools = ("tokenizers", "transformers")
     lower_is_better = frozenset(
         {
