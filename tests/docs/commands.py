@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Programs that are not this project's: their options are theirs.
-OTHERS = {".", "cd", "chromium", "git", "grep", "lint-imports", "mkdocs", "mypy", "ruff", "sudo"}
+OTHERS = {
+    ".",
+    "cd",
+    "chromium",
+    "git",
+    "grep",
+    "lint-imports",
+    "mkdocs",
+    "mypy",
+    "ray",
+    "ruff",
+    "sudo",
+}
 _ENDS = {"&&", "||", "|", ";"}
 _ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
 
