@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-_EXTRAS = ("litert", "detection", "report")
+_MODEL = "digits_centernet"
 _SCHEMES = ("float32", "float16", "int8_dynamic", "int8_static")
 STUDY = f'''"""A first study: does a detector of handwritten digits survive its quantization?"""
 
@@ -17,7 +17,7 @@ import pytest
 
 from quantbench import cases, non_inferior
 
-CASES = cases("digits_centernet", schemes={list(_SCHEMES)})
+CASES = cases("{_MODEL}", schemes={list(_SCHEMES)})
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -46,13 +46,16 @@ def demo(folder: Path, quant_cache: Path | None, *, show: bool) -> None:
     to start your own from, its record and its report. A study that stands there is run as it is.
     Exit status 1 if a case does not pass.
     """
+    from quantbench import cases
     from quantbench.core.requirements import lacking
     from quantbench.errors import MissingExtraError
 
-    if lacks := [lack for extra in _EXTRAS for lack in lacking(extra)]:
+    wanted = cases(_MODEL, schemes=list(_SCHEMES))
+    extras = dict.fromkeys([*(n for c in wanted for n in (c.scheme.backend, c.task)), "report"])
+    if lacks := [lack for extra in extras for lack in lacking(extra)]:
         raise MissingExtraError(
             f"the demo cannot run: {lacks[0]}",
-            remedy=f'pip install "quantbench[{",".join(_EXTRAS)}]"',
+            remedy=f'pip install "quantbench[{",".join(extras)}]"',
         )
     study, record, report = (
         folder / name for name in ("test_digits.py", "record.json", "report.html")
@@ -78,7 +81,7 @@ def demo(folder: Path, quant_cache: Path | None, *, show: bool) -> None:
     click.echo()
     click.echo("Next:")
     click.echo(f"  pytest {folder} --benchmark-json {record}   # again: seconds, from the store")
-    click.echo("  quantbench diagnose digits_centernet-int8_static-digit_scenes   # why it loses")
+    click.echo(f"  quantbench diagnose {_MODEL}-int8_static-digit_scenes   # why it loses")
     click.echo("  quantbench cases   # other models and schemes; then put your own into the study")
     sys.exit(0 if passed else 1)
 

@@ -62,7 +62,7 @@ def parse_place(text: str | None) -> Place:
             "--quant-cache names no place in a store",
             expected=f"{_SPELLINGS[scheme]}, of letters, digits and . _ = -",
             remedy="credentials are no part of it: the client takes them from its usual places "
-            "(docs/shared_store.md)",
+            "(docs/how-to/shared_store.md)",
         )
     if find_spec("obstore") is None:
         raise MissingExtraError(

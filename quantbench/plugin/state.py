@@ -52,6 +52,9 @@ def within_reach(config: pytest.Config, work: Callable[[], Any]) -> Any:
         return pytest.skip("; ".join(" ".join(line.split()) for line in str(error).splitlines()))
 
 
+_LONG_S = 10.0  # off a terminal, where lines stay
+
+
 def progress_of(config: pytest.Config) -> Progress | None:
     """Lines about long work between pytest's dots."""
     terminal = config.stash.get(TERMINAL, None)

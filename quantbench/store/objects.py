@@ -214,7 +214,7 @@ def _told(url: str, text: str, patience: Patience) -> RemoteStoreError:
         remedy = "create it, or mend the URL"
     elif re.search(r"Missing \w+|token request|//169\.254\.169\.254", asked):
         got = "no credentials were found"
-        remedy = "set those that the client reads (docs/shared_store.md)"
+        remedy = "set those that the client reads (docs/how-to/shared_store.md)"
     elif status in _DENIED or _REFUSED_HERE.search(text):
         got, remedy = f"access is denied ({answered or 'no permission'})", _RIGHTS
     elif "timed out" in text or "kind: Timeout" in text:

@@ -166,6 +166,23 @@ def test_one_that_built_the_same_bytes_keeps_what_it_measured(machines: Machines
     assert machines.store("slow").get("artifact", INGREDIENTS, never).details == {"tool": "mine"}
 
 
+@pytest.mark.parametrize("first", [b"first", b"landed"])
+def test_what_a_node_of_a_cluster_built_is_offered_too(machines: Machines, first: bytes) -> None:
+    made = machines.store("node", alone=True).get("artifact", INGREDIENTS, builder(b"landed"))
+    files = {
+        path.relative_to(made.path).as_posix(): path.read_bytes()
+        for path in made.path.rglob("*")
+        if path.is_file()
+    }
+    manifest = made.path.with_name("manifest.json").read_bytes()
+    if first == b"first":
+        machines.store("one").get("artifact", INGREDIENTS, builder(first))
+    landed = machines.store("driver").land("artifact", made.key, manifest, files)
+    assert (landed.path / "weights").read_bytes() == first
+    found = machines.store("two").get("artifact", INGREDIENTS, never)
+    assert (found.path / "weights").read_bytes() == first
+
+
 def test_an_entry_of_before_gives_way_to_the_teams_bytes(machines: Machines) -> None:
     machines.store("one").get("artifact", INGREDIENTS, builder(b"first"))
     machines.store("two", alone=True).get("artifact", INGREDIENTS, builder(b"second"))
@@ -381,6 +398,7 @@ def test_a_fault_that_passes_is_not_even_told(tmp_path: Path, team: Team, fault:
     assert fault.times == 0
 
 
+@pytest.mark.slow
 def test_an_answer_that_hangs_once_is_asked_for_again(tmp_path: Path, team: Team) -> None:
     machines = Machines(tmp_path, team.url)
     machines.store("one").get("artifact", INGREDIENTS, builder())
