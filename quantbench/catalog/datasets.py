@@ -36,6 +36,7 @@ class DigitScenes:
     calibration_source: str | None = None
     default_n: int = 1000
     calibration_n: int = 100
+    training_n: int = 1000
 
     def samples(self, files: Mapping[str, Path], split: str, n: int | None) -> Sequence[Picture]:
         """The first `n` scenes of `split`; category ids are 1 to 10 for the digits 0 to 9."""
@@ -43,6 +44,7 @@ class DigitScenes:
 
         del files
         n = self.default_n if n is None else n
+        split = "train" if split == "training" else split
         return [self._picture(split, i, scene(split, i)) for i in range(n)]
 
     @staticmethod
@@ -69,6 +71,7 @@ class Digits:
     calibration_source: str | None = None
     default_n: int = 719
     calibration_n: int = 100
+    training_n: int = 878
 
     def samples(self, files: Mapping[str, Path], split: str, n: int | None) -> Sequence[Labelled]:
         """The first `n` digits of `split`; classes are "0" to "9"."""

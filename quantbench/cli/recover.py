@@ -10,9 +10,17 @@ import click
 from quantbench.cli.options import CACHE, DATA, quiet_session
 
 
-@click.command(epilog="Example: quantbench recover smollm2_135m_instruct-gptq_int2_g64-kjv")
+@click.command(
+    epilog="Examples: quantbench recover smollm2_135m_instruct-gptq_int2_g64-kjv; "
+    "quantbench recover digits_centernet-int4_weight_aeq-digit_scenes"
+)
 @click.argument("case")
-@click.option("--budget", default="", help="Tokens to train on, in thousands: 60k; default: 100k.")
+@click.option(
+    "--budget",
+    default="",
+    help="Thousands of tokens (language models; default: 100k) or of samples (LiteRT; default: 8k) "
+    "to train on, e.g. 60k.",
+)
 @click.option("--margin", type=float, help="Loss that may be left; default: as `mend`'s.")
 @click.option("--metric", help="To be judged by; default: as `mend`'s.")
 @DATA
@@ -23,9 +31,11 @@ def recover(
     """Train back what CASE lost, and judge what is stored: against float, and against CASE.
 
     CASE is a name of the catalog, module:MODEL-SCHEME-DATASET, or test_file.py::CASE; of a scheme
-    that is recovered already (gptq_int3_g64_lora16), what it improves on is found by itself.
-    Learns from samples of the calibration split that calibrated nothing; killed, it goes on where
-    it was. The budget is work and never time, so that the same gives the same.
+    that is recovered already (gptq_int3_g64_lora16, int8_static_distilled), what it improves on is
+    found by itself. A language model gets adapters beside its quantized weights; of a LiteRT model
+    the quantized weights themselves are trained. Both learn what the float model says, from samples
+    that calibrated nothing and are not evaluated; killed, it goes on where it was. The budget is
+    work and never time, so that the same gives the same.
     Exit status 1 if it does not pass against the float model.
     """
     from quantbench.catalog.lookup import find_case

@@ -39,6 +39,9 @@ class Dataset(Protocol):
     Where its calibration samples have another form than its evaluated ones (LAMBADA's are lower
     case, in tokens), it may have a method `as_evaluated(sample)`, which gives a calibration sample
     in that form: models are trained on these.
+
+    Where it has a third split, "training", it says so by `training_n`, the number of its samples;
+    else models are trained on what of the calibration split calibrated nothing.
     """
 
     @property

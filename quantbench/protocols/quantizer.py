@@ -50,18 +50,27 @@ class Start:
             number of parts done.
         kept: a file that outlives a killed build: what stands in it, the next build of the same
             artifact finds again. A build that is done has it no longer.
+        trainer: the function of `Model.trainer`, where the scheme is `labelled`.
+        labelled: the samples as their data set yields them, with their labels, in the order of
+            those that are prepared; empty where the scheme is not `labelled`.
     """
 
     base: Path
     step: Callable[[str, int], Callable[[int], None]]
     kept: Path
+    trainer: Callable[..., Any] | None = None
+    labelled: Sequence[Any] = ()
 
 
 class RecoveringQuantizer(Protocol):
     """A quantizer whose schemes improve on another scheme's artifact, which is built before.
 
-    Its samples are of the calibration split, in the form of evaluated ones (`Dataset`), and none
-    of them has calibrated that artifact or is evaluated. An attribute `base` tells it from others.
+    Its samples are of the calibration split, in the form of evaluated ones, or of the training
+    split of a data set that has one (`Dataset`); none of them has calibrated that artifact or is
+    evaluated. An attribute `base` tells it from others.
+
+    It may have a method `labelled(scheme)`: whether the model's own trainer (`Model.trainer`) is
+    called for this scheme. The trainer's code is then part of the artifact's key.
     """
 
     tools: tuple[str, ...]
@@ -85,6 +94,6 @@ class RecoveringQuantizer(Protocol):
         """Write the whole artifact into the empty `folder`; returns JSON facts about the build.
 
         At most `most` samples. The same of everything gives the same files, whether or not a kill
-        came between. A `learning_curve` among the facts (objects with `step`, `tokens`,
-        `training`, `held_out`, `agreement` and `seconds`) is drawn in reports.
+        came between. A `learning_curve` among the facts (objects with `step`, `tokens` or
+        `samples`, `training`, `held_out`, `agreement` and `seconds`) is drawn in reports.
         """

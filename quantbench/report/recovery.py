@@ -19,28 +19,67 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Look:
-    """A point of a learning curve: divergences in nats; what is not known is None."""
+class Words:
+    """How a learning curve is told: of language models and of others.
 
-    tokens: int
+    Attributes:
+        held: what is held out, several.
+        distance: from the float model.
+        unit: of it, with a space before it where it follows a number.
+        agreement: with the float model.
+    """
+
+    held: str
+    distance: str
+    unit: str
+    agreement: str
+
+
+_WORDS = {  # by the unit of what was trained on
+    "tokens": Words("passages", "divergence", " nats", "top-1 agreement"),
+    "samples": Words("samples", "error", " of the float answers' variance", "correlation"),
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """A point of a learning curve; what is not known is None.
+
+    Attributes:
+        seen: what was trained on so far, in units.
+        unit: "tokens" or "samples".
+        training: loss since the look before.
+        held_out: distance from the float model's answers, in nats or in shares of their variance.
+        agreement: with the float model there.
+        seconds: since the beginning.
+    """
+
+    seen: int
+    unit: str
     training: float | None
     held_out: float
     agreement: float | None
     seconds: float | None
 
+    @property
+    def words(self) -> Words:
+        """How it is told."""
+        return _WORDS[self.unit]
+
 
 def curve_of(build: Mapping[str, Any]) -> tuple[Look, ...]:
     """The learning curve of a record's `build`, empty without one; raises what `views_of` explains.
 
-    A point without tokens or a held-out divergence is left out.
+    A point that does not say after how much it is, or no held-out distance, is left out.
     """
     found = []
     for each in build.get("learning_curve") or ():
-        tokens, held_out = whole(each["tokens"]), number(each["held_out"])
-        if tokens is None or held_out is None:
+        unit = next((name for name in _WORDS if name in each), "")
+        seen, held_out = whole(each.get(unit)), number(each["held_out"])
+        if seen is None or held_out is None:
             continue
         others = (number(each.get(name)) for name in ("agreement", "seconds"))
-        found.append(Look(tokens, number(each.get("training")), held_out, *others))
+        found.append(Look(seen, unit, number(each.get("training")), held_out, *others))
     return tuple(found)
 
 
@@ -113,9 +152,11 @@ def _learned(build: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not before or not after:
         return []
     curve = curve_of(build)
-    trained = f", {curve[-1].tokens:,} tokens trained on" if curve else ""
-    nats = [digits(each["held_out"]) for each in (before, after)]
-    divergence = f"divergence {nats[0]} nats before, {nats[1]} as stored"
-    agreement = f"agreement {before['agreement']:.1%} before, {after['agreement']:.1%} as stored"
-    passages = f"{build['held_out_passages']} passages"
-    return [("held out", f"{passages}{trained}: {divergence}; top-1 {agreement}")]
+    words = curve[-1].words if curve else _WORDS["tokens"]
+    trained = f", {curve[-1].seen:,} {curve[-1].unit} trained on" if curve else ""
+    apart = [digits(each["held_out"]) for each in (before, after)]
+    distance = f"{words.distance} {apart[0]}{words.unit} before, {apart[1]} as stored"
+    agreed = [f"{each['agreement']:.1%}" for each in (before, after)]
+    agreement = f"{words.agreement} {agreed[0]} before, {agreed[1]} as stored"
+    held = f"{build[f'held_out_{words.held}']} {words.held}"
+    return [("held out", f"{held}{trained}: {distance}; {agreement}")]

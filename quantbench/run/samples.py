@@ -134,14 +134,15 @@ class Samples:
         return [every[i] for i in drawn]
 
     def learned(self, case: Case, besides: Sequence[Any], most: int) -> Sequence[Any]:
-        """The first samples of the calibration split with other content than those `besides`.
+        """The first samples to train on, with other content than those `besides`.
 
-        In the form of evaluated ones, where the data set knows how (`Dataset.as_evaluated`).
+        Of the training split of a data set that has one, else of the calibration split. In the form of evaluated ones, where the data set knows how (`Dataset.as_evaluated`).
         """
         known = {sample.digest for sample in besides}
         found: list[Any] = []
         as_evaluated = getattr(case.dataset, "as_evaluated", lambda sample: sample)
-        for sample in self.read(case, "calibration", None):
+        own: int | None = getattr(case.dataset, "training_n", None)
+        for sample in self.read(case, "calibration" if own is None else "training", own):
             if sample.digest not in known and len(found) < most:
                 known.add(sample.digest)
                 found.append(as_evaluated(sample))
@@ -192,7 +193,7 @@ class Samples:
         """
         dataset = self._grouped(case.dataset)
         sources = {"evaluation": dataset.source}
-        if split == "calibration":
+        if split != "evaluation":
             sources["calibration"] = dataset.calibration_source
         files = {purpose: located(self._context, text) for purpose, text in sources.items() if text}
         if n is not None and n < 0:

@@ -23,6 +23,9 @@ class Anchor:
     Attributes:
         metric: a name that the task's `summarise` returns.
         value: what they measured.
+        trainer: `module:function` of your own that trains its `..._qat` schemes on labels: called
+            with the prepared model, an iterator over inputs and samples, and how many of them
+            there are, it returns the model (`docs/recover.md`).
         tolerance: how far a right reference may be off.
         dataset: by name.
         n: its samples; on fewer the anchor says nothing.
@@ -73,6 +76,7 @@ class Model:
     importer: str | None = None
     format: str = ""
     interface: Any = None
+    trainer: str = ""
     tolerance: float = 1e-4
     note: str = ""
     license: str = ""

@@ -33,7 +33,8 @@ class AEQQuantizer:
 
     `int8_dynamic_aeq`, `int8_static_aeq`, `int16x8_static_aeq` and `float16_aeq` mean what the
     names without the tool mean, with this tool's own choice of granularity and ranges;
-    `int4_weight_aeq` stores weights in 4 bits and computes in float. BATCH_MATMUL stays in float.
+    `int4_weight_aeq` stores weights in 4 bits and computes in float; `int8x4_static_aeq` stores
+    them in 4 bits beside int8 activations, where the tool can. BATCH_MATMUL stays in float.
     """
 
     tools = ("ai-edge-quantizer", "ai-edge-litert", "tensorflow")
@@ -90,7 +91,7 @@ def _configure(tool: Any, scheme: Scheme) -> None:
         return
     if scheme.static:
         bits = int(scheme.activations.removeprefix("int"))
-        tool.add_static_config(every, op, activation_num_bits=bits, weight_num_bits=8)
+        tool.add_static_config(every, op, activation_num_bits=bits, weight_num_bits=scheme.bits)
     else:
         tool.add_dynamic_config(every, op, num_bits=8)
     # After the rule for all ops: a later rule for all would wipe these.

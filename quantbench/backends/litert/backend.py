@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from quantbench.backends.litert.recovering.names import Recovery
 from quantbench.protocols import Backend, Import, Mending
-from quantbench.study import Gate
+from quantbench.study import Gate, Scheme
 from quantbench.study.family import ListedSchemes
 
 _HERE = "quantbench.backends.litert"
@@ -18,15 +21,36 @@ _AEQ = {  # the same by ai-edge-quantizer, and what only it does
     **{f"{name}_aeq": stored for name, stored in _CONVERTED.items() if name != "float32"},
     "int4_weight_aeq": ("int4", "float32"),
 }
+_NARROW = {"int8x4_static_aeq": ("int4", "int8")}  # activations of 8 bits, weights of 4
 CONVERTED_SCHEMES, AEQ_SCHEMES = tuple(_CONVERTED), tuple(_AEQ)
+
+
+@dataclass(frozen=True)
+class _Schemes(ListedSchemes):
+    """Those that are listed, and those that are trained back from them."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*super().names, *(f"int8_static_{method}" for method in ("distilled", "qat")))
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return (*super().names, "{int8_... or int4_...}_distilled_{thousands of samples}k, _qat")
+
+    def parse(self, name: str) -> Scheme | None:
+        if (listed := super().parse(name)) is not None:
+            return listed
+        recovery = Recovery.parse(name)
+        return recovery.scheme(name, super().parse(recovery.base)) if recovery else None
+
 
 BACKEND = Backend(
     name="litert",
-    schemes=ListedSchemes(
+    schemes=_Schemes(
         "litert",
         {
             "litert": _CONVERTED,
-            "aeq": _AEQ,
+            "aeq": {**_AEQ, **_NARROW},
             "mended": {"int8_mended": ("int8", "int8")},
             "as_shipped": {"as_shipped": ("as shipped", "as shipped")},
         },
@@ -37,6 +61,7 @@ BACKEND = Backend(
         "aeq": f"{_HERE}.aeq:AEQQuantizer",
         "mended": f"{_HERE}.mending.quantizer:MendedQuantizer",
         "as_shipped": f"{_HERE}.as_shipped:AsShippedQuantizer",
+        "recovered": f"{_HERE}.recovering.quantizer:RecoveringQuantizer",
     },
     starts_from=("saved_model", "tflite"),
     importers={
@@ -72,4 +97,5 @@ BACKEND = Backend(
         ),
     },
     mended="int8_mended",
+    recovered="{scheme}_distilled",
 )

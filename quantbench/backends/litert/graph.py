@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.backends.litert.nibbles import packed, unpacked
 from quantbench.diagnosis.wiring import Linked
 from quantbench.errors import BuildError
 
@@ -149,6 +150,17 @@ class Graph(Linked[int, Op]):
         points = np.zeros(len(params.scale)) if params.zeroPoint is None else params.zeroPoint
         return np.asarray(params.scale, np.float64), np.asarray(points, np.int64)
 
+    def quantized_axis(self, tensor: int) -> int:
+        """The axis along which a tensor has a scale for each channel."""
+        params = self._graph.tensors[tensor].quantization
+        return 0 if params is None else int(params.quantizedDimension)
+
+    def outputs_by_name(self) -> dict[str, int]:
+        """What is read: by the names of the model's signature, of its tensors where it has none."""
+        for signature in self._model.signatureDefs or ():
+            return {each.name.decode(): int(each.tensorIndex) for each in signature.outputs}
+        return {self.name(tensor): tensor for tensor in self.outputs}
+
     def is_constant(self, tensor: int) -> bool:
         """Whether the file holds its values."""
         data = self._model.buffers[self._graph.tensors[tensor].buffer].data
@@ -202,19 +214,23 @@ class Graph(Linked[int, Op]):
         return _packed(model)
 
     def constant(self, tensor: int) -> NDArray[Any]:
-        """A constant's values as they are stored.
+        """A constant's values as they are stored; integers of four bits as int8.
 
         Raises:
             BuildError: of a type that numpy does not know.
         """
         stored = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        shape = self.shape(tensor)
+        if self.dtype(tensor) == "int4":
+            halves = np.frombuffer(bytes(stored), np.uint8)
+            return unpacked(halves, math.prod(shape)).reshape(shape)
         try:
             dtype = np.dtype(self.dtype(tensor))
         except TypeError as error:
             raise BuildError(
                 "a constant cannot be read", where=self.name(tensor), got=self.dtype(tensor)
             ) from error
-        return np.frombuffer(bytes(stored), dtype).reshape(self.shape(tensor))
+        return np.frombuffer(bytes(stored), dtype).reshape(shape)
 
     def scalar(self, tensor: int) -> float | None:
         """The value of a constant that has one alone."""
@@ -229,10 +245,19 @@ class Graph(Linked[int, Op]):
         return same > 1 or len(self.readers(tensor)) > 1
 
     def set_constant(self, tensor: int, values: NDArray[Any]) -> None:
-        """Other values of the same shape and type."""
-        dtype = np.dtype(self.dtype(tensor))
-        content = np.frombuffer(np.ascontiguousarray(values, dtype).tobytes(), np.uint8)
-        self._model.buffers[self._graph.tensors[tensor].buffer].data = content
+        """Other values of the same shape and type; tensors that share its bytes keep theirs."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        if self.dtype(tensor) == "int4":
+            content = packed(values)
+        else:
+            dtype = np.dtype(self.dtype(tensor))
+            content = np.frombuffer(np.ascontiguousarray(values, dtype).tobytes(), np.uint8)
+        table = self._graph.tensors[tensor]
+        if sum(other.buffer == table.buffer for other in self._graph.tensors) > 1:
+            self._model.buffers.append(schema.BufferT())
+            table.buffer = len(self._model.buffers) - 1
+        self._model.buffers[table.buffer].data = content
         self._content = None
 
     def add_constant(self, name: str, values: NDArray[Any]) -> int:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.digests import sha256_of
+from quantbench.core.plugins import resolve
 from quantbench.core.progress import Steps
 from quantbench.errors import UsageError
 from quantbench.measure.energy.spent import SEARCHED, SPENT
 from quantbench.protocols import Start
-from quantbench.run.context import versions
+from quantbench.run.context import explained, versions
 from quantbench.run.steps.preparing import check_samples, counted, prepared
 from quantbench.run.steps.resolve import identity, protocol_of
 from quantbench.study import Case, Scheme
@@ -18,12 +23,13 @@ from quantbench.study.registry import find_backend, find_quantizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from quantbench.protocols import Task
     from quantbench.run.context import Context
     from quantbench.run.samples import Samples
     from quantbench.store.artifacts import Artifact
+
+_RECOVERED = re.compile("lora|distilled")  # in what a backend says of its names
 
 
 def unrecovered(case: Case) -> Case:
@@ -39,7 +45,8 @@ def recovering(case: Case, budget: str = "") -> Case:
 
     Args:
         case: a quantized one.
-        budget: what is spent, as the scheme's name says it: "60k" tokens; "" for the usual.
+        budget: what is spent, as the scheme's name says it: "60k" tokens or samples; "" for the
+            usual.
 
     Raises:
         UsageError: nothing recovers such a scheme, or its name says the budget already.
@@ -57,9 +64,36 @@ def recovering(case: Case, budget: str = "") -> Case:
         raise UsageError(
             f"nothing recovers {scheme.name}" + (f" with a budget of {budget!r}" if budget else ""),
             where=f"backend {backend.name}",
-            expected=", ".join(p for p in backend.schemes.patterns if "lora" in p) or None,
+            expected=", ".join(p for p in backend.schemes.patterns if _RECOVERED.search(p)) or None,
         ) from error
     return case.under(found)
+
+
+def _trainer(case: Case, quantizer: Any) -> Callable[..., Any] | None:
+    """The model's own trainer, for a scheme that is trained by it."""
+    if not (hasattr(quantizer, "labelled") and quantizer.labelled(case.scheme)):
+        return None
+    named, scheme = case.model.trainer, case.scheme.name
+    if not named:
+        raise UsageError(
+            f"{scheme} is trained on labels, and {case.model.name} has no trainer",
+            expected='Model(trainer="module:function")',
+            remedy="name a function that trains it, or let it learn from the float model, which "
+            f"needs no labels: {scheme.replace('_qat', '_distilled')}",
+        )
+    with explained(f"importing the trainer {named}", UsageError):
+        found = resolve(named)
+    if not callable(found):
+        raise UsageError(
+            f"the trainer of {case.model.name} is no function", where=named, got=repr(found)[:80]
+        )
+    trainer: Callable[..., Any] = found
+    return trainer
+
+
+def _code_of(trainer: Callable[..., Any]) -> str:
+    """Digest of the file that a trainer stands in."""
+    return sha256_of(Path(inspect.getfile(trainer)))
 
 
 def recovered(
@@ -82,6 +116,7 @@ def recovered(
 
     Raises:
         DataError: a sample that it learns from is evaluated, by content.
+        UsageError: the scheme is trained on labels, and the model's trainer cannot be used.
     """
     quantizer: Any = find_quantizer(case.scheme)
     before = unrecovered(case)
@@ -90,6 +125,7 @@ def recovered(
     learned = samples.learned(case, used, quantizer.most)
     samples.check_disjoint(case, learned, "learn from")
     check_samples(case, task(), learned)
+    trainer = _trainer(case, quantizer)
     base = build(before)
     ingredients = {
         "float_model": identity(made),
@@ -100,6 +136,7 @@ def recovered(
         "learned": [sample.fingerprint for sample in learned],
         "protocol": protocol_of(case),
         "tools": versions(quantizer.tools),
+        **({"trainer": [case.model.trainer, _code_of(trainer)]} if trainer else {}),
     }
     what = f"recovering {case}"
 
@@ -108,7 +145,7 @@ def recovered(
         with Steps(context.progress, what) as step:
             kept = context.store.kept("artifact", ingredients)
             resumed = kept.exists()
-            start = Start(base.path, step, kept)
+            start = Start(base.path, step, kept, trainer, learned if trainer else ())
             facts = quantizer.build(made.path, case.scheme, inputs, folder, start)
         before_it = {"seconds": base.build_s, **base.details.get(SPENT, {})}
         known = {"base": base.sha256, SEARCHED: before_it, "learned_from": len(learned)}

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from quantbench.backends.transformers.recovering.checkpoint import Look
     from quantbench.data.prompts import Prompt
+    from quantbench.diagnosis.recovering.checkpoint import Look
     from quantbench.protocols import Start
 
 _LISTENED = 32  # passages that the inputs of layers are taken from, where adapters start
@@ -97,7 +97,7 @@ class RecoveringQuantizer:
             "held_out_before": before,
             "held_out_after": after,
             "trained_on": student.device,
-            **({"learning_curve": [asdict(look) for look in curve]} if curve else {}),
+            **({"learning_curve": [look.as_fact("tokens") for look in curve]} if curve else {}),
         }
 
 

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.transformers.recovering.adapters import attach
-from quantbench.backends.transformers.recovering.checkpoint import Look, State
+from quantbench.diagnosis.recovering.checkpoint import Look, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,14 +67,13 @@ class Training:
             advance: called with the number of steps done, of `len(plan.batches(prompts))`.
         """
         batches = plan.batches(prompts)
-        every = max(1, len(batches) // plan.looks)
         began = time.perf_counter()
         losses: list[float] = []
         state, best, before = self._begun(kept)
         advance(state.step)
         spent = [sum(len(prompts[i].tokens) for i in batch) for batch in batches]
-        while not _is_over(state, plan, len(batches)):
-            for number in range(state.step, _next_look(state, every, len(batches))):
+        while not plan.is_over(state, len(batches)):
+            for number in range(state.step, plan.next_look(state, len(batches))):
                 losses.append(
                     self._step([prompts[i] for i in batches[number]], plan, number, len(batches))
                 )
@@ -82,15 +81,13 @@ class Training:
                 advance(1)
             look = Look(
                 step=state.step,
-                tokens=sum(spent[: state.step]),
+                seen=sum(spent[: state.step]),
                 training=sum(losses) / len(losses) if losses else None,
                 seconds=round(before + time.perf_counter() - began, 3),
                 **self.held_out(),
             )
             losses.clear()
-            state.curve.append(look)
-            if look.held_out <= state.curve[state.best].held_out:
-                state.best = len(state.curve) - 1
+            if state.add(look):
                 best = {name: p.detach().clone() for name, p in self._parameters.items()}
             if kept is not None:
                 state.save(kept, self._tensors(best))
@@ -129,7 +126,7 @@ class Training:
         if found is None:
             self._put(self._start)
             return State(), {}, 0.0
-        state, tensors = found
+        state, tensors = found[0], {n: torch.from_numpy(each) for n, each in found[1].items()}
         with torch.no_grad():
             for name, parameter in self._parameters.items():
                 parameter.copy_(tensors[f"now.{name}"])
@@ -145,12 +142,12 @@ class Training:
     def _tensors(self, best: dict[str, Any]) -> dict[str, Any]:
         found = {}
         for name, parameter in self._parameters.items():
-            found[f"now.{name}"] = parameter.detach().cpu()
-            found[f"best.{name}"] = best[name].cpu()
+            found[f"now.{name}"] = parameter.detach()
+            found[f"best.{name}"] = best[name]
             if moments := self._optimizer.state.get(parameter):
-                found[f"first.{name}"] = moments["exp_avg"].cpu()
-                found[f"second.{name}"] = moments["exp_avg_sq"].cpu()
-        return found
+                found[f"first.{name}"] = moments["exp_avg"]
+                found[f"second.{name}"] = moments["exp_avg_sq"]
+        return {name: tensor.cpu().numpy() for name, tensor in found.items()}
 
     def _step(self, batch: Sequence[Prompt], plan: Plan, step: int, steps: int) -> float:
         """One optimizer step; returns the divergence before it, in nats a token."""
@@ -167,17 +164,6 @@ class Training:
         self._optimizer.step()
         self._optimizer.zero_grad()
         return float(loss.detach())
-
-
-def _is_over(state: State, plan: Plan, steps: int) -> bool:
-    """Whether all steps are done, or the held-out passages have long gained nothing."""
-    looks = len(state.curve)
-    return looks > 0 and (state.step >= steps or looks - 1 - state.best >= plan.patience)
-
-
-def _next_look(state: State, every: int, steps: int) -> int:
-    """Steps done at the next look; the first is before any."""
-    return min(steps, every * len(state.curve))
 
 
 def _states(model: Any, prompts: Sequence[Prompt]) -> Any:

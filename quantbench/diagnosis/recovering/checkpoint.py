@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Look:
@@ -18,19 +20,24 @@ class Look:
 
     Attributes:
         step: optimizer steps done.
-        tokens: trained on so far.
-        training: mean divergence of the steps since the last look, in nats; None before any.
-        held_out: divergence on the held-out passages, in nats.
-        agreement: share of their tokens at which both models would say the same next.
+        seen: what was trained on so far, in tokens or samples.
+        training: mean loss of the steps since the last look; None before any.
+        held_out: loss on what is held out.
+        agreement: with the float model there, 1 at best.
         seconds: spent so far, those before a kill included.
     """
 
     step: int
-    tokens: int
+    seen: int
     training: float | None
     held_out: float
     agreement: float
     seconds: float
+
+    def as_fact(self, unit: str) -> dict[str, Any]:
+        """For the record, where what was seen goes by its unit."""
+        told = asdict(self)
+        return {"step": told.pop("step"), unit: told.pop("seen"), **told}
 
 
 @dataclass
@@ -40,16 +47,23 @@ class State:
     Attributes:
         step: optimizer steps done.
         curve: looks so far.
-        best: number of the look whose adapters are the best.
+        best: number of the look whose weights are the best.
     """
 
     step: int = 0
     curve: list[Look] = field(default_factory=list)
     best: int = 0
 
-    def save(self, path: Path, tensors: Mapping[str, Any]) -> None:
+    def add(self, look: Look) -> bool:
+        """Take a look's result; returns whether it is the best so far."""
+        self.curve.append(look)
+        if look.held_out <= self.curve[self.best].held_out:
+            self.best = len(self.curve) - 1
+        return self.best == len(self.curve) - 1
+
+    def save(self, path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Replace the checkpoint file."""
-        from safetensors.torch import save_file
+        from safetensors.numpy import save_file
 
         told = {
             "step": self.step,
@@ -64,12 +78,12 @@ class State:
         part.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> tuple[State, dict[str, Any]] | None:
+    def load(cls, path: Path) -> tuple[State, dict[str, NDArray[Any]]] | None:
         """State and tensors of a checkpoint file; None where there is none that can be read."""
         from safetensors import SafetensorError, safe_open
 
         try:
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="np") as file:
                 told = json.loads(file.metadata()["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a handle, not a dict
             curve = [Look(**each) for each in told["curve"]]

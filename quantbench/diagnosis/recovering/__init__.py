@@ -1,0 +1,1 @@
+"""What trainings of all backends share: a schedule, and a checkpoint that outlives a kill."""
