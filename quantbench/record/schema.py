@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 from typing import TYPE_CHECKING, Any
 
 from quantbench.measure.energy.spent import SEARCHED, SPENT
@@ -122,6 +123,7 @@ def with_evaluation(
             "keys": evaluation.evidence.keys,
             "sha256": evaluation.evidence.sha256,
             "protocol": evaluation.protocol,
+            "predicted_by": evaluation.evidence.machines,
         },
         "explanation": dict(evaluation.explanation),
         "examples": [dict(change) for change in evaluation.changes],
@@ -176,6 +178,7 @@ def with_latency(
         "rounds": timing.rounds,
         "threads": facts["threads"],
         "delegate": facts["delegate"],
+        "node": platform.node(),
     }
     metrics = dict(record["metrics"])
     if tokens := len(getattr(sample, "tokens", ())):

@@ -37,6 +37,16 @@ class Evidence:
         return digest_of([shard.sha256 for shard in self.shards])
 
     @property
+    def machines(self) -> list[str]:
+        """The kinds of machines that predicted it, in words; none of evidence of before."""
+        told = [shard.details["machine"] for shard in self.shards if "machine" in shard.details]
+        named = (
+            " ".join([each.get("gpu") or each["processor"], *each["instruction_sets"]])
+            for each in told
+        )
+        return list(dict.fromkeys(named))
+
+    @property
     def cache(self) -> Literal["hit", "built"]:
         """Whether any of it was predicted in this run."""
         return "built" if any(shard.cache == "built" for shard in self.shards) else "hit"

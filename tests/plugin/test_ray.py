@@ -67,6 +67,8 @@ def cluster(quick: Study, nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Stud
     """A study whose runs are told of the cluster."""
     monkeypatch.setenv("RAY_ADDRESS", nodes.address)
     monkeypatch.setenv("QUANTBENCH_EXECUTOR", "ray")
+    # Another model than that of other tests: nodes keep what they have built.
+    (quick.path / "weights.txt").write_text(quick.path.name)
     return quick
 
 

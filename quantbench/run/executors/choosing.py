@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from quantbench.core.progress import Silent
 from quantbench.errors import UsageError
@@ -97,7 +98,8 @@ def begun(
     leaves = connect(settings.executor, str(root))
     every = tuple(_with_others(cases))
     setup = Setup(settings, every, os.getcwd(), str(root), platform.node())  # noqa: PTH109 - a text that travels
-    pool = pool_of(_pickled(setup, modules), every, identity(every), uuid.uuid4().hex)
+    with _by_value(modules):
+        pool = pool_of(setup, identity(every), uuid.uuid4().hex)
     cores = min(settings.threads, pool.most_cores() or settings.threads)
 
     def needs(case: Case) -> Need:
@@ -115,16 +117,22 @@ def _with_others(cases: Sequence[Case]) -> Iterator[Case]:
     yield from seen
 
 
-def _pickled(setup: Setup, modules: Sequence[ModuleType]) -> bytes:
-    """As bytes that a node can read which has none of the tests' files."""
-    cloudpickle: Any = __import__("ray.cloudpickle").cloudpickle
+@contextmanager
+def _by_value(modules: Sequence[ModuleType]) -> Iterator[None]:
+    """Inside the block, what these modules define travels whole: no node can import it.
+
+    Raises:
+        UsageError: something of a case cannot travel.
+    """
+    from ray import cloudpickle
+
     registered = []
     try:
         for module in modules:
             cloudpickle.register_pickle_by_value(module)
             registered.append(module)
-        payload: bytes = cloudpickle.dumps(setup)
-    except Exception as error:  # whatever a description holds that cannot travel
+        yield
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise UsageError(
             "a case cannot be sent to a node",
             expected="models and data sets of plain fields: texts, numbers, tuples, functions",
@@ -134,4 +142,3 @@ def _pickled(setup: Setup, modules: Sequence[ModuleType]) -> bytes:
     finally:
         for module in registered:
             cloudpickle.unregister_pickle_by_value(module)
-    return payload

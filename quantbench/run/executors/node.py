@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import platform
 import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,9 +133,9 @@ class Hello:
     shares: bool
 
 
-def hello(token: str, payload: bytes, *, gpus: float) -> Hello:
-    """What this node is, for the cases of a run."""
-    setup = _setup(token, payload)
+def hello(token: str, read: Callable[[], Setup], *, gpus: float) -> Hello:
+    """What this node is, for the cases of a run; `read` gives their setup."""
+    setup = _setup(token, read)
     devices: tuple[Device, ...] = ("cpu", "cuda") if gpus else ("cpu",)
     variants: dict[tuple[str, str], str] = {}
     for case in setup.cases:
@@ -150,16 +148,21 @@ def hello(token: str, payload: bytes, *, gpus: float) -> Hello:
     return Hello(platform.node(), kinds, variants, _shares(setup))
 
 
-def do(token: str, payload: bytes, task: Task, fetch: Callable[[int], Sequence[Bundle]]) -> Answer:
+def do(
+    token: str,
+    read: Callable[[], Setup],
+    task: Task,
+    fetch: Callable[[int], Sequence[Bundle]],
+) -> Answer:
     """Do a step.
 
     Args:
         token: names the run.
-        payload: its pickled `Setup`.
+        read: gives its setup; called once in a process.
         task: the step.
         fetch: gives the bundles that came along, by their position.
     """
-    worker = _worker(token, payload, task.threads)
+    worker = _worker(token, _setup(token, read), task.threads)
     if lacking := worker.take_in(task.inputs, fetch):
         return Answer(lacking=tuple(lacking))
     worker.placed.update(task.placed)
@@ -235,16 +238,22 @@ class _Worker:
         )
 
 
-@lru_cache(1)
-def _setup(token: str, payload: bytes) -> Setup:
-    del token
-    setup: Setup = pickle.loads(payload)  # noqa: S301 - of the driver whose code this process runs
-    return setup
+_SETUPS: dict[str, Setup] = {}  # of the one run that this process works for
+_WORKERS: dict[tuple[str, int], _Worker] = {}
 
 
-@lru_cache(1)
-def _worker(token: str, payload: bytes, threads: int) -> _Worker:
-    return _Worker(_setup(token, payload), threads)
+def _setup(token: str, read: Callable[[], Setup]) -> Setup:
+    if token not in _SETUPS:
+        _SETUPS.clear()
+        _SETUPS[token] = read()
+    return _SETUPS[token]
+
+
+def _worker(token: str, setup: Setup, threads: int) -> _Worker:
+    if (token, threads) not in _WORKERS:
+        _WORKERS.clear()
+        _WORKERS[token, threads] = _Worker(setup, threads)
+    return _WORKERS[token, threads]
 
 
 def _shares(setup: Setup) -> bool:

@@ -25,10 +25,9 @@ from quantbench.run.executors.pool import Finished, Node
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from quantbench.run.executors.node import Answer, Hello
+    from quantbench.run.executors.node import Answer, Hello, Setup
     from quantbench.run.executors.pool import Need, Order
     from quantbench.store.artifacts import Artifact
-    from quantbench.study import Case
 
 _KNOCK_S = 10.0
 _LOOK_S = 1.0  # how often the cluster is asked which nodes it has
@@ -114,14 +113,11 @@ class _Running:
 class RayPool:
     """The nodes of the cluster that this process is connected to."""
 
-    def __init__(
-        self, payload: bytes, cases: Sequence[Case], wanted: Mapping[str, str], token: str
-    ) -> None:
+    def __init__(self, setup: Setup, wanted: Mapping[str, str], token: str) -> None:
         """Ask no node yet.
 
         Args:
-            payload: pickled `Setup` of the run.
-            cases: those of the setup, in its order.
+            setup: of the run.
             wanted: identity that a node must have.
             token: names the run.
         """
@@ -130,8 +126,8 @@ class RayPool:
         self._ray: Any = ray
         # With the places where this process finds modules: its data sets' code may lie there.
         self._wanted, self._token = (dict(wanted), tuple(sys.path)), token
-        self._number = {case: number for number, case in enumerate(cases)}
-        self._payload = ray.put(payload)
+        self._number = {case: number for number, case in enumerate(setup.cases)}
+        self._setup = ray.put(setup)
         self._hello, self._do = (ray.remote(max_retries=0)(each) for each in _remote())
         self._known: dict[str, _Known] = {}
         self._running: dict[Any, _Running] = {}
@@ -176,7 +172,7 @@ class RayPool:
         options = {"num_gpus": need.gpus, "memory": need.memory_bytes, "resources": need.custom}
         done = self._do.options(
             name=str(step), num_cpus=need.cpus, **options, **self._on(node.id)
-        ).remote(self._wanted, self._token, [self._payload], task, along)
+        ).remote(self._wanted, self._token, [self._setup], task, along)
         self._running[done] = _Running(order, node.id)
 
     def finished(self, wait_s: float) -> Sequence[Finished]:
@@ -268,7 +264,7 @@ class RayPool:
                 gpus = min(1, facts["Resources"].get("GPU", 0))
                 asked = self._hello.options(
                     name="quantbench: hello", num_cpus=0, num_gpus=gpus, **self._on(node_id)
-                ).remote(self._wanted, self._token, [self._payload], gpus)
+                ).remote(self._wanted, self._token, [self._setup], gpus)
                 self._known[node_id] = _Known(facts, asked, time.monotonic())
         for node_id, known in self._known.items():
             if known.node is None and not known.refused:
@@ -343,16 +339,16 @@ def _remote() -> tuple[Any, Any]:
             return f"quantbench cannot be imported: {error}"
         return "; ".join(differences(wanted))
 
-    def hello(wanted: Any, token: str, payload: list[Any], gpus: float) -> Any:
+    def hello(wanted: Any, token: str, setup: list[Any], gpus: float) -> Any:
         import ray
 
         if words := refused(*wanted):
             return words
         from quantbench.run.executors import node
 
-        return node.hello(token, ray.get(payload[0]), gpus=gpus)
+        return node.hello(token, lambda: ray.get(setup[0]), gpus=gpus)
 
-    def do(wanted: Any, token: str, payload: list[Any], task: Any, along: list[Any]) -> Any:
+    def do(wanted: Any, token: str, setup: list[Any], task: Any, along: list[Any]) -> Any:
         import ray
 
         if words := refused(*wanted):
@@ -363,6 +359,6 @@ def _remote() -> tuple[Any, Any]:
             found = ray.get(along[position])
             return found.bundles if isinstance(found, node.Answer) else found
 
-        return node.do(token, ray.get(payload[0]), task, fetch)
+        return node.do(token, lambda: ray.get(setup[0]), task, fetch)
 
     return hello, do
