@@ -27,17 +27,27 @@ class Words:
         distance: from the float model.
         unit: of it, with a space before it where it follows a number.
         agreement: with the float model.
+        axis: distance and unit, on an axis.
     """
 
     held: str
     distance: str
     unit: str
     agreement: str
+    axis: str
 
 
 _WORDS = {  # by the unit of what was trained on
-    "tokens": Words("passages", "divergence", " nats", "top-1 agreement"),
-    "samples": Words("samples", "error", " of the float answers' variance", "correlation"),
+    "tokens": Words(
+        "passages", "divergence", " nats", "top-1 agreement", "divergence from float (nats)"
+    ),
+    "samples": Words(
+        "samples",
+        "error",
+        " of the float answers' variance",
+        "correlation",
+        "error (share of the float answers' variance)",
+    ),
 }
 
 

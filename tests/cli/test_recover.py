@@ -65,9 +65,21 @@ def test_what_cannot_be_recovered_is_refused(
 
 
 def test_a_backend_without_a_way_says_so() -> None:
-    case = cases("digits_centernet", schemes=["int8_static"])[0]
-    with pytest.raises(UsageError, match="nothing recovers int8_static"):
+    case = cases("digits_classifier", schemes=["ort_int8_static"])[0]
+    with pytest.raises(UsageError, match="nothing recovers ort_int8_static"):
         recovering(case)
+
+
+def test_a_detector_learns_from_the_float_model() -> None:
+    case = cases("digits_centernet", schemes=["int8_static_s2"])[0]
+    assert recovering(case, "2k").scheme.name == "int8_static_distilled_2k_s2"
+    assert unrecovered(recovering(case)).scheme == case.scheme
+    labelled = cases("digits_centernet", schemes=["int4_weight_aeq_qat"])[0]
+    assert recovering(labelled) is labelled
+    assert unrecovered(labelled).scheme.name == "int4_weight_aeq"
+    with pytest.raises(UsageError, match="nothing recovers float16") as caught:
+        recovering(cases("digits_centernet", schemes=["float16"])[0])
+    assert "_distilled_{thousands of samples}k" in str(caught.value)
 
 
 def test_it_ends_in_two_verdicts_and_two_sentences(

@@ -103,6 +103,25 @@ def test_learning_is_drawn_where_a_case_was_trained_back() -> None:
     assert view.facts["adapter_rank"] == "16" and "learning_curve" not in view.facts
 
 
+def test_what_learned_on_samples_is_told_in_samples() -> None:
+    looks = [(0, None, 0.43, 0.83), (4000, 0.05, 0.04, 0.99)]
+    names = ("samples", "training", "held_out", "agreement")
+    curve = [dict(zip(names, look, strict=True)) for look in looks]
+    records = both_studies()
+    (index,) = (
+        i for i, r in enumerate(records) if r["case"].startswith("digits_centernet-int8_st")
+    )
+    records[index]["build"] = {"learning_curve": curve}
+    found = figures(records)["digits_centernet"]["learning_curve"]
+    assert found.caption.startswith(
+        "int8_static: held-out error from 0.43 to 0.04 of the float answers' variance by 4,000 "
+        "samples, correlation from 83.0% to 99.0%."
+    )
+    axes = found.figure.axes[0]
+    assert axes.get_xlabel() == "thousand samples trained on"
+    assert axes.get_ylabel() == "error (share of the float answers' variance)"
+
+
 def test_time_by_kind_is_drawn_of_the_case_that_lost_most() -> None:
     records = [detection("float32", 0.7), detection("int8_static", 0.69) | {"speed": slower()}]
     found = figures(records)["digits_centernet"]["speed"]

@@ -31,7 +31,7 @@ def learning(study: Study) -> Drawn | None:
             axes.plot(*zip(*trained, strict=True), color=colour, linewidth=1, linestyle=":",
                       label=f"{case.scheme}, trained on")  # fmt: skip
     axes.set_xlabel(f"thousand {unit} trained on")
-    axes.set_ylabel(f"{words.distance} against float ({words.unit.strip()})")
+    axes.set_ylabel(words.axis)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     legend(figure)

@@ -1,8 +1,9 @@
 """Weights trained until what is rounded says what the float model says.
 
 The loss is the distance from the float model's own outputs, which needs no labels (Hinton et al.,
-"Distilling the Knowledge in a Neural Network", 2015; of fake-quantized students Polino et al.,
-"Model Compression via Distillation and Quantization", 2018).
+"Distilling the Knowledge in a Neural Network", 2015; of rounded students Polino et al., "Model
+Compression via Distillation and Quantization", 2018), and from what its convolutions write inside
+(Romero et al., "FitNets: Hints for Thin Deep Nets", 2015), so that layers learn at once.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ class Training:
         return found
 
     def _step(self, samples: Sequence[NDArray[Any]], plan: Plan, step: int, steps: int) -> float:
-        """One step of Adam; returns the loss before it."""
+        """One step of Adam; returns the mean distance before it."""
         import tensorflow as tf
 
         loss, gradients = 0.0, None
@@ -202,18 +203,18 @@ class Training:
         return self._student.outputs(self._student(samples, values))
 
     def _gradients(self, samples: Any, inside: Any) -> Any:
-        """Sum of the samples' losses, and its slopes."""
+        """Sum of the samples' distances, and the slopes of the loss, which looks inside, too."""
         import tensorflow as tf
 
         meant = self._teacher(samples)
         with tf.GradientTape() as tape:
             said = self._student(samples, [each.value() for each in self.shares])
             outputs = self._student.outputs(said), self._teacher.outputs(meant)
-            loss = tf.reduce_sum(self.distance.of_each(*outputs))
+            loss = distance = tf.reduce_sum(self.distance.of_each(*outputs))
             if self._pairs:
                 loss += inside * tf.reduce_sum(apart_inside(said, meant, self._pairs))
         zero = tf.UnconnectedGradients.ZERO
-        return loss, tape.gradient(loss, self.shares, unconnected_gradients=zero)
+        return distance, tape.gradient(loss, self.shares, unconnected_gradients=zero)
 
     def _moved(self, gradients: Any, settings: Any) -> None:
         """Adam's step; shares of what is rounded stay between -1 and 1."""
