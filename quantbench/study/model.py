@@ -25,7 +25,7 @@ class Anchor:
         value: what they measured.
         trainer: `module:function` of your own that trains its `..._qat` schemes on labels: called
             with the prepared model, an iterator over inputs and samples, and how many of them
-            there are, it returns the model (`docs/recover.md`).
+            there are, it returns the model (`docs/how-to/recover.md`).
         tolerance: how far a right reference may be off.
         dataset: by name.
         n: its samples; on fewer the anchor says nothing.

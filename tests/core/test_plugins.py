@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def test_an_unknown_name_lists_what_is_registered() -> None:
-    with pytest.raises(UsageError, match="aeq, as_shipped, litert, mended, or module:class"):
+    with pytest.raises(
+        UsageError, match="aeq, as_shipped, litert, mended, recovered, or module:class"
+    ):
         find_quantizer(Scheme("mine", "litert", "onnx", "int8", "int8"))
     with pytest.raises(UsageError, match=r"litert, .*transformers"):
         find_quantizer(Scheme("mine", "onnx", "onnx", "int8", "int8"))

@@ -105,7 +105,7 @@ def test_measured_energy_is_gated_as_latency_is(quick: Study) -> None:
 
 
 def test_the_page_s_tests_measure_and_gate(quick: Study) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "energy.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "energy.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     head = "import pytest\nfrom fakes import model\nfrom quantbench import cases, non_inferior\n"
     quick.pytester.makeconftest(METER)
