@@ -107,9 +107,10 @@ def test_measured_energy_is_gated_as_latency_is(quick: Study) -> None:
 def test_the_page_s_tests_measure_and_gate(quick: Study) -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "energy.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    head = "import pytest\nfrom fakes import model\nfrom quantbench import cases, non_inferior\n"
+    assert (named := 'cases("digits_centernet")') in code
+    mine = code.replace(named, 'cases(model("slow"))')
     quick.pytester.makeconftest(METER)
-    quick.pytester.makepyfile(test_mine=f"{head}MINE = model('slow')\n{code}")
+    quick.pytester.makepyfile(test_mine=f"from fakes import model\n{mine}")
     quick.run("--benchmark-json", "out.json").assert_outcomes(passed=3, failed=1)
     assert records(quick)["float"]["verdicts"][0]["outcome"] == "pass"
     (verdict,) = records(quick)["slow"]["verdicts"]
