@@ -107,7 +107,8 @@ def test_measured_energy_is_gated_as_latency_is(quick: Study) -> None:
 def test_the_page_s_tests_measure_and_gate(quick: Study) -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "energy.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert (named := 'cases("digits_centernet")') in code
+    named = 'cases("digits_centernet")'
+    assert named in code
     mine = code.replace(named, 'cases(model("slow"))')
     quick.pytester.makeconftest(METER)
     quick.pytester.makepyfile(test_mine=f"from fakes import model\n{mine}")

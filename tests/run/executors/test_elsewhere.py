@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -154,11 +155,16 @@ def test_a_cluster_that_breaks_down_is_an_error_and_not_a_wait() -> None:
 def test_ctrl_c_reaches_a_test_that_waits() -> None:
     pool, driver = Quick(node("a")), Driver()
     pool.held = {"import"}
-    with running(pool, driver) as run:
-        timer = threading.Timer(0.1, _interrupt)
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            run.settle(Step("build", INT8))
+    # A suite in the background of a script inherits that Ctrl-C is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with running(pool, driver) as run:
+            timer = threading.Timer(0.1, _interrupt)
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                run.settle(Step("build", INT8))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _interrupt() -> None:
