@@ -27,6 +27,7 @@ import click
 from benchmarks.nodes import Nodes, prepared, rows, started
 
 _MOST_S = 600  # what takes longer hangs
+_SHARDS = 12
 _DYNAMIC = "int8_dynamic"
 
 
@@ -48,31 +49,26 @@ def workers() -> dict[int, str]:
     return found
 
 
-def round_of(
-    rng: random.Random, folder: Path, clean: Path, usual_s: float | None
-) -> tuple[str, float, Path, int]:
-    """What was killed, how long the run took, its store and how it ended (None: it hung)."""
+def round_of(rng: random.Random, folder: Path, clean: Path) -> tuple[str, float, Path, int]:
+    """What was killed, how long the run took, its store and how it ended (-1: it hung)."""
     cache = Path(tempfile.mkdtemp(dir=folder)) / "driver"
     shutil.copytree(clean, cache)
     nodes = Nodes(Path(tempfile.mkdtemp(dir=folder)), 3)
     run, began = started(cache, nodes.address), time.perf_counter()
-    when_s, killed = rng.uniform(0.3, 0.8) * (usual_s or 0), "nothing, it had ended"
+    landed, pause_s, node = rng.randrange(_SHARDS), rng.uniform(0, 2), rng.random() < 0.5
     try:
-        if usual_s is None:  # to know how long it takes
-            run.wait()
-        time.sleep(when_s)
-        if run.poll() is None and rng.random() < 0.5:
+        while run.poll() is None and not (workers() and len(rows(cache)) >= landed):
+            time.sleep(0.1)
+        time.sleep(pause_s)
+        when = f"after {len(rows(cache))} shards"
+        if run.poll() is not None:
+            killed = "nothing, it had ended"
+        elif node:
             nodes.kill(rng.choice(nodes.alive[1:]))  # not the head: the cluster ends with it
             nodes.add()
             killed = "a node"
         else:
-            while run.poll() is None and not (at := workers()):
-                time.sleep(0.05)
-            if run.poll() is None:
-                victim = rng.choice(sorted(at))
-                killed = f"the worker at {at[victim]}"
-                with suppress(ProcessLookupError):
-                    os.kill(victim, signal.SIGKILL)
+            killed = _kill_worker(rng, run)
         try:
             said, _ = run.communicate(timeout=_MOST_S)
         except subprocess.TimeoutExpired:
@@ -81,9 +77,21 @@ def round_of(
             return f"HANGS after {killed}", time.perf_counter() - began, cache, -1
         if run.returncode:
             click.echo(said)
-        return f"{killed} at {when_s:.0f} s", time.perf_counter() - began, cache, run.returncode
+        return f"{killed}, {when}", time.perf_counter() - began, cache, run.returncode
     finally:
         nodes.close()
+
+
+def _kill_worker(rng: random.Random, run: subprocess.Popen[str]) -> str:
+    """One that is at a step; what it was at."""
+    while run.poll() is None:
+        if at := workers():
+            victim = rng.choice(sorted(at))
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+                return f"the worker at {at[victim]}"
+        time.sleep(0.05)
+    return "nothing, it had ended"
 
 
 def main() -> None:
@@ -94,10 +102,8 @@ def main() -> None:
         folder = Path(place)
         clean, expected = prepared(folder)
         without(clean, _DYNAMIC)
-        _, usual_s, _, _ = round_of(random.Random(0), folder, clean, None)
-        click.echo(f"undisturbed: {usual_s:.1f} s")
         for number in range(rounds):
-            what, seconds, cache, code = round_of(rng, folder, clean, usual_s)
+            what, seconds, cache, code = round_of(rng, folder, clean)
             found = rows(cache)
             hung += code < 0
             unfinished += code != 0

@@ -42,9 +42,16 @@ class Nodes:
         """One more."""
         store = tempfile.mkdtemp(dir=self.folder)
         own = {"QUANTBENCH_CACHE": store, "PYTHONPATH": str(ROOT)}
-        return self._cluster.add_node(
-            num_cpus=1, object_store_memory=200 * 2**20, include_dashboard=False, env_vars=own
-        )
+        for again in (True, True, False):
+            try:
+                return self._cluster.add_node(
+                    num_cpus=1, object_store_memory=200 * 2**20, include_dashboard=False,
+                    env_vars=own,
+                )  # fmt: skip
+            except Exception:  # Ray raises no other when a busy machine starts it too slowly
+                if not again:
+                    raise
+        return None
 
     def kill(self, node: Any) -> None:
         """Without a word, as a power cut does."""
