@@ -356,6 +356,7 @@ def on_digits(model: Any, examples: Iterator[Any], budget: int) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_labels_teach_a_classifier_in_four_bits(bench: Session) -> None:
     """Through the study: inputs come with their own labels, and the code is part of the key."""
     case = mine("int4_weight_aeq_qat_2k", f"{HERE}:on_digits")
