@@ -75,9 +75,12 @@ def never_rounded(right: Any) -> Any:
     ("place", "name", "make", "says"),
     [
         (stored, "write", nothing_written, "the stored"),
-        (stored, "write", written_to_another, "the stored"),
-        (Trained, "stored", cut_off, "the stored model answers otherwise"),
         (Trained, "real", never_rounded, "the stored model answers otherwise"),
+        pytest.param(*(stored, "write", written_to_another, "the stored"), marks=pytest.mark.slow),
+        pytest.param(
+            *(Trained, "stored", cut_off, "the stored model answers otherwise"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_an_artifact_that_is_not_what_was_trained_is_caught(

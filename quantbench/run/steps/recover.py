@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,9 +91,9 @@ def _trainer(case: Case, quantizer: Any) -> Callable[..., Any] | None:
     return trainer
 
 
-def _code_of(trainer: Callable[..., Any]) -> str:
-    """Digest of the file that a trainer stands in."""
-    return sha256_of(Path(inspect.getfile(trainer)))
+def _code_of(named: str) -> str:
+    """Digest of the file that `module:function` stands in."""
+    return sha256_of(Path(str(sys.modules[named.partition(":")[0]].__file__)))
 
 
 def recovered(
@@ -136,7 +136,7 @@ def recovered(
         "learned": [sample.fingerprint for sample in learned],
         "protocol": protocol_of(case),
         "tools": versions(quantizer.tools),
-        **({"trainer": [case.model.trainer, _code_of(trainer)]} if trainer else {}),
+        **({"trainer": [case.model.trainer, _code_of(case.model.trainer)]} if trainer else {}),
     }
     what = f"recovering {case}"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from quantbench.backends.litert.graph import Graph, Op
 
 _LEVELS = {"int4": 7, "int8": 127}  # symmetric: the LiteRT specification of weights
-_BIASES = {"int32", "int64"}
+_BIASES = {"int32": 2.0**31 - 1, "int64": 2.0**62}  # the largest that is stored
 _NEAREST = 0.49  # of a step: what is rounded to the same integer
 _ROUNDED, _OTHERS = 0.51, 0.1  # by more than this, more than this share: weights of another model
 
@@ -34,6 +34,7 @@ class Trained:
         unit: what a share of 1 is worth, float32; broadcast over the constant.
         levels: steps in a `unit`, for weights that are rounded; 0 for others.
         scale: of the stored integers, float64; broadcast over the constant. None of floats.
+        most: the largest integer of a bias.
     """
 
     tensor: int
@@ -42,6 +43,7 @@ class Trained:
     unit: NDArray[np.float32]
     levels: int
     scale: NDArray[np.float64] | None
+    most: float = 0.0
 
     def real(self, shares: Any) -> Any:
         """The real values that the file would hold, as TensorFlow's; gradients pass rounding.
@@ -65,8 +67,7 @@ class Trained:
             steps = np.clip(shares * np.float32(self.levels), -self.levels, self.levels)
             return np.rint(steps).astype(np.int8)
         wanted = shares.astype(np.float64) * self.unit / self.scale
-        ends = np.iinfo(np.int32)
-        return np.rint(np.clip(wanted, ends.min, ends.max)).astype(np.int64)
+        return np.rint(np.clip(wanted, -self.most, self.most)).astype(np.int64)
 
 
 def trained(graph: Graph, float_graph: Graph | None = None) -> list[Trained]:
@@ -155,7 +156,8 @@ def _of(graph: Graph, tensor: int, axis: int) -> Trained | None:
         return Trained(tensor, name, start, (steps * levels).astype(np.float32), levels, steps)
     if dtype in _BIASES:
         unit = _largest(values * steps, None)
-        return Trained(tensor, name, (values * steps / unit).astype(np.float32), unit, 0, steps)
+        start = (values * steps / unit).astype(np.float32)
+        return Trained(tensor, name, start, unit, 0, steps, _BIASES[dtype])
     return None
 
 
