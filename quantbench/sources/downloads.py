@@ -60,7 +60,7 @@ class Download:
         nobody has. Raises as `fetch`.
         """
         partial = self._partial(folder)
-        locks = _building(folder).parent / "locks"
+        locks = folder.parents[2] / "locks"
         locks.mkdir(exist_ok=True)
         with FileLock(locks / f"{self.sha256}.lock"):
             transfer(self.url, partial, self.patience)
@@ -87,9 +87,4 @@ class Download:
         return urlsplit(self.url).path.rpartition("/")[2]
 
     def _partial(self, folder: Path) -> Path:
-        return _building(folder) / f"{self.sha256}.part"
-
-
-def _building(folder: Path) -> Path:
-    """The store's folder of what is not finished, above the one that an entry is made in."""
-    return next((above for above in folder.parents if above.name == "building"), folder.parents[1])
+        return folder.parents[1] / f"{self.sha256}.part"

@@ -145,8 +145,8 @@ class Store:
         if found is None and self.remote is not None:
             with self._explained(place), locked(self.root, key), self._working(key) as work:
                 found = self._taken(key, place)
-                if found is None and self.remote.fetch(kind, key, work / "theirs"):
-                    found = self._put_in_place(work / "theirs", place)
+                if found is None and (theirs := self._fetched(kind, key, work)) is not None:
+                    found = self._put_in_place(theirs, place)
         if found is not None:
             if self.remote is None:
                 self._verified[key] = found
@@ -176,13 +176,12 @@ class Store:
                 return found
             _check_landing(kind, key, manifest, files)
             with self._working(key) as work:
-                mine = work / "mine"
-                (mine / "files").mkdir(parents=True)
+                (work / "files").mkdir()
                 for name, content in files.items():
-                    path = mine / "files" / name
+                    path = work / "files" / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content)
-                (mine / NAME).write_bytes(manifest)
+                (work / NAME).write_bytes(manifest)
                 return self._first(kind, key, work)
 
     def kept(self, kind: str, ingredients: Mapping[str, Any]) -> Path:
@@ -308,26 +307,32 @@ class Store:
         """The team's entry, or one that is built; where the team's was first, its bytes."""
         place = self.root / kind / key
         with self._working(key) as work:
-            mine, theirs = work / "mine", work / "theirs"
-            if self.remote is not None and self.remote.fetch(kind, key, theirs):
+            if (theirs := self._fetched(kind, key, work)) is not None:
                 return self._put_in_place(theirs, place)
-            shutil.rmtree(theirs, ignore_errors=True)
-            (mine / "files").mkdir(parents=True)
+            (work / "files").mkdir()
             started = time.perf_counter()
-            details = build(mine / "files") or {}
-            write_manifest(mine, ingredients, details, time.perf_counter() - started)
+            details = build(work / "files") or {}
+            write_manifest(work, ingredients, details, time.perf_counter() - started)
             return self._first(kind, key, work)
 
     def _first(self, kind: str, key: str, work: Path) -> Artifact:
-        """Put the entry `mine` of a working folder in its place; the team's, if that was first."""
-        mine, theirs, place = work / "mine", work / "theirs", self.root / kind / key
+        """Put what was made in a working folder in its place; the team's, if that was first."""
+        place = self.root / kind / key
         if (
             self.remote is not None
-            and self.remote.offer(kind, key, mine) is Answer.OTHER
-            and self.remote.fetch(kind, key, theirs)
+            and self.remote.offer(kind, key, work) is Answer.OTHER
+            and (theirs := self._fetched(kind, key, work)) is not None
         ):
             return self._put_in_place(theirs, place)
-        return replace(self._put_in_place(mine, place), cache="built")
+        return replace(self._put_in_place(work, place), cache="built")
+
+    def _fetched(self, kind: str, key: str, work: Path) -> Path | None:
+        """The team's entry, in a folder inside of a working one; None where they have none."""
+        theirs = work / "theirs"
+        if self.remote is not None and self.remote.fetch(kind, key, theirs):
+            return theirs
+        shutil.rmtree(theirs, ignore_errors=True)  # what came before the store failed
+        return None
 
     def _is_settled(self, key: str, place: Path) -> bool:
         """Whether the team's store need not be asked about an entry that is here."""
@@ -341,7 +346,7 @@ class Store:
         if self.remote is None or self.remote.offer(kind, key, place) is not Answer.OTHER:
             return found
         with self._working(key) as work:
-            if not self.remote.fetch(kind, key, work / "theirs"):
+            if (theirs := self._fetched(kind, key, work)) is None:
                 return found
             self._holds.pop(key, None)
             try:
@@ -356,11 +361,11 @@ class Store:
                 return found
             self._take_away(key, place)
             del alone  # held until here
-            return self._put_in_place(work / "theirs", place)
+            return self._put_in_place(theirs, place)
 
     @contextmanager
     def _working(self, key: str) -> Iterator[Path]:
-        """A folder to make an entry in; we hold its lock."""
+        """A folder to make an entry in, `building/<key>.<random>`; we hold its lock."""
         building = self.root / "building"
         building.mkdir(parents=True, exist_ok=True)
         for leftover in building.glob(f"{key}.*"):  # of a killed build
