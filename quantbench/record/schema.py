@@ -7,6 +7,7 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from quantbench.measure.energy.spent import SEARCHED, SPENT
+from quantbench.measure.machines import machine_in_words
 from quantbench.record.energy import merged_energy, unknown_energy
 from quantbench.stats.familywise import holm
 
@@ -123,7 +124,7 @@ def with_evaluation(
             "keys": evaluation.evidence.keys,
             "sha256": evaluation.evidence.sha256,
             "protocol": evaluation.protocol,
-            "predicted_by": evaluation.evidence.machines,
+            "predicted_by": [machine_in_words(each) for each in evaluation.evidence.machines],
         },
         "explanation": dict(evaluation.explanation),
         "examples": [dict(change) for change in evaluation.changes],

@@ -37,14 +37,13 @@ class Evidence:
         return digest_of([shard.sha256 for shard in self.shards])
 
     @property
-    def machines(self) -> list[str]:
-        """The kinds of machines that predicted it, in words; none of evidence of before."""
-        told = [shard.details["machine"] for shard in self.shards if "machine" in shard.details]
-        named = (
-            " ".join([each.get("gpu") or each["processor"], *each["instruction_sets"]])
-            for each in told
-        )
-        return list(dict.fromkeys(named))
+    def machines(self) -> list[Mapping[str, Any]]:
+        """The kinds of machines that predicted it, each once; none of evidence of before."""
+        found: list[Mapping[str, Any]] = []
+        for shard in self.shards:
+            if "machine" in shard.details and shard.details["machine"] not in found:
+                found.append(shard.details["machine"])
+        return found
 
     @property
     def cache(self) -> Literal["hit", "built"]:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantbench import errors
+from quantbench.core.places import parse_place
 from quantbench.core.settings import Machine
 from quantbench.errors import BuildError, PredictionError, QuantbenchError
+from quantbench.measure.machines import kind_in_words, machine_kind
 from quantbench.protocols import Step
 from quantbench.run.executors.bundles import land, packed
 from quantbench.run.executors.performing import Watched, perform
 from quantbench.run.session import Session
-from quantbench.run.steps.predict import kind_in_words, machine_kind
 from quantbench.store.artifacts import default_root
 from quantbench.study.registry import runner_for
 
@@ -181,8 +182,7 @@ class _Worker:
     def __init__(self, setup: Setup, threads: int) -> None:
         if Path(setup.folder).is_dir():
             os.chdir(setup.folder)
-        root = Path(os.environ.get("QUANTBENCH_CACHE") or default_root())
-        data = os.environ.get("QUANTBENCH_DATA")
+        root, data = _root(), os.environ.get("QUANTBENCH_DATA")
         self.setup, self.shares = setup, _shares(setup)
         self.placed: dict[str, str] = {}
         self._store = Watched(root)
@@ -256,9 +256,13 @@ def _worker(token: str, setup: Setup, threads: int) -> _Worker:
     return _WORKERS[token, threads]
 
 
+def _root() -> Path:
+    """Of the node's own store; a team's store behind it is the driver's to ask."""
+    return parse_place(os.environ.get("QUANTBENCH_CACHE")).folder or default_root()
+
+
 def _shares(setup: Setup) -> bool:
-    root = Path(os.environ.get("QUANTBENCH_CACHE") or default_root())
-    return platform.node() == setup.host and root.resolve() == Path(setup.root).resolve()
+    return platform.node() == setup.host and _root().resolve() == Path(setup.root).resolve()
 
 
 def _failure(step: Step, error: Exception, said: Sequence[str]) -> Failure:

@@ -6,13 +6,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from quantbench.errors import IntegrityError, QuantbenchError
+from quantbench.measure.machines import kind_in_words
 from quantbench.protocols import Step
 from quantbench.run.executors.bundles import land
 from quantbench.run.executors.local import Local
 from quantbench.run.executors.performing import LackingError, Watched, perform
 from quantbench.run.executors.pool import ClaimedError, Order
 from quantbench.run.session import Session
-from quantbench.run.steps.predict import kind_in_words
 from quantbench.run.steps.recover import unrecovered
 from quantbench.run.steps.resolve import sources_of
 from quantbench.sources.parsing import File, parse_source

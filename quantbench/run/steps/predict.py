@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.core.overlap import ahead
 from quantbench.errors import IntegrityError
-from quantbench.measure.devices import device_name
+from quantbench.measure.machines import kind_in_words, machine_kind
 from quantbench.measure.memory import peak_memory
-from quantbench.measure.processor import instruction_sets, processor_name
 from quantbench.run.facts import facts_of
 from quantbench.run.steps.resolve import protocol_of
 from quantbench.store.evidence import ROWS
@@ -104,20 +103,6 @@ def predict(
     }
 
 
-def machine_kind(device: str) -> dict[str, Any]:
-    """What of this machine may change an answer in its last bits."""
-    found: dict[str, Any] = {
-        "processor": processor_name(),
-        "instruction_sets": list(instruction_sets()),
-    }
-    return {**found, "gpu": device_name(device)} if device == "cuda" else found
-
-
-def kind_in_words(machine: Mapping[str, Any]) -> str:
-    """Of `machine_kind`: machines with the same words give the same answers."""
-    return str(machine.get("gpu") or " ".join(machine["instruction_sets"]))
-
-
 def check_one_kind(case: Case, found: Evidence, *, mixed: bool) -> None:
     """Let no case be judged by rows that machines of several kinds predicted.
 
@@ -126,8 +111,7 @@ def check_one_kind(case: Case, found: Evidence, *, mixed: bool) -> None:
     Raises:
         IntegrityError: one would be, and nobody has allowed it.
     """
-    told = [shard.details["machine"] for shard in found.shards if "machine" in shard.details]
-    kinds = {kind_in_words(each): each["processor"] for each in told}
+    kinds = {kind_in_words(each): each["processor"] for each in found.machines}
     if len(kinds) > 1 and not mixed:
         raise IntegrityError(
             f"parts of {case} were predicted by machines of {len(kinds)} kinds",
