@@ -72,6 +72,11 @@ class Scheme:
         )
 
     @property
+    def unseeded(self) -> str:
+        """Its name without its draw of calibration samples."""
+        return self.name.removesuffix(f"_s{self.seed}") if self.seed else self.name
+
+    @property
     def static(self) -> bool:
         """Whether activations are integers in ranges that are fixed, and so come from samples."""
         return self.activations.startswith("int")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -24,12 +23,10 @@ from quantbench.study.registry import find_backend, find_quantizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from quantbench.protocols import Task
+    from quantbench.protocols import Backend, Task
     from quantbench.run.context import Context
     from quantbench.run.samples import Samples
     from quantbench.store.artifacts import Artifact
-
-_RECOVERED = re.compile("lora|distilled")  # in what a backend says of its names
 
 
 def unrecovered(case: Case) -> Case:
@@ -57,16 +54,22 @@ def recovering(case: Case, budget: str = "") -> Case:
             raise UsageError(f"{scheme.name} says its budget itself", got=f"budget {budget}")
         return case
     seed = f"_s{scheme.seed}" if scheme.seed else ""
-    name = backend.recovered.format(scheme=scheme.name.removesuffix(seed))
+    name = backend.recovered.format(scheme=scheme.unseeded)
     try:
         found = Scheme.parse(f"{name}{f'_{budget}' if budget else ''}{seed}" if name else "")
     except UsageError as error:
         raise UsageError(
             f"nothing recovers {scheme.name}" + (f" with a budget of {budget!r}" if budget else ""),
             where=f"backend {backend.name}",
-            expected=", ".join(p for p in backend.schemes.patterns if _RECOVERED.search(p)) or None,
+            expected=", ".join(_patterns(backend)) or None,
         ) from error
     return case.under(found)
+
+
+def _patterns(backend: Backend) -> list[str]:
+    """Of the names of its schemes, those that are trained back as its usual one is."""
+    method = backend.recovered.removeprefix("{scheme}").rstrip("0123456789")
+    return [each for each in backend.schemes.patterns if method and method in each]
 
 
 def _trainer(case: Case, quantizer: Any) -> Callable[..., Any] | None:
@@ -75,11 +78,13 @@ def _trainer(case: Case, quantizer: Any) -> Callable[..., Any] | None:
         return None
     named, scheme = case.model.trainer, case.scheme.name
     if not named:
+        backend, base = find_backend(case.scheme.backend), unrecovered(case).scheme
+        usual = backend.recovered.format(scheme=base.unseeded)
         raise UsageError(
             f"{scheme} is trained on labels, and {case.model.name} has no trainer",
             expected='Model(trainer="module:function")',
             remedy="name a function that trains it, or let it learn from the float model, which "
-            f"needs no labels: {scheme.replace('_qat', '_distilled')}",
+            f"needs no labels: {usual}",
         )
     with explained(f"importing the trainer {named}", UsageError):
         found = resolve(named)

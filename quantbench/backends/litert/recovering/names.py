@@ -44,7 +44,7 @@ class Recovery:
     @classmethod
     def of(cls, scheme: Scheme) -> Recovery:
         """Of a scheme that is trained back."""
-        found = cls.parse(scheme.name.removesuffix(f"_s{scheme.seed}"))
+        found = cls.parse(scheme.unseeded)
         if found is None:
             raise ValueError(f"{scheme.name} is not trained back")
         return found

@@ -17,10 +17,8 @@ from quantbench.backends.litert.recovering.names import Recovery
 from quantbench.backends.litert.recovering.plan import Plan
 from quantbench.backends.litert.recovering.prepared import Example, train_by
 from quantbench.backends.litert.recovering.training import Training
+from quantbench.diagnosis.recovering.draws import drawn_as
 from quantbench.errors import BuildError
-from quantbench.study import Scheme
-from quantbench.study.calibration import calibrates
-from quantbench.study.registry import find_quantizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
     from quantbench.diagnosis.recovering.checkpoint import Look
     from quantbench.protocols import Start
+    from quantbench.study import Scheme
 
 _FEWEST = 16  # samples to learn from
 _CHECKED = 2  # samples that each op is checked on
@@ -46,9 +45,7 @@ class RecoveringQuantizer:
 
     def base(self, scheme: Scheme) -> Scheme:
         """The scheme whose artifact is trained, with this one's draw of calibration."""
-        base = Scheme.parse(Recovery.of(scheme).base)
-        seeded = scheme.seed and calibrates(find_quantizer(base), base)
-        return Scheme.parse(f"{base.name}_s{scheme.seed}") if seeded else base
+        return drawn_as(scheme, Recovery.of(scheme).base)
 
     def settings(self, scheme: Scheme) -> Mapping[str, Any]:
         """All that decides the result besides samples: it is part of the artifact's key."""

@@ -47,7 +47,7 @@ class Recovery:
     @classmethod
     def of(cls, scheme: Scheme) -> Recovery:
         """Of a scheme that is recovered."""
-        found = cls.parse(scheme.name.removesuffix(f"_s{scheme.seed}"))
+        found = cls.parse(scheme.unseeded)
         if found is None:
             raise ValueError(f"{scheme.name} is no recovered scheme")
         return found

@@ -13,11 +13,9 @@ from quantbench.backends.transformers.recovering.names import Recovery
 from quantbench.backends.transformers.recovering.plan import Plan
 from quantbench.backends.transformers.recovering.training import Training
 from quantbench.backends.transformers.recovering.unpacked import unpacked_model
+from quantbench.diagnosis.recovering.draws import drawn_as
 from quantbench.errors import BuildError
 from quantbench.measure.devices import float_type
-from quantbench.study import Scheme
-from quantbench.study.calibration import calibrates
-from quantbench.study.registry import find_quantizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from quantbench.data.prompts import Prompt
     from quantbench.diagnosis.recovering.checkpoint import Look
     from quantbench.protocols import Start
+    from quantbench.study import Scheme
 
 _LISTENED = 32  # passages that the inputs of layers are taken from, where adapters start
 _FEWEST = 8
@@ -42,9 +41,7 @@ class RecoveringQuantizer:
 
     def base(self, scheme: Scheme) -> Scheme:
         """The scheme whose artifact gets the adapters, with this one's draw of calibration."""
-        base = Scheme.parse(Recovery.of(scheme).base)
-        seeded = scheme.seed and calibrates(find_quantizer(base), base)
-        return Scheme.parse(f"{base.name}_s{scheme.seed}") if seeded else base
+        return drawn_as(scheme, Recovery.of(scheme).base)
 
     def settings(self, scheme: Scheme) -> Mapping[str, Any]:
         """All that decides the result besides samples: it is part of the artifact's key."""
