@@ -6,8 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from quantbench.cli.options import CACHE
+
+if TYPE_CHECKING:
+    from quantbench.core.places import Place
 
 _MODEL = "digits_centernet"
 _SCHEMES = ("float32", "float16", "int8_dynamic", "int8_static")
@@ -34,13 +40,9 @@ class TestDigits:
 @click.command(epilog="Example: quantbench demo --open")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="demo")
 @click.option("--open", "show", is_flag=True, help="Open the report in a browser.")
-@click.option(
-    "--quant-cache",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the artifact store; default: the platform's cache directory.",
-)
-def demo(folder: Path, quant_cache: Path | None, *, show: bool) -> None:
-    """Run a small study into FOLDER: a detector of digits, quantized three ways, and judged.
+@CACHE
+def demo(folder: Path, quant_cache: Place, *, show: bool) -> None:
+    """Run a small study into FOLDER: a detector of digits, stored four ways, and judged.
 
     It takes about a minute and needs no network. FOLDER gets the study, a test file of 20 lines
     to start your own from, its record and its report. A study that stands there is run as it is.
@@ -86,13 +88,13 @@ def demo(folder: Path, quant_cache: Path | None, *, show: bool) -> None:
     sys.exit(0 if passed else 1)
 
 
-def _pytest(study: Path, record: Path, cache: Path | None) -> bool:
+def _pytest(study: Path, record: Path, cache: Place) -> bool:
     """Run the study by itself: no configuration of the folder that one happens to stand in."""
     record.unlink(missing_ok=True)
     command = [
         *(sys.executable, "-m", "pytest", "-q", str(study), f"--rootdir={study.parent}"),
         *("-c", os.devnull, "-p", "no:cacheprovider", "--disable-warnings", "--benchmark-quiet"),
         *("--benchmark-json", str(record)),
-        *(() if cache is None else ("--quant-cache", str(cache))),
+        *(("--quant-cache", text) if (text := str(cache)) else ()),
     ]
     return subprocess.run(command, check=False).returncode == 0  # noqa: S603 - this interpreter

@@ -34,6 +34,10 @@ class Place:
     folder: Path | None = None
     remote: str | None = None
 
+    def __str__(self) -> str:
+        """As `parse_place` reads it."""
+        return ",".join(str(each) for each in (self.folder, self.remote) if each is not None)
+
 
 def parse_place(text: str | None) -> Place:
     """Read "DIR", "URL" or "DIR,URL".

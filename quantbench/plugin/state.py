@@ -31,7 +31,6 @@ JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
 ATTRIBUTE = "quantbench"  # of a test report: what it found of its case, as JSON
 RECORDER = "quantbench-recorder"
 REFUSED = "quantbench_refused"  # from an xdist worker: why it collected nothing
-_LONG_S = 10.0  # off a terminal, where lines stay
 JOURNAL_INPUT = "quantbench_journal"  # of an xdist worker: where the journal is
 
 

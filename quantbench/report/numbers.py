@@ -44,11 +44,16 @@ def difference(judged: Judgement | None) -> str:
         return "-"
     if judged.difference is None:
         return "undefined"
-    scale, places, unit = (100, 1, " %") if judged.relative else (1, 3, "")
+    scale, places, unit = unit_of(judged)
     low, high = (
         "open" if end is None else f"{scale * end:+.{places}f}" for end in (judged.low, judged.high)
     )
     return f"{scale * judged.difference:+.{places}f} [{low}, {high}]{unit}"
+
+
+def unit_of(judged: Judgement) -> tuple[int, int, str]:
+    """How a difference is written: what it is multiplied by, decimals, and the unit."""
+    return (100, 1, " %") if judged.relative else (1, 3, "")
 
 
 def margin(judged: Judgement) -> str:

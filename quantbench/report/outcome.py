@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from quantbench.core.words import plural
+from quantbench.report.numbers import unit_of
 from quantbench.report.views import studies_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _cost(judged: Judgement) -> str:
         return f"{judged.metric} is undefined"
     sign, way = (1, "rises") if judged.lower_is_better else (-1, "falls")
     worst = judged.high if judged.lower_is_better else judged.low
-    scale, places, unit = (100, 1, " %") if judged.relative else (1, 3, "")
+    scale, places, unit = unit_of(judged)
     lost = f"{scale * abs(judged.difference):.{places}f}{unit}"
     moved = sign * judged.difference > 0
     said = f"{judged.metric} {way} by {lost}" if moved else f"{judged.metric} does not get worse"

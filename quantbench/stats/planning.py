@@ -67,10 +67,7 @@ class Flips:
         losses = np.arange(max(low, 0), high + 1)
         passes = np.zeros(len(losses))
         share = self.gained / (1 - self.lost) if self.lost < 1 else 0.0
-        few, many = (
-            0,
-            0,
-        )  # gains below which none pass, where flips are few, and where they are many
+        few = many = 0  # gains below which none pass: where flips are few, where they are many
         for place, lost in enumerate(map(int, losses)):
             end = n - lost + 1
             turn = min(max(FEW - lost, 0), end)  # gains from which on flips are many

@@ -23,9 +23,6 @@ class Anchor:
     Attributes:
         metric: a name that the task's `summarise` returns.
         value: what they measured.
-        trainer: `module:function` of your own that trains its `..._qat` schemes on labels: called
-            with the prepared model, an iterator over inputs and samples, and how many of them
-            there are, it returns the model (`docs/how-to/recover.md`).
         tolerance: how far a right reference may be off.
         dataset: by name.
         n: its samples; on fewer the anchor says nothing.
@@ -59,6 +56,9 @@ class Model:
         datasets: names from `catalog/datasets.py`, or data sets of your own.
         interface: the task's own description of what goes in and what comes out, e.g. a
             `Detector`; None where the task needs none.
+        trainer: `module:function` of your own that trains its `..._qat` schemes on labels: called
+            with the prepared model, an iterator over inputs and samples, and how many of them
+            there are, it returns the model (`docs/how-to/recover.md`).
         tolerance: how far a converted float model's answers may be from its framework's, in
             shares of the largest answer, before what is decoded of them is compared.
         note: something a reader of its numbers must know; printed with them.

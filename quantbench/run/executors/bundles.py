@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from quantbench.store.manifests import NAME
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -49,7 +51,7 @@ def packed(entry: Artifact) -> Bundle:
     files = {
         path.relative_to(entry.path).as_posix(): np.fromfile(path, dtype=np.uint8) for path in names
     }
-    return Bundle(kind_of(entry), entry.key, (place / "manifest.json").read_bytes(), files)
+    return Bundle(kind_of(entry), entry.key, (place / NAME).read_bytes(), files)
 
 
 def land(store: Store, bundle: Bundle) -> Artifact:

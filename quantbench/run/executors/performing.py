@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from quantbench.core.digests import digest_of
 from quantbench.store.artifacts import Artifact, Store
+from quantbench.store.manifests import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ class LackingError(Exception):
     def __init__(self, kind: str, ingredients: Mapping[str, Any]) -> None:
         """Tell what is lacking."""
         self.kind, self.ingredients = kind, ingredients
-        self.key = digest_of({"kind": kind, **ingredients})
+        self.key = key_of(kind, ingredients)
         super().__init__(f"{kind} {self.key}")
 
 
