@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
 
 from quantbench.core.requirements import extras
+from quantbench.record.schema import document
 from tests.report.conftest import both_studies
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
 STEPS = {step["name"]: step for step in ACTION["runs"]["steps"] if "name" in step}
 
@@ -59,12 +58,11 @@ def test_a_required_extra_that_is_missing_is_no_green_job(tmp_path: Path) -> Non
     assert (done, outputs["status"]) == (0, "4")
 
 
-def test_the_page_and_the_comment_are_made_of_the_record(
-    tmp_path: Path, written: Callable[..., Path]
-) -> None:
+def test_the_page_and_the_comment_are_made_of_the_record(tmp_path: Path) -> None:
     results = tmp_path / "quantbench-results"
     results.mkdir()
-    written(both_studies()).rename(results / "record.json")
+    record = {"benchmarks": [], "quantbench": document(both_studies(), {}, {})}
+    (results / "record.json").write_text(json.dumps(record))
     done, outputs = _run("report", tmp_path)
     assert done == 0
     assert "<table" in (tmp_path / outputs["report"]).read_text()
