@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from quantbench.core.settings import usable_threads
 
@@ -15,6 +16,10 @@ os.environ.setdefault(
 )
 
 pytest_plugins = ["pytester", "tests.store.s3"]
+
+# A busy machine is no failure: Hypothesis' own limit is .2 s an example.
+settings.register_profile("quantbench", deadline=None)
+settings.load_profile("quantbench")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OUT, _ERR = 1, 2
+_LOGS: list[IO[str]] = []  # open to the process' end: loggers of frameworks go on writing to them
 
 
 @contextmanager
@@ -26,8 +27,8 @@ def frameworks_quiet() -> Iterator[IO[str]]:
     nothing was printed.
     """
     descriptor, name = tempfile.mkstemp(prefix="quantbench-", suffix=".log")
-    # Never closed: loggers that frameworks set up in the block go on writing to it.
     log = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="replace")
+    _LOGS.append(log)
     with ExitStack() as restored:
         before = sys.stdout, sys.stderr
         for stream in before:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Else its files and entry points are put there as an installer would put them.
     """
     folder = tmp_path_factory.mktemp("site")
-    if find_spec("hatchling") and find_spec("pip"):
+    # Not find_spec("pip"): setuptools' import hook takes that for pip itself running, and warns.
+    if find_spec("hatchling") and any(distributions(name="pip")):
         source = shutil.copytree(PACKAGE, tmp_path_factory.mktemp("source") / PACKAGE.name)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
         options = ["--no-build-isolation", "--target", str(folder), str(source)]
