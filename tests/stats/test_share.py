@@ -52,6 +52,34 @@ def test_the_interval_covers_the_true_share(n: int, group: int) -> None:
     assert 0.92 < covered < 0.98  # three standard errors of 500 worlds
 
 
+def slight(rng: np.random.Generator, n: int) -> Answers:
+    """A loss of .04 that 700 samples barely tell from none; .8 of it comes back."""
+    right = rng.random(n) < 0.9
+    lost = right & (rng.random(n) < 0.06)
+    won = ~right & (rng.random(n) < 0.14)
+    before = right ^ lost ^ won
+    now = np.where(rng.random(n) < 0.8, right, before)
+    return right, before, now
+
+
+def test_of_a_loss_that_is_barely_certain_the_interval_covers_the_share() -> None:
+    rng = np.random.default_rng(7)
+    found = [judged(slight(rng, 700)) for _ in range(400)]
+    defined = [each for each in found if not math.isnan(each.value)]
+    assert len(defined) > 350  # one draw in a thousand without a loss does not make it uncertain
+    assert np.mean([each.low <= 0.8 <= each.high for each in defined]) > 0.92
+
+
+def test_a_loss_is_certain_where_its_own_interval_says_so() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(60):
+        right, before, now = slight(rng, 250)
+        weights = resampling_weights(250)
+        mine, was, its = (weights @ each / weights.sum(axis=1) for each in (now, before, right))
+        found = share_recovered(mine, was, its, 250)
+        assert math.isnan(found.value) == (np.mean(its[1:] <= was[1:]) >= 0.025)
+
+
 def test_of_many_samples_it_is_fieller_s() -> None:
     right, before, now = world(np.random.default_rng(2), 4000)
     found = judged((right, before, now))
