@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Programs that are not this project's: their options are theirs.
 OTHERS = {
     ".",
+    "docker",
     "cd",
     "chromium",
     "git",
