@@ -31,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
             config.option.dist = "worksteal"
 
 
+# A pytest of its own loads these alone: others take longer to load than a small study to run.
+PLUGINS = "pytest_benchmark.plugin,xdist.plugin,quantbench.plugin"
 WORDS = tuple(
     "the a dog cat bird man woman child house tree river stone ran sat saw sang held under over "  # noqa: SIM905 - a sentence reads better
     "near with and then slowly again home old small red green before after never always".split()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import quantbench.catalog.digits
+from tests.conftest import PLUGINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -226,16 +227,11 @@ def study(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Study:
     return Study(pytester, monkeypatch)
 
 
-@pytest.fixture
-def quick(study: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
-    """The same, with no plugins but those that matter: others take seconds to load."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_benchmark.plugin,xdist.plugin,quantbench.plugin")
-    return study
-
-
 class Study:
-    """A folder with the fakes installed."""
+    """A folder with the fakes installed.
+
+    pytest there loads no plugins but those that matter: others take longer than a whole study.
+    """
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
@@ -249,6 +245,8 @@ class Study:
             if name.startswith(("QUANTBENCH_", "PYTEST_")):
                 monkeypatch.delenv(name)
         monkeypatch.setenv("QUANTBENCH_CACHE", str(pytester.path / "cache"))
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        monkeypatch.setenv("PYTEST_PLUGINS", PLUGINS)
 
     @property
     def path(self) -> Path:

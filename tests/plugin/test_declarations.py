@@ -25,52 +25,52 @@ def declared(study: Study, reasons: dict[str, str]) -> None:
     study.write("worse", known_failures={"worse": reasons})
 
 
-def test_a_failure_of_another_metric_is_red(quick: Study) -> None:
-    declared(quick, {"lost": "many flips"})
-    quick.add(GATE.format("lost", 0.05))
-    result = quick.run("-k", "(lost or accuracy) and worse", "-rx")
+def test_a_failure_of_another_metric_is_red(study: Study) -> None:
+    declared(study, {"lost": "many flips"})
+    study.add(GATE.format("lost", 0.05))
+    result = study.run("-k", "(lost or accuracy) and worse", "-rx")
     result.assert_outcomes(failed=1, xfailed=1)
     result.stdout.fnmatch_lines(["*worse *fail *", "XFAIL*test_lost*lost: many flips"])
 
 
-def test_gates_on_other_metrics_are_asked_as_usual(quick: Study) -> None:
-    declared(quick, {"lost": "many flips", "accuracy": "half of it"})
-    quick.add(GATE.format("lost", 0.05))
-    quick.add(GATE.format("perplexity", 0.5))
-    quick.add("def test_other(evaluation):\n    assert evaluation.rows\n")
+def test_gates_on_other_metrics_are_asked_as_usual(study: Study) -> None:
+    declared(study, {"lost": "many flips", "accuracy": "half of it"})
+    study.add(GATE.format("lost", 0.05))
+    study.add(GATE.format("perplexity", 0.5))
+    study.add("def test_other(evaluation):\n    assert evaluation.rows\n")
     options = ("-k", "worse and not latency", "--benchmark-json", "out.json")
-    result = quick.run(*options)
+    result = study.run(*options)
     result.assert_outcomes(passed=2, xfailed=2)
     result.stdout.fnmatch_lines(["*worse *fail, declared*"])
-    document = json.loads((quick.path / "out.json").read_text())["quantbench"]
+    document = json.loads((study.path / "out.json").read_text())["quantbench"]
     (record,) = (each for each in document["records"] if each["scheme"] == "worse")
     expected = {verdict["metric"]: verdict["expected"] for verdict in record["verdicts"]}
     assert expected == {"lost": "fail", "accuracy": "fail", "perplexity": "pass"}
 
 
-def test_a_declared_failure_does_not_hide_the_next_gate(quick: Study) -> None:
-    declared(quick, {"lost": "many flips"})
-    quick.add(BOTH.format(0.05))
-    result = quick.run("-k", "both and worse")
+def test_a_declared_failure_does_not_hide_the_next_gate(study: Study) -> None:
+    declared(study, {"lost": "many flips"})
+    study.add(BOTH.format(0.05))
+    result = study.run("-k", "both and worse")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*<fail: accuracy*"])
-    declared(quick, {"lost": "many flips"})
-    quick.add(BOTH.format(0.5))
-    quick.run("-k", "both and worse").assert_outcomes(xfailed=1)
+    declared(study, {"lost": "many flips"})
+    study.add(BOTH.format(0.5))
+    study.run("-k", "both and worse").assert_outcomes(xfailed=1)
 
 
-def test_a_declared_metric_that_passes_is_red(quick: Study) -> None:
-    declared(quick, {"perplexity": "it was high once"})
-    quick.add(GATE.format("perplexity", 0.5))
-    result = quick.run("-k", "perplexity and worse")
+def test_a_declared_metric_that_passes_is_red(study: Study) -> None:
+    declared(study, {"perplexity": "it was high once"})
+    study.add(GATE.format("perplexity", 0.5))
+    result = study.run("-k", "perplexity and worse")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*declared to fail on perplexity, but its verdict is pass*"])
 
 
-def test_a_declared_error_is_the_one_whose_message_matches(quick: Study) -> None:
+def test_a_declared_error_is_the_one_whose_message_matches(study: Study) -> None:
     for match, outcome in (("no kernel for op [78]", "xfailed"), ("PADV2", "errors")):
-        quick.write("broken", known_errors={"broken": ("op 7 has no kernel", match)})
-        result = quick.run("-k", "accuracy and broken")
+        study.write("broken", known_errors={"broken": ("op 7 has no kernel", match)})
+        result = study.run("-k", "accuracy and broken")
         result.assert_outcomes(**{outcome: 1})
     result.stdout.fnmatch_lines(
         ["*declared to break: op 7 has no kernel", "*message matches 'PADV2'*", "*broken *error *"]
@@ -78,34 +78,34 @@ def test_a_declared_error_is_the_one_whose_message_matches(quick: Study) -> None
     result.stdout.no_fnmatch_line("*error, declared*")
 
 
-def test_memory_that_runs_out_is_no_declared_error(quick: Study) -> None:
-    quick.write("huge", known_errors={"huge": "its kernel is missing"})
-    result = quick.run("-k", "accuracy and huge")
+def test_memory_that_runs_out_is_no_declared_error(study: Study) -> None:
+    study.write("huge", known_errors={"huge": "its kernel is missing"})
+    result = study.run("-k", "accuracy and huge")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*never memory that ran out*", "*huge *error *"])
-    fakes = quick.path / "fakes.py"
+    fakes = study.path / "fakes.py"
     other = fakes.read_text().replace(
         'raise RuntimeError("[enforce fail] DefaultCPUAllocator: can\'t allocate memory")',
         "raise MemoryError",
     )
     fakes.write_text(other)
-    quick.run("-k", "accuracy and huge").assert_outcomes(errors=1)
+    study.run("-k", "accuracy and huge").assert_outcomes(errors=1)
 
 
-def test_lists_of_a_model_and_data_sets_that_change_are_no_internal_errors(quick: Study) -> None:
-    quick.write("same")
-    path = quick.path / "test_fake.py"
+def test_lists_of_a_model_and_data_sets_that_change_are_no_internal_errors(study: Study) -> None:
+    study.write("same")
+    path = study.path / "test_fake.py"
     listed = path.read_text().replace(
         "CASES = cases(model('same')",
         "from dataclasses import replace\n"
         "CASES = cases(replace(model('same'), schemes=list(model('same').schemes))",
     )
     path.write_text(listed)
-    quick.run("-k", "accuracy").assert_outcomes(passed=2)
-    fakes = quick.path / "fakes.py"
+    study.run("-k", "accuracy").assert_outcomes(passed=2)
+    fakes = study.path / "fakes.py"
     frozen = "@dataclass(frozen=True)\nclass Numbers"
     fakes.write_text(fakes.read_text().replace(frozen, "@dataclass\nclass Numbers"))
-    result = quick.run()
+    result = study.run()
     assert result.ret == 2
     result.stdout.fnmatch_lines(["*UsageError: the datasets of a model cannot be hashed*"])
 
@@ -123,28 +123,28 @@ LISTED = {  # what a study may say of its cases: what is seen
 
 
 @pytest.mark.parametrize("said", LISTED)
-def test_a_list_in_a_study_is_taken_or_explained(quick: Study, said: str) -> None:
-    quick.write("same")
-    path = quick.path / "test_fake.py"
+def test_a_list_in_a_study_is_taken_or_explained(study: Study, said: str) -> None:
+    study.write("same")
+    path = study.path / "test_fake.py"
     head, _, tail = path.read_text().partition("CASES = ")
     tests = tail.partition("\n")[2]
     path.write_text(f"from dataclasses import replace\n{head}CASES = {said}\n{tests}")
-    result = quick.run("-k", "accuracy")
+    result = study.run("-k", "accuracy")
     result.stdout.fnmatch_lines([LISTED[said]])
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
 
 
-def test_a_margin_in_points_is_told_as_a_share(quick: Study) -> None:
-    quick.write("same")
-    path = quick.path / "test_fake.py"
+def test_a_margin_in_points_is_told_as_a_share(study: Study) -> None:
+    study.write("same")
+    path = study.path / "test_fake.py"
     path.write_text(path.read_text().replace("margin=0.05", "margin=2"))
-    result = quick.run("-k", "accuracy and same")
+    result = study.run("-k", "accuracy and same")
     result.stdout.fnmatch_lines(["*2 points are margin=0.02*"])
 
 
-def test_an_unknown_metric_is_told_what_was_meant(quick: Study) -> None:
-    quick.write("same")
-    path = quick.path / "test_fake.py"
+def test_an_unknown_metric_is_told_what_was_meant(study: Study) -> None:
+    study.write("same")
+    path = study.path / "test_fake.py"
     path.write_text(path.read_text().replace('"accuracy"', '"acuracy"'))
-    result = quick.run("-k", "accuracy and same")
+    result = study.run("-k", "accuracy and same")
     result.stdout.fnmatch_lines(["*unknown metric 'acuracy'*", "*did you mean 'accuracy'?*"])

@@ -43,10 +43,10 @@ def records(study: Study) -> dict[str, dict[str, Any]]:
     return {record["scheme"]: record for record in listed}
 
 
-def test_a_rate_makes_an_estimate_of_all_work(quick: Study) -> None:
-    quick.write("same")
-    quick.run("--benchmark-json", "out.json", "--quant-watts", "15", "--quant-grid", "0.21")
-    record = records(quick)["same"]
+def test_a_rate_makes_an_estimate_of_all_work(study: Study) -> None:
+    study.write("same")
+    study.run("--benchmark-json", "out.json", "--quant-watts", "15", "--quant-grid", "0.21")
+    record = records(study)["same"]
     energy, carbon = record["energy"], record["carbon"]
     assert energy["provenance"] == "estimated"
     assert energy["by"] == "15 W as stated (--quant-watts) times wall time"
@@ -59,25 +59,25 @@ def test_a_rate_makes_an_estimate_of_all_work(quick: Study) -> None:
     assert carbon["source"] == "stated (--quant-grid)"
 
 
-def test_without_either_the_reason_and_the_next_step_stand_in_the_record(quick: Study) -> None:
-    quick.pytester.makeconftest(
+def test_without_either_the_reason_and_the_next_step_stand_in_the_record(study: Study) -> None:
+    study.pytester.makeconftest(
         METER.split("class Meter", maxsplit=1)[0] + "from quantbench.errors import MeterError\n"
         "def none(device):\n    raise MeterError('no counter', remedy='--quant-watts 15')\n"
         "session.Session = functools.partial(session.Session, meter=none)\n"
     )
-    quick.write("same")
-    quick.run("--benchmark-json", "out.json")
-    energy = records(quick)["same"]["energy"]
+    study.write("same")
+    study.run("--benchmark-json", "out.json")
+    energy = records(study)["same"]["energy"]
     assert (energy["joules_per_sample"], energy["provenance"]) == (None, "unavailable")
     assert energy["reason"] == "no counter; --quant-watts 15"
     assert energy["build"] is energy["evaluation"] is None
 
 
-def test_a_counter_measures_all_work_and_the_artifact_keeps_its_share(quick: Study) -> None:
-    quick.pytester.makeconftest(METER)
-    quick.write("same")
-    quick.run("--benchmark-json", "out.json", "--quant-watts", "1")
-    record = records(quick)["same"]
+def test_a_counter_measures_all_work_and_the_artifact_keeps_its_share(study: Study) -> None:
+    study.pytester.makeconftest(METER)
+    study.write("same")
+    study.run("--benchmark-json", "out.json", "--quant-watts", "1")
+    record = records(study)["same"]
     energy = record["energy"]
     assert energy["provenance"] == "measured"
     assert energy["by"] == "fake: the whole test"
@@ -85,36 +85,36 @@ def test_a_counter_measures_all_work_and_the_artifact_keeps_its_share(quick: Stu
     assert energy["joules_per_sample"] == pytest.approx(20 * energy["seconds"], rel=0.2)
     assert energy["build"]["provenance"] == energy["evaluation"]["provenance"] == "measured"
     assert "energy_spent" not in record["build"]
-    quick.pytester.makeconftest("")
-    quick.run("--benchmark-json", "out.json")
-    again = records(quick)["same"]["energy"]
+    study.pytester.makeconftest("")
+    study.run("--benchmark-json", "out.json")
+    again = records(study)["same"]["energy"]
     assert again["build"] == energy["build"]
     assert again["evaluation"] == energy["evaluation"]
 
 
-def test_measured_energy_is_gated_as_latency_is(quick: Study) -> None:
-    quick.pytester.makeconftest(METER)
-    quick.write("slow")
-    quick.add(GATE.format(margin="50%"))
-    result = quick.run("--benchmark-json", "out.json")
+def test_measured_energy_is_gated_as_latency_is(study: Study) -> None:
+    study.pytester.makeconftest(METER)
+    study.write("slow")
+    study.add(GATE.format(margin="50%"))
+    result = study.run("--benchmark-json", "out.json")
     result.assert_outcomes(passed=5, failed=1)  # "slow" waits for two milliseconds
-    (verdict,) = [v for v in records(quick)["slow"]["verdicts"] if v["metric"] == "energy"]
+    (verdict,) = [v for v in records(study)["slow"]["verdicts"] if v["metric"] == "energy"]
     assert verdict["outcome"] == "fail"
     assert verdict["low"] > 0.5
     assert verdict["method"].startswith("ratio of joules")
 
 
-def test_the_page_s_tests_measure_and_gate(quick: Study) -> None:
+def test_the_page_s_tests_measure_and_gate(study: Study) -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "energy.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     named = 'cases("digits_centernet")'
     assert named in code
     mine = code.replace(named, 'cases(model("slow"))')
-    quick.pytester.makeconftest(METER)
-    quick.pytester.makepyfile(test_mine=f"from fakes import model\n{mine}")
-    quick.run("--benchmark-json", "out.json").assert_outcomes(passed=3, failed=1)
-    assert records(quick)["float"]["verdicts"][0]["outcome"] == "pass"
-    (verdict,) = records(quick)["slow"]["verdicts"]
+    study.pytester.makeconftest(METER)
+    study.pytester.makepyfile(test_mine=f"from fakes import model\n{mine}")
+    study.run("--benchmark-json", "out.json").assert_outcomes(passed=3, failed=1)
+    assert records(study)["float"]["verdicts"][0]["outcome"] == "pass"
+    (verdict,) = records(study)["slow"]["verdicts"]
     assert (verdict["metric"], verdict["outcome"]) == ("energy", "fail")
 
 
@@ -126,18 +126,18 @@ def test_the_page_s_tests_measure_and_gate(quick: Study) -> None:
     ],
 )
 def test_an_energy_that_was_not_measured_is_not_gated(
-    quick: Study, options: list[str], says: str
+    study: Study, options: list[str], says: str
 ) -> None:
-    quick.write("same")
-    quick.add(GATE.format(margin="10%"))
-    quick.run("-k", "energy or latency", *options).stdout.fnmatch_lines([says])
+    study.write("same")
+    study.add(GATE.format(margin="10%"))
+    study.run("-k", "energy or latency", *options).stdout.fnmatch_lines([says])
 
 
-def test_beside_other_workers_nothing_is_measured(quick: Study) -> None:
-    quick.pytester.makeconftest(METER)
-    quick.write("same")
-    quick.run("--benchmark-json", "out.json", "-n", "2")
-    energy = records(quick)["same"]["energy"]
+def test_beside_other_workers_nothing_is_measured(study: Study) -> None:
+    study.pytester.makeconftest(METER)
+    study.write("same")
+    study.run("--benchmark-json", "out.json", "-n", "2")
+    energy = records(study)["same"]["energy"]
     assert energy["joules_per_sample"] is None
     assert "without -n" in energy["reason"]
 
@@ -153,21 +153,21 @@ def test_beside_other_workers_nothing_is_measured(quick: Study) -> None:
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused(
-    quick: Study, option: str, value: str, message: str
+    study: Study, option: str, value: str, message: str
 ) -> None:
-    quick.write("same")
-    result = quick.run(f"{option}={value}")
+    study.write("same")
+    result = study.run(f"{option}={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{message}*"])
 
 
 def test_rate_and_grid_are_taken_from_ini_and_environment(
-    quick: Study, monkeypatch: pytest.MonkeyPatch
+    study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick.write()
-    quick.pytester.makeini("[pytest]\nquant_watts = 10\nquant_grid = 0.1")
+    study.write()
+    study.pytester.makeini("[pytest]\nquant_watts = 10\nquant_grid = 0.1")
     monkeypatch.setenv("QUANTBENCH_WATTS", "20")
-    quick.run("--benchmark-json", "out.json")
-    record = records(quick)["float"]
+    study.run("--benchmark-json", "out.json")
+    record = records(study)["float"]
     assert record["energy"]["by"].startswith("20 W")
     assert record["carbon"]["kg_co2e_per_kwh"] == 0.1

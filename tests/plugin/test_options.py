@@ -101,14 +101,14 @@ def test_a_device_that_the_runner_lacks_is_refused_before_any_work(study: Study)
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_schemes_that_leave_nothing_are_refused_with_what_there_is(
-    quick: Study, workers: tuple[str, ...]
+    study: Study, workers: tuple[str, ...]
 ) -> None:
-    quick.write("same")
-    result = quick.run("--quant-schemes", "int8_static", *workers)
+    study.write("same")
+    result = study.run("--quant-schemes", "int8_static", *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["*--quant-schemes leaves no case to run", "*collected cases: float, same", "*int8_static"]
     )
-    result = quick.run("--quant-schemes", "smae", *workers)
+    result = study.run("--quant-schemes", "smae", *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*unknown scheme 'smae'*"])

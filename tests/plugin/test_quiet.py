@@ -29,10 +29,10 @@ def test_noisy(evaluation, reference):
 """
 
 
-def test_what_frameworks_say_stays_out_and_what_the_user_says_stays_in(quick: Study) -> None:
-    quick.write("worse")
-    quick.add(NOISY)
-    result = quick.run("-k", "noisy and worse")
+def test_what_frameworks_say_stays_out_and_what_the_user_says_stays_in(study: Study) -> None:
+    study.write("worse")
+    study.add(NOISY)
+    result = study.run("-k", "noisy and worse")
     result.assert_outcomes(failed=1)
     text = result.stdout.str()
     captured = text[text.index("Captured stderr call") : text.index("---- quantbench ----")]
@@ -45,20 +45,20 @@ def test_what_frameworks_say_stays_out_and_what_the_user_says_stays_in(quick: St
         assert dropped not in captured
 
 
-def test_other_tests_of_the_run_see_every_log(quick: Study) -> None:
-    quick.write("worse")
-    (quick.path / "test_other.py").write_text(
+def test_other_tests_of_the_run_see_every_log(study: Study) -> None:
+    study.write("worse")
+    (study.path / "test_other.py").write_text(
         "import logging\n"
         "def test_other(caplog):\n"
         "    logging.getLogger('torch.x').setLevel(logging.DEBUG)\n"
         "    logging.getLogger('torch.x').debug('chatter')\n"
         "    assert 'chatter' in caplog.text\n"
     )
-    quick.run("-k", "other or (accuracy and float)").assert_outcomes(passed=2)
+    study.run("-k", "other or (accuracy and float)").assert_outcomes(passed=2)
 
 
-def test_an_evaluation_is_a_short_word_in_a_failed_assertion(quick: Study) -> None:
-    quick.write("worse")
-    result = quick.run("-k", "accuracy and worse")
+def test_an_evaluation_is_a_short_word_in_a_failed_assertion(study: Study) -> None:
+    study.write("worse")
+    result = study.run("-k", "accuracy and worse")
     result.stdout.fnmatch_lines(["*non_inferior(<results of fake-worse-numbers, 400 samples>,*"])
     assert len(result.outlines) < 50

@@ -63,13 +63,13 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 
 
 @pytest.fixture
-def cluster(quick: Study, nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Study:
+def cluster(study: Study, nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Study:
     """A study whose runs are told of the cluster."""
     monkeypatch.setenv("RAY_ADDRESS", nodes.address)
     monkeypatch.setenv("QUANTBENCH_EXECUTOR", "ray")
     # Another model than that of other tests: nodes keep what they have built.
-    (quick.path / "weights.txt").write_text(quick.path.name)
-    return quick
+    (study.path / "weights.txt").write_text(study.path.name)
+    return study
 
 
 def rows(cache: Path) -> dict[str, bytes]:
@@ -202,37 +202,37 @@ def test_data_sets_of_test_files_travel_by_value(cluster: Study) -> None:
     cluster.run("-k", "accuracy", "--import-mode=importlib").assert_outcomes(passed=2)
 
 
-def test_workers_of_xdist_are_refused_beside_a_cluster(quick: Study) -> None:
-    quick.write("same")
-    result = quick.run("--quant-executor=ray", "-n", "2")
+def test_workers_of_xdist_are_refused_beside_a_cluster(study: Study) -> None:
+    study.write("same")
+    result = study.run("--quant-executor=ray", "-n", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--quant-executor and -n do not go together*", "*leave -n out*"])
-    assert quick.builds() == []
+    assert study.builds() == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "ray"])
 def test_a_cluster_that_does_not_answer_is_said(
-    quick: Study, address: str, monkeypatch: pytest.MonkeyPatch
+    study: Study, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
-    quick.write("same")
-    result = quick.run(f"--quant-executor={address}")
+    study.write("same")
+    result = study.run(f"--quant-executor={address}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*no Ray cluster answers*", "*127.0.0.1:9*"])
-    assert quick.builds() == []
+    assert study.builds() == []
 
 
-def test_an_executor_that_does_not_exist_is_refused(quick: Study) -> None:
-    quick.write("same")
-    result = quick.run("--quant-executor=rey")
+def test_an_executor_that_does_not_exist_is_refused(study: Study) -> None:
+    study.write("same")
+    result = study.run("--quant-executor=rey")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--quant-executor*", "*did you mean 'ray'?*"])
 
 
-def test_models_are_timed_on_the_named_node_alone(quick: Study) -> None:
-    quick.write("same")
-    result = quick.run("--quant-timing-node=board7", "-rs")
+def test_models_are_timed_on_the_named_node_alone(study: Study) -> None:
+    study.write("same")
+    result = study.run("--quant-timing-node=board7", "-rs")
     result.assert_outcomes(passed=2, skipped=2)
     result.stdout.fnmatch_lines(["*models are timed on board7 alone*"])
 

@@ -52,12 +52,12 @@ BROKEN: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def test_what_a_run_writes_is_valid_and_nothing_else(quick: Study) -> None:
+def test_what_a_run_writes_is_valid_and_nothing_else(study: Study) -> None:
     """Passes, a failure, a broken case, a skipped one, latencies and an estimate."""
-    quick.write("worse", "close", "broken", "unreachable")
+    study.write("worse", "close", "broken", "unreachable")
     options = ("--quant-watts", "15", "--quant-grid", "0.2", "--quant-diagnose", "quick")
-    quick.run("--benchmark-json", "out.json", *options)
-    document = json.loads((quick.path / "out.json").read_text())["quantbench"]
+    study.run("--benchmark-json", "out.json", *options)
+    document = json.loads((study.path / "out.json").read_text())["quantbench"]
     assert said(document) == []
     assert {record["scheme"] for record in document["records"]} >= {"float", "worse", "broken"}
     assert document["skipped"]
@@ -73,10 +73,10 @@ def test_what_a_run_writes_is_valid_and_nothing_else(quick: Study) -> None:
         assert said(spoilt), what
 
 
-def test_what_judge_writes_is_valid(quick: Study) -> None:
+def test_what_judge_writes_is_valid(study: Study) -> None:
     for name, wrong in (("float", 2), ("int8", 3)):
         rows = [{"id": i, "correct": i % 10 >= wrong} for i in range(200)]
-        (quick.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        (study.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     files = ("float.jsonl", "int8.jsonl", "--value", "correct", "--margin", "0.2")
-    assert quick.command("judge", "rows", *files, "-o", "out.json").ret == 0
-    assert said(json.loads((quick.path / "out.json").read_text())["quantbench"]) == []
+    assert study.command("judge", "rows", *files, "-o", "out.json").ret == 0
+    assert said(json.loads((study.path / "out.json").read_text())["quantbench"]) == []

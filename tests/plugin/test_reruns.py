@@ -30,31 +30,31 @@ def same(study: Study) -> dict[str, Any]:
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_a_broken_test_that_passes_when_run_again_leaves_no_error(
-    quick: Study, workers: tuple[str, ...]
+    study: Study, workers: tuple[str, ...]
 ) -> None:
-    quick.write("same")
-    quick.add(FLAKY)
-    result = quick.run("-k", "(flaky or accuracy) and same", *OPTIONS, *workers)
+    study.write("same")
+    study.add(FLAKY)
+    result = study.run("-k", "(flaky or accuracy) and same", *OPTIONS, *workers)
     result.assert_outcomes(passed=2)
-    assert same(quick)["error"] is None
-    assert len(same(quick)["verdicts"]) == 1
+    assert same(study)["error"] is None
+    assert len(same(study)["verdicts"]) == 1
     result.stdout.no_fnmatch_line("*same *error*")
 
 
-def test_an_error_of_another_test_stays(quick: Study) -> None:
-    quick.write("same")
-    quick.add(FLAKY)
-    quick.add("def test_broken(evaluation):\n    raise RuntimeError('for good')\n")
-    quick.run("-k", "(flaky or broken or accuracy) and same", *OPTIONS)
-    assert same(quick)["error"]["message"] == "for good"
+def test_an_error_of_another_test_stays(study: Study) -> None:
+    study.write("same")
+    study.add(FLAKY)
+    study.add("def test_broken(evaluation):\n    raise RuntimeError('for good')\n")
+    study.run("-k", "(flaky or broken or accuracy) and same", *OPTIONS)
+    assert same(study)["error"]["message"] == "for good"
 
 
-def test_a_verdict_is_not_got_rid_of_by_trying_again(quick: Study) -> None:
+def test_a_verdict_is_not_got_rid_of_by_trying_again(study: Study) -> None:
     """Not even where the gate is called at the first try alone."""
-    quick.write("worse")
-    quick.add(
+    study.write("worse")
+    study.add(
         "def test_once(evaluation, reference, request):\n"
         "    if request.node.execution_count == 1:\n"
         '        assert non_inferior(evaluation, reference, metric="accuracy", margin=0.05)\n'
     )
-    quick.run("-k", "(once or accuracy) and worse", *OPTIONS).assert_outcomes(failed=2)
+    study.run("-k", "(once or accuracy) and worse", *OPTIONS).assert_outcomes(failed=2)

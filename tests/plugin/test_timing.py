@@ -43,9 +43,9 @@ def run(study: Study, body: str) -> pytest.RunResult:
         "benchmark.pedantic(quantized.predict, (sample,), None, None, None, 5)",
     ],
 )
-def test_the_cases_own_prediction_is_its_latency(quick: Study, body: str) -> None:
-    result = run(quick, body)
-    assert record(quick)["latency"]["rounds"] >= 2
+def test_the_cases_own_prediction_is_its_latency(study: Study, body: str) -> None:
+    result = run(study, body)
+    assert record(study)["latency"]["rounds"] >= 2
     result.stdout.no_fnmatch_line("*timed something else*")
 
 
@@ -59,26 +59,26 @@ def test_the_cases_own_prediction_is_its_latency(quick: Study, body: str) -> Non
         SECOND,
     ],
 )
-def test_nothing_else_that_a_test_times_is_a_latency(quick: Study, body: str) -> None:
-    result = run(quick, body)
-    assert record(quick)["latency"] is None
-    assert "prefill_tokens_per_s" not in record(quick)["metrics"]
+def test_nothing_else_that_a_test_times_is_a_latency(study: Study, body: str) -> None:
+    result = run(study, body)
+    assert record(study)["latency"] is None
+    assert "prefill_tokens_per_s" not in record(study)["metrics"]
     result.stdout.fnmatch_lines(["*test_timed?fake-same-numbers?: timed something else*"])
     said = [line for line in result.outlines if "timed something else" in line]
     assert len(said) == 1
 
 
-def test_a_gate_on_latency_does_not_take_another_time(quick: Study) -> None:
-    quick.write("same")
-    quick.add(TIMED.format("benchmark(sum, range(9))"))
+def test_a_gate_on_latency_does_not_take_another_time(study: Study) -> None:
+    study.write("same")
+    study.add(TIMED.format("benchmark(sum, range(9))"))
     gate = 'non_inferior(evaluation, reference, metric="latency", margin="50%")'
-    quick.add(f"def test_gate(evaluation, reference):\n    assert {gate}\n")
-    result = quick.run("-k", "timed or gate")
+    study.add(f"def test_gate(evaluation, reference):\n    assert {gate}\n")
+    result = study.run("-k", "timed or gate")
     result.assert_outcomes(passed=2, failed=2)
     result.stdout.fnmatch_lines(["*latency of fake-same-numbers was not measured before its gate*"])
 
 
-def test_decoding_is_timed_as_itself(quick: Study) -> None:
+def test_decoding_is_timed_as_itself(study: Study) -> None:
     decoder = (
         "    def decoder(self, prepared):\n"
         "        def decode(): pass\n"
@@ -86,14 +86,14 @@ def test_decoding_is_timed_as_itself(quick: Study) -> None:
         "        return decode\n\n"
         "    def predict_all"
     )
-    fakes = quick.path / "fakes.py"
+    fakes = study.path / "fakes.py"
     fakes.write_text(fakes.read_text().replace("    def predict_all", decoder, 1))
-    quick.write("same")
-    quick.add("def test_timed(decoding, benchmark):\n    benchmark(decoding)\n")
-    quick.add("def test_other(decoding, benchmark):\n    benchmark(sum, range(9))\n")
+    study.write("same")
+    study.add("def test_timed(decoding, benchmark):\n    benchmark(decoding)\n")
+    study.add("def test_other(decoding, benchmark):\n    benchmark(sum, range(9))\n")
     for test, known in (("timed", True), ("other", False)):
-        quick.run("-k", f"{test} and same", "--benchmark-json", "out.json").assert_outcomes(
+        study.run("-k", f"{test} and same", "--benchmark-json", "out.json").assert_outcomes(
             passed=1
         )
-        assert ("decode_tokens_per_s" in record(quick)["metrics"]) is known
-        assert record(quick)["latency"] is None
+        assert ("decode_tokens_per_s" in record(study)["metrics"]) is known
+        assert record(study)["latency"] is None

@@ -70,12 +70,12 @@ def test_unknown_words_are_refused_with_the_known_ones(
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
 def test_a_pass_that_is_not_certain_beside_the_others_is_a_failed_test(
-    quick: Study, workers: tuple[str, ...]
+    study: Study, workers: tuple[str, ...]
 ) -> None:
     """ "near" is certain at 95 % alone (p about .03), and not as one of three (Holm)."""
-    quick.write("near", "as_near", "same")
+    study.write("near", "as_near", "same")
     options = ("-k", "accuracy", "--benchmark-json", "out.json", "--junit-xml", "junit.xml")
-    result = quick.run(*options, *workers)
+    result = study.run(*options, *workers)
     result.assert_outcomes(passed=2, failed=2)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
@@ -85,19 +85,19 @@ def test_a_pass_that_is_not_certain_beside_the_others_is_a_failed_test(
             "FAILED test_fake.py::TestFake::test_accuracy?fake-near-numbers?*",
         ]
     )
-    (verdict,) = records(quick)["near"]["verdicts"]
+    (verdict,) = records(study)["near"]["verdicts"]
     assert verdict["p_value"] < 0.05 < verdict["p_value_holm"]
-    suite, failures = junit(quick)
+    suite, failures = junit(study)
     assert suite == {"tests": "4", "failures": "2", "errors": "0", "skipped": "0"}
     assert list(failures) == [f"test_accuracy[fake-{name}-numbers]" for name in ("as_near", "near")]
     message, said = failures["test_accuracy[fake-near-numbers]"]
     assert "its pass is taken back" in message
     assert said == {"quantbench.verdict.accuracy": "inconclusive"}
     for more in (("--quant-familywise", "none"), ("--quant-inconclusive", "pass")):
-        green = quick.run(*options, *workers, *more)
+        green = study.run(*options, *workers, *more)
         green.assert_outcomes(passed=4)
         assert green.ret == 0
-        assert junit(quick)[1] == {}
+        assert junit(study)[1] == {}
 
 
 def junit(study: Study) -> tuple[dict[str, str], dict[str, tuple[str, dict[str, str]]]]:
@@ -118,23 +118,23 @@ def junit(study: Study) -> tuple[dict[str, str], dict[str, tuple[str, dict[str, 
     return counts, dict(sorted(failed.items()))
 
 
-def test_a_gate_of_lower_confidence_is_held_to_its_own(quick: Study) -> None:
+def test_a_gate_of_lower_confidence_is_held_to_its_own(study: Study) -> None:
     """Two with a p of about .03: certain at 90 % beside each other, at 95 % they would not be."""
-    quick.write("near", "as_near")
-    path = quick.path / "test_fake.py"
+    study.write("near", "as_near")
+    path = study.path / "test_fake.py"
     path.write_text(path.read_text().replace("margin=0.05", "margin=0.05, confidence=0.9"))
-    result = quick.run("-k", "accuracy", "--benchmark-json", "out.json")
+    result = study.run("-k", "accuracy", "--benchmark-json", "out.json")
     assert result.ret == 0
-    (verdict,) = records(quick)["near"]["verdicts"]
+    (verdict,) = records(study)["near"]["verdicts"]
     assert 0.05 < verdict["p_value_holm"] < 0.1
 
 
-def test_two_gates_of_a_test_are_told_apart_when_one_falls(quick: Study) -> None:
-    quick.write("near", "as_near", "same")
-    path = quick.path / "test_fake.py"
+def test_two_gates_of_a_test_are_told_apart_when_one_falls(study: Study) -> None:
+    study.write("near", "as_near", "same")
+    path = study.path / "test_fake.py"
     more = '        assert non_inferior(evaluation, reference, metric="lost", margin=0.2)\n'
     path.write_text(path.read_text() + more)
-    result = quick.run("-k", "accuracy")
+    result = study.run("-k", "accuracy")
     result.assert_outcomes(passed=2, failed=2)
     result.stdout.no_fnmatch_line("lost, margin*taken back*")
 
@@ -245,13 +245,13 @@ def test_a_baseline_is_a_second_gate_on_the_same_samples(study: Study) -> None:
     result.stdout.no_fnmatch_line("*the float model itself*")
 
 
-def test_a_float_model_that_moved_is_said_to_be_the_float_model(quick: Study) -> None:
-    quick.write("same")
-    accepted(quick)
-    fakes = quick.path / "fakes.py"
+def test_a_float_model_that_moved_is_said_to_be_the_float_model(study: Study) -> None:
+    study.write("same")
+    accepted(study)
+    fakes = study.path / "fakes.py"
     fakes.write_text(fakes.read_text().replace("known.get(scheme.name, 20)", "30"))
-    shutil.rmtree(quick.path / "cache" / "artifact")
-    result = quick.run("-k", "accuracy and float", "--quant-baseline", "baseline.json")
+    shutil.rmtree(study.path / "cache" / "artifact")
+    result = study.run("-k", "accuracy and float", "--quant-baseline", "baseline.json")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import quantbench
+from tests.conftest import PLUGINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 collect_ignore = ["quantbench_linear"]  # its study needs it installed
 PACKAGE = Path(__file__).with_name("quantbench_linear")
 STUDY = PACKAGE / "test_linear_study.py"
-# Others take seconds to load.
-_PLUGINS = "pytest_benchmark.plugin,xdist.plugin,quantbench.plugin"
 _QUICK = ("-p", "no:cacheprovider", "--benchmark-max-time=0.01", "--benchmark-min-rounds=2")
 
 
@@ -61,7 +60,7 @@ class Place:
         environment = outer | {
             "PYTHONPATH": os.pathsep.join(map(str, (self.site, self.path, own))),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "PYTEST_PLUGINS": _PLUGINS,
+            "PYTEST_PLUGINS": PLUGINS,
             "QUANTBENCH_CACHE": str(self.path / "cache"),
         }
         return subprocess.run(
