@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from quantbench.backends.openvino.diagnosis.speed import profile
+from quantbench.backends.openvino.diagnosis.speed import _medians, profile
 from quantbench.backends.openvino.files import save
 from quantbench.backends.openvino.quantizers.static import quantized
 from quantbench.core.settings import Machine
@@ -30,3 +32,21 @@ def test_ops_that_ran_are_timed_with_their_kernels(tmp_path: Path) -> None:
     kernels = {name: {op.kernel for op in each.ops} for name, each in found.items()}
     assert any("i8" in kernel.lower() for kernel in kernels["rounded"])
     assert not any("i8" in kernel.lower() for kernel in kernels["plain"])
+
+
+def test_an_op_that_took_no_time_in_a_round_is_still_timed() -> None:
+    """OpenVINO calls it not run then, and a round has fewer ops than another."""
+
+    def counted(**spent_us: int) -> list[SimpleNamespace]:
+        return [
+            SimpleNamespace(
+                node_name=name,
+                node_type="Convolution",
+                exec_type="jit",
+                real_time=timedelta(microseconds=spent),
+            )
+            for name, spent in spent_us.items()
+        ]
+
+    found = _medians([counted(a=5), counted(a=7, b=1), counted(a=6)])
+    assert [(op.place, op.name, op.ns) for op in found] == [(0, "a", 6000.0), (1, "b", 0.0)]

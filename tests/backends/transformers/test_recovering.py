@@ -74,7 +74,11 @@ def case_of(folder: Path, checkpoint: Path, scheme: str = SCHEME) -> Case:
 
 @pytest.fixture(scope="module")
 def checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with louder layers, so that two bits a weight are too few."""
+    """The tiny model with layers that decide, of weights with far outliers: two bits are too few.
+
+    Processors round the tiny model's training apart, so this must not hang on its luck: of four
+    seeds of it, training left .07 to .29 of the divergence.
+    """
     from transformers import AutoModelForCausalLM
 
     folder = tmp_path_factory.mktemp("loud")
@@ -82,9 +86,12 @@ def checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
     model = AutoModelForCausalLM.from_pretrained(tiny_checkpoint, dtype=torch.float32)
     for name, parameter in model.named_parameters():
         if "proj" in name:
-            parameter.data *= 8
+            spread, parameter.data = parameter.data.std(), parameter.data**3
+            parameter.data *= spread / parameter.data.std()
+        if name == "model.embed_tokens.weight":
+            parameter.data *= 0.2
         if name == "model.norm.weight":
-            parameter.data *= 6
+            parameter.data *= 30
     model.save_pretrained(folder)
     return folder
 
