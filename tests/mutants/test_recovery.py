@@ -110,7 +110,7 @@ def test_the_score_of_the_training_s_float_weights_is_caught(
     evaluate_anew(home, case, "the packed kernel and its unpacked weights disagree")
 
 
-@pytest.mark.parametrize("factor", [0.0, 0.9, 2.0])
+@pytest.mark.parametrize("factor", [0.0, 2.0, pytest.param(0.9, marks=pytest.mark.slow)])
 def test_the_score_of_another_adapter_than_the_stored_one_is_caught(
     factor: float, home: Path, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -358,7 +358,7 @@ class TestBuild:
             near, far = mixed_weights[layer] - meant, narrow[layer] - meant
             assert near.norm() < far.norm() / 4
 
-    @pytest.mark.parametrize("bits", [5, 6])
+    @pytest.mark.parametrize("bits", [5, pytest.param(6, marks=pytest.mark.slow)])
     def test_widths_between_are_stored_and_run(
         self, bits: int, tiny_checkpoint: Path, prompts: list[Prompt], tmp_path: Path
     ) -> None:
@@ -505,6 +505,7 @@ class TestWorkshop:
         )
         return next(c for c in cases(described) if c.scheme.quantizer == "gptq_mixed")
 
+    @pytest.mark.slow
     def test_a_recipe_is_searched_kept_and_built(self, bench: Session, case: Case) -> None:
         found = bench.recipe(case, Gate("accuracy", 0.3))
         assert found.details["passed"] is True

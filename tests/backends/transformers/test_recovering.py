@@ -191,7 +191,11 @@ def test_its_bytes_are_counted_with_the_base_s(bench: Session, case: Case, built
         assert (built.path / path.name).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("wrong", ["doubled", "left out", "of another training"])
+@pytest.mark.parametrize(
+    "wrong",
+    [*(pytest.param(each, marks=pytest.mark.slow) for each in ("doubled", "left out")),
+     "of another training"],
+)  # fmt: skip
 def test_another_adapter_than_the_stored_one_is_caught(
     built: Artifact, tmp_path: Path, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +225,7 @@ class Killed(Exception):  # noqa: N818 - it stands for a signal
     """The process would be gone here."""
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_adapters(
     case: Case, built: Artifact, home: Path, tmp_path: Path
 ) -> None:
