@@ -89,6 +89,28 @@ def test_the_distance_is_a_share_of_what_answers_vary_by() -> None:
     assert agreement(meant, meant) == pytest.approx(1)
 
 
+def test_the_loss_looks_where_the_float_model_sees_something() -> None:
+    """An error at the object costs more than elsewhere, also of outputs that are flat there."""
+    rng = np.random.default_rng(1)
+    heat = np.zeros((40, 6, 6, 2), np.float32)
+    heat[np.arange(40), rng.integers(0, 6, 40), 3, rng.integers(0, 2, 40)] = 1
+    meant = {"heat": heat, "size": rng.normal(0, 1, (40, 6, 6, 2)).astype(np.float32)}
+    distance = Distance([meant])
+    seen = heat.max(axis=3, keepdims=True)
+    at_objects = meant | {"size": meant["size"] + seen}
+    elsewhere = meant | {"size": meant["size"] + np.roll(seen, 3, axis=2)}
+    plain = [distance.of_each(each, meant).numpy().mean() for each in (at_objects, elsewhere)]
+    assert plain[0] == pytest.approx(plain[1], rel=1e-5)
+    weighed = [
+        distance.loss_of_each(each, meant).numpy().mean() for each in (at_objects, elsewhere)
+    ]
+    assert weighed[0] > 4 * weighed[1]
+    labels = {"y": rng.normal(0, 1, (40, 5)).astype(np.float32)}  # one place: nothing to weigh
+    of_labels = Distance([labels])
+    said = {"y": labels["y"] + 1}
+    assert np.allclose(of_labels.loss_of_each(said, labels), of_labels.of_each(said, labels))
+
+
 def test_channels_are_last_unless_a_sequence_is() -> None:
     assert [channels_axis(s) for s in ((9, 40, 40, 10), (9, 10), (9, 84, 8400), (9, 3549, 85))] == [
         3, 1, 1, 2,

@@ -39,7 +39,7 @@ class RecoveringQuantizer:
     """The weights of another scheme's artifact, trained in place."""
 
     tools = ("tensorflow", "ai-edge-litert")
-    version = 1
+    version = 2
     calibrated = True
     most = 5000  # samples; a training shows them again until its budget is spent
 

@@ -210,7 +210,7 @@ class Training:
         with tf.GradientTape() as tape:
             said = self._student(samples, [each.value() for each in self.shares])
             outputs = self._student.outputs(said), self._teacher.outputs(meant)
-            loss = distance = tf.reduce_sum(self.distance.of_each(*outputs))
+            loss = distance = tf.reduce_sum(self.distance.loss_of_each(*outputs))
             if self._pairs:
                 loss += inside * tf.reduce_sum(apart_inside(said, meant, self._pairs))
         zero = tf.UnconnectedGradients.ZERO
