@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -103,3 +104,15 @@ def test_it_ends_in_two_verdicts_and_two_sentences(
     assert any(line.startswith("held out:") for line in lines)
     assert any(line.startswith("cost:") and "minutes" in line for line in lines)
     assert lines[-1].count(". It ") == 1 and "came back in gptq_int2_g64_lora16_3k" in lines[-1]
+
+
+def test_the_digits_classifier_gets_back_what_four_bits_took(tmp_path: Path) -> None:
+    """Embedded, real and trained through: the stored file passes, and says more than before."""
+    command = ["recover", "digits_classifier-int4_weight_aeq-digits", "--budget", "4k"]
+    result = CliRunner().invoke(main, [*command, "--quant-cache", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "verdict:    better than before: top1 +" in result.output
+    said = re.search(r"(\d+)% \(.+ of the 0\.02\d* top1 that int4_weight_aeq lost", result.output)
+    assert said is not None
+    assert int(said[1]) >= 80
+    assert "It passes its gate against the float model" in result.output
