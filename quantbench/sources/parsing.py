@@ -181,7 +181,7 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
             return File(_below(data, locator), digest)
         case "random":
             seed = seed_of(pins.get("seed", ["0"])[-1])
-            return RandomWeights(named("architecture", locator), seed)
+            return RandomWeights(named("name of an architecture", locator), seed)
     raise UsageError(
         f"unknown source scheme {scheme!r}",
         expected=", ".join(_SCHEMES),
