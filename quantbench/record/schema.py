@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from quantbench.study import Case
 
 SCHEMA = 3
+# Metrics that are no answers: of this machine, whatever the weights are.
+TIMED = ("prefill_tokens_per_s", "decode_tokens_per_s", "evaluation_tokens_per_s")
 
 
 def empty_record(case: Case) -> dict[str, Any]:
@@ -35,6 +37,7 @@ def empty_record(case: Case) -> dict[str, Any]:
         "dataset": {"name": case.dataset.name, "n": None, "sha256": None},
         "labels": _labels(case),
         "expected": case.expected,
+        "random_weights": case.model.source if case.model.has_random_weights else None,
         "note": case.model.note,
         "model_card": {
             "license": case.model.license or None,
@@ -74,6 +77,7 @@ def blank_record(case: str, model: str, scheme: str, task: str) -> dict[str, Any
         "timings_s": {"build": None, "predict": None, "summarise": None},
         "cache": {"artifact": None, "evidence": None},
         "runner": None,
+        "random_weights": None,
         "note": "",
         "model_card": {"license": None, "paper": None, "published": None},
         "build": {},
