@@ -133,8 +133,8 @@ def _anchors(size: tuple[int, int]) -> NDArray[np.float32]:
         sides = np.array(
             [
                 (side / ratio**0.5, side * ratio**0.5)
-                for side in (_ANCHOR * stride * 2 ** (k / _SCALES) for k in range(_SCALES))
                 for ratio in _RATIOS
+                for side in (_ANCHOR * stride * 2 ** (k / _SCALES) for k in range(_SCALES))
             ]
         )
         y, x = np.meshgrid(
