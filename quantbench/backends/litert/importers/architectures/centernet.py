@@ -8,6 +8,7 @@ from quantbench.backends.litert.importers.architectures.detections import Detect
 
 _CLASSES = 90
 _MOST = 100  # detections
+_SAME = 1e-6  # a peak is as high as the highest around it
 _STRIDE = 4
 _FIRST_BIAS = -2.19  # of the centres, log(.1 / .9): most places are none
 
@@ -34,17 +35,21 @@ def _network(size: tuple[int, int]) -> Any:
         x = layers.ReLU()(layers.BatchNormalization()(x))
         x = layers.Conv2DTranspose(filters, 3, strides=2, padding="same")(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
-    heads = [_head(x, _CLASSES, _FIRST_BIAS), _head(x, 2), _head(x, 2)]
+    heads = [
+        _head("centres", x, _CLASSES, _FIRST_BIAS),
+        _head("sizes", x, 2),
+        _head("offsets", x, 2),
+    ]
     return keras.Model(picture, heads)
 
 
-def _head(features: Any, outputs: int, bias: float = 0.0) -> Any:
+def _head(name: str, features: Any, outputs: int, bias: float = 0.0) -> Any:
     import keras
     from keras import layers
 
     x = layers.Conv2D(256, 3, padding="same", activation="relu")(features)
     start = keras.initializers.Constant(bias)
-    return layers.Conv2D(outputs, 1, bias_initializer=start)(x)
+    return layers.Conv2D(outputs, 1, bias_initializer=start, name=f"answer_{name}")(x)
 
 
 def _peaks(said: Any, size: tuple[int, int]) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def _peaks(said: Any, size: tuple[int, int]) -> dict[str, Any]:
     centres, sizes, offsets = said
     odds = tf.sigmoid(centres)
     highest = tf.nn.max_pool2d(odds, 3, 1, "SAME")
-    peaks = tf.where(tf.abs(odds - highest) < 1e-6, odds, 0.0)
+    peaks = tf.where(tf.abs(odds - highest) < _SAME, odds, 0.0)
     _, height, width, classes = peaks.shape
     scores, flat = tf.math.top_k(tf.reshape(peaks, [1, height * width * classes]), _MOST)
     cell = flat // classes

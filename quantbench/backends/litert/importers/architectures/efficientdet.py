@@ -54,8 +54,8 @@ def _network(size: tuple[int, int]) -> Any:
     for _ in range(_PASSES):
         levels = _pass(levels)
     places = _SCALES * len(_RATIOS)
-    codes = _head(levels, places * 4, 0.0)
-    logits = _head(levels, places * _CLASSES, _FIRST_BIAS)
+    codes = _head("codes", levels, places * 4, 0.0)
+    logits = _head("logits", levels, places * _CLASSES, _FIRST_BIAS)
     said = [
         layers.Concatenate(axis=1)([layers.Reshape((-1, last))(x) for x in maps])
         for maps, last in ((codes, 4), (logits, _CLASSES))
@@ -107,14 +107,16 @@ def _joined(inputs: list[Any]) -> Any:
     return layers.BatchNormalization(epsilon=1e-3)(x)
 
 
-def _head(levels: dict[int, Any], outputs: int, bias: float) -> list[Any]:
+def _head(name: str, levels: dict[int, Any], outputs: int, bias: float) -> list[Any]:
     """Convolutions that all levels share; each level has normalizations of its own."""
     import keras
     from keras import layers
 
     shared = [layers.SeparableConv2D(_CHANNELS, 3, padding="same") for _ in range(_HEAD_LAYERS)]
     start = keras.initializers.Constant(bias)
-    last = layers.SeparableConv2D(outputs, 3, padding="same", bias_initializer=start)
+    last = layers.SeparableConv2D(
+        outputs, 3, padding="same", bias_initializer=start, name=f"answer_{name}"
+    )
     said = []
     for x in levels.values():
         for convolution in shared:

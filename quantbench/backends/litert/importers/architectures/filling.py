@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+_PICTURES = 8  # the smallest maps are of one place: fewer have no variance
+_ANSWERS = 0.5  # share of the usual deviation in the layers that answer: scores stay low, as theirs
 _CELL = 16  # pixels: the pictures have areas as photographs do, and noise on them
 
 
@@ -13,12 +15,13 @@ def fill(network: Any, normalize: Any, seed: int) -> None:
     """Fill a Keras model in place.
 
     Kernels are normal with the variance 2 / fan-in (He et al., arXiv 1502.01852), biases stay as
-    the network's authors start them. Normalizations then take mean and variance over two pictures
+    the network's authors start them. Normalizations then take mean and variance over some pictures
     of noise, as trained ones have those of photographs; without them deep networks answer the same
     to everything, and int8 ranges would be those of nothing.
 
     Args:
-        network: takes [pictures, height, width, 3].
+        network: takes [pictures, height, width, 3]; names of layers that answer start with
+            "answer".
         normalize: of pixel values 0 to 255 to what the network takes.
         seed: of the weights and of the noise.
     """
@@ -29,8 +32,9 @@ def fill(network: Any, normalize: Any, seed: int) -> None:
         for weight in getattr(layer, "_trainable_variables", ()):
             if len(weight.shape) > 1:
                 fan_in = _fan_in(layer, tuple(weight.shape))
+                share = _ANSWERS if layer.name.startswith("answer") else 1.0
                 values = rng.standard_normal(tuple(weight.shape), np.float32)
-                weight.assign(values * np.float32((2 / fan_in) ** 0.5))
+                weight.assign(values * np.float32(share * (2 / fan_in) ** 0.5))
     layers = [
         layer
         for layer in network._flatten_layers(include_self=False)  # noqa: SLF001
@@ -57,9 +61,9 @@ def _fan_in(layer: Any, shape: tuple[int, ...]) -> int:
 
 
 def _pictures(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray[Any, Any]:
-    """Two pictures of coloured areas with noise, 0 to 255, [2, height, width, 3] float32."""
+    """Coloured areas with noise, 0 to 255, [pictures, height, width, 3] float32."""
     cells = [-(-side // _CELL) for side in size]
-    areas = rng.uniform(0, 255, (2, *cells, 3)).repeat(_CELL, 1).repeat(_CELL, 2)
-    noise = rng.normal(0, 16, (2, *size, 3))
+    areas = rng.uniform(0, 255, (_PICTURES, *cells, 3)).repeat(_CELL, 1).repeat(_CELL, 2)
+    noise = rng.normal(0, 16, (_PICTURES, *size, 3))
     cut = areas[:, : size[0], : size[1]]
     return np.clip(cut + noise, 0, 255).astype(np.float32)

@@ -10,7 +10,7 @@ _SMALLEST_SUM = 1e-4
 
 
 class FastFusion(keras.layers.Layer):  # type: ignore[misc]
-    """Inputs of one shape, each with a weight from 0 (Tan et al., arXiv 1911.09070, section 3.3)."""
+    """Inputs of one shape, each weighted from 0 (Tan et al., arXiv 1911.09070, section 3.3)."""
 
     def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
         """A weight for each input."""

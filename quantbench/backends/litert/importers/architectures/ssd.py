@@ -66,9 +66,12 @@ def _network(shape: _Shape, size: tuple[int, int]) -> tuple[Any, list[tuple[int,
     codes, logits = [], []
     for number, x in enumerate(features):
         places = 3 if number == 0 else len(_RATIOS) + 1
-        codes.append(layers.Reshape((-1, 4))(layers.Conv2D(places * 4, 1)(x)))
+        codes.append(
+            layers.Reshape((-1, 4))(layers.Conv2D(places * 4, 1, name=f"answer_codes_{number}")(x))
+        )
         classes = shape.classes + 1
-        said = layers.Conv2D(places * classes, 1, bias_initializer=bias)(x)
+        name = f"answer_logits_{number}"
+        said = layers.Conv2D(places * classes, 1, bias_initializer=bias, name=name)(x)
         logits.append(layers.Reshape((-1, classes))(said))
     network = keras.Model(
         picture, [layers.Concatenate(axis=1)(codes), layers.Concatenate(axis=1)(logits)]

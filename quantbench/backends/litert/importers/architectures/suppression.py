@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _MOST = 100  # detections, of a class and altogether
@@ -15,7 +14,7 @@ _SCALES = (10.0, 10.0, 5.0, 5.0)  # of y, x, height and width in the codes
 
 
 def detections(
-    codes: Any, logits: Any, anchors: NDArray[np.float32], overlap: float, background: bool
+    codes: Any, logits: Any, anchors: NDArray[np.float32], overlap: float, *, background: bool
 ) -> dict[str, Any]:
     """The published outputs of an SSD: each class by itself without overlaps, then the best.
 
@@ -73,8 +72,4 @@ def _of_class(boxes: Any, scores: Any, label: int, overlap: float) -> tuple[Any,
     missing = most - tf.shape(index)[0]
     index = tf.concat([index, tf.zeros([missing], index.dtype)], 0)
     kept = tf.concat([kept, -tf.ones([missing])], 0)
-    return (
-        tf.ensure_shape(index, [most]),
-        tf.ensure_shape(kept, [most]),
-        tf.fill([most], 1.0 * label),
-    )
+    return index, kept, tf.fill([most], 1.0 * label)
