@@ -24,7 +24,7 @@ from quantbench.measure.memory import peak_memory
 from quantbench.run.session import Session
 
 STEPS = ("import", "build", "run")
-HEADER = ("scheme", "import", "peak", "build", "peak", "MB", "run: peak", "one sample", "tokens/s")
+HEADER = ("scheme", "import", "peak", "build", "peak", "MB", "run: peak", "delegated", "one sample", "tokens/s")
 ROUNDS = 3
 
 
@@ -61,8 +61,10 @@ def measured_run(session: Session, case: Any) -> dict[str, Any]:
             started = time.perf_counter()
             decode()
             rate = decode.tokens / (time.perf_counter() - started)
+        more = runner.facts().more
     tokens = len(getattr(sample, "tokens", ()))
-    return {"s": sorted(taken)[ROUNDS // 2], "rate": rate, "tokens": tokens}
+    ops = [more[name] for name in ("delegated_ops", "ops") if name in more]
+    return {"s": sorted(taken)[ROUNDS // 2], "rate": rate, "tokens": tokens, "ops": ops}
 
 
 def in_a_process(what: str, name: str) -> dict[str, Any]:
@@ -92,7 +94,9 @@ def row(scheme: str, name: str) -> list[str]:
     run = found["run"]
     rate = f"{run['rate']:.1f}" if run["rate"] else ""
     cells += [f"{found['build']['bytes'] / 1e6:,.1f}", f"{run['peak'] / 1e9:.1f} GB"]
-    return [*cells, f"{run['s']:.2f} s of {run['tokens']} tokens", rate]
+    cells.append(" of ".join(str(number) for number in run["ops"]))
+    of = f" of {run['tokens']} tokens" if run["tokens"] else ""
+    return [*cells, f"{run['s']:.3g} s{of}", rate]
 
 
 def main(dataset: str, model: str, *schemes: str) -> None:

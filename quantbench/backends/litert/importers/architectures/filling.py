@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_PICTURES = 8  # the smallest maps are of one place: fewer have no variance
+_PIXELS = 3 << 18  # of all pictures: more of small ones, whose last maps are of one place
 _ANSWERS = 0.5  # share of the usual deviation in the layers that answer: scores stay low, as theirs
 _CELL = 16  # pixels: the pictures have areas as photographs do, and noise on them
 
@@ -62,8 +62,9 @@ def _fan_in(layer: Any, shape: tuple[int, ...]) -> int:
 
 def _pictures(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray[Any, Any]:
     """Coloured areas with noise, 0 to 255, [pictures, height, width, 3] float32."""
+    number = max(2, _PIXELS // (size[0] * size[1]))
     cells = [-(-side // _CELL) for side in size]
-    areas = rng.uniform(0, 255, (_PICTURES, *cells, 3)).repeat(_CELL, 1).repeat(_CELL, 2)
-    noise = rng.normal(0, 16, (_PICTURES, *size, 3))
+    areas = rng.uniform(0, 255, (number, *cells, 3)).repeat(_CELL, 1).repeat(_CELL, 2)
+    noise = rng.normal(0, 16, (number, *size, 3))
     cut = areas[:, : size[0], : size[1]]
     return np.clip(cut + noise, 0, 255).astype(np.float32)
