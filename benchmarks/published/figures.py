@@ -65,8 +65,8 @@ def detection_data(name: str, n: int) -> Dataset:
 
 
 def passages(name: str, n: int) -> Dataset:
-    """The first n passages of LAMBADA, with 100 of its development set to calibrate."""
-    return replace(find_dataset("lambada"), name=name, default_n=n)  # type: ignore[type-var]
+    """The first n passages of LAMBADA, with 100 of its development set to calibrate, by the hub."""
+    return replace(find_dataset("lambada_openai"), name=name, default_n=n)  # type: ignore[type-var]
 
 
 VAL2017 = detection_data("val2017", 5000)
@@ -75,17 +75,21 @@ LAMBADA_5000 = passages("lambada_5000", 5000)
 LAMBADA_ALL = passages("lambada_all", 5153)
 
 
-def anchored(name: str) -> Model:
-    """The catalog's model with the known scores that its float case must reproduce.
-
-    They bind where all images or passages are evaluated.
-    """
-    model, anchors = find_model(name), []
+def known_score(name: str) -> Anchor | None:
+    """What others measured of the float model; None where no score with a source was found."""
     if name in _AP:
         value, source = _AP[name]
-        anchors.append(Anchor("AP", value, _AP_TOLERANCE, VAL2017.name, 5000, source))
+        return Anchor("AP", value, _AP_TOLERANCE, VAL2017.name, VAL2017.default_n, source)
     if name in _ACCURACY:
         value, tolerance, source = _ACCURACY[name]
-        known = Anchor("accuracy", value, tolerance, LAMBADA_ALL.name, _PASSAGES, source)
-        anchors.append(known)
-    return replace(model, anchors=tuple(anchors))
+        return Anchor("accuracy", value, tolerance, LAMBADA_ALL.name, _PASSAGES, source)
+    return None
+
+
+def anchored(name: str) -> Model:
+    """The catalog's model with the known score that its float case must reproduce.
+
+    It binds where all images or passages are evaluated.
+    """
+    known = known_score(name)
+    return replace(find_model(name), anchors=(known,) if known else ())

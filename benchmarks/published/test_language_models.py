@@ -1,9 +1,8 @@
 """The study of language models under GPTQ: as it was published, corrected, and what it gave up on.
 
-    pytest benchmarks/published/test_language_models.py --quant-data DIR --benchmark-json out.json
+    pytest benchmarks/published/test_language_models.py --benchmark-json out.json
 
-DIR holds LAMBADA (`lambada/lambada_test.jsonl`, `lambada/lambada_development_plain_text.txt`);
-checkpoints come from their hub. Its own tool wants an environment of its own and a GPU
+Checkpoints and LAMBADA come from their hub. Its own tool wants an environment of its own and a GPU
 (`tox -e autogptq`). `--quant-random-weights on` runs the same architectures without their weights:
 sizes and times alone.
 """

@@ -39,25 +39,33 @@ class RandomCheckpointImporter:
                 published.
         """
         del model
-        import torch
-        from transformers import AutoModelForCausalLM, LlamaConfig
-
         wanted = RandomWeights.read(source)
-        shape = _known(wanted.architecture)
-        config = LlamaConfig(**shape.config(), architectures=["LlamaForCausalLM"])
-        with torch.device("meta"):  # nothing is allocated
-            made = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-        if made.num_parameters() != shape.parameters:
-            raise BuildError(
-                f"{wanted.architecture} has not as many weights as were published",
-                expected=f"{shape.parameters:,}",
-                got=f"{made.num_parameters():,}",
-                remedy="report it: the hyper-parameters here are wrong, or transformers changed",
-            )
-        _write_weights(made, wanted.seed, folder)
-        config.dtype = "bfloat16"
-        config.save_pretrained(folder)
-        tokenizer_of(shape).save_pretrained(folder)
+        write_checkpoint(_known(wanted.architecture), wanted.seed, folder)
+
+
+def write_checkpoint(shape: Llama, seed: int, folder: Path) -> None:
+    """Write a checkpoint of this shape.
+
+    Raises:
+        BuildError: transformers' model has not as many weights as the shape says.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    config = LlamaConfig(**shape.config(), architectures=["LlamaForCausalLM"])
+    with torch.device("meta"):  # nothing is allocated
+        made = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    if made.num_parameters() != shape.parameters:
+        raise BuildError(
+            "the architecture has not as many weights as were published",
+            expected=f"{shape.parameters:,}",
+            got=f"{made.num_parameters():,}",
+            remedy="report it: the hyper-parameters here are wrong, or transformers changed",
+        )
+    _write_weights(made, seed, folder)
+    config.dtype = "bfloat16"
+    config.save_pretrained(folder)
+    tokenizer_of(shape).save_pretrained(folder)
 
 
 def _known(name: str) -> Llama:
