@@ -1,10 +1,11 @@
 """What full-size models take to build, open and run here, with random weights.
 
-    python benchmarks/full_size.py DATASET MODEL SCHEME [SCHEME ...]
+    python benchmarks/full_size.py DATASET[@SAMPLES] MODEL SCHEME [SCHEME ...]
 
 Each scheme has processes of its own, one a step, so a peak is that step's: importing the float
 model, building the artifact, opening it and running one sample. What the store has already is not
-made again, and its peak is not known. Rows of a Markdown table go to standard output.
+made again, and its peak is not known. With SAMPLES static schemes are calibrated on that many, and
+not on the data set's own number: what is built has the same size and speed. Rows of a Markdown table go to standard output.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,18 @@ from quantbench.measure.memory import peak_memory
 from quantbench.run.session import Session
 
 STEPS = ("import", "build", "run")
-HEADER = ("scheme", "import", "peak", "build", "peak", "MB", "run: peak", "delegated", "one sample", "tokens/s")
+HEADER = (
+    "scheme",
+    "import",
+    "peak",
+    "build",
+    "peak",
+    "MB",
+    "run: peak",
+    "delegated",
+    "one sample",
+    "tokens/s",
+)
 ROUNDS = 3
 
 
@@ -36,7 +49,10 @@ def step(what: str, name: str) -> dict[str, Any]:
         data=Path(data) if data else None,
         threads=usable_threads(os.environ),
     )
+    name, _, samples = name.partition("@")
     session, case = Session(settings), find_case(name)
+    if samples:
+        case = replace(case, dataset=replace(case.dataset, calibration_n=int(samples)))
     with peak_memory() as memory:
         if what == "run":
             found = measured_run(session, case)
