@@ -5,7 +5,8 @@
 Each scheme has processes of its own, one a step, so a peak is that step's: importing the float
 model, building the artifact, opening it and running one sample. What the store has already is not
 made again, and its peak is not known. With SAMPLES static schemes are calibrated on that many, and
-not on the data set's own number: what is built has the same size and speed. Rows of a Markdown table go to standard output.
+not on the data set's own number: what is built has the same size and speed. Rows of a Markdown
+table go to standard output.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ def step(what: str, name: str) -> dict[str, Any]:
     )
     name, _, samples = name.partition("@")
     session, case = Session(settings), find_case(name)
+    dataset: Any = case.dataset
     if samples:
-        case = replace(case, dataset=replace(case.dataset, calibration_n=int(samples)))
+        case = replace(case, dataset=replace(dataset, calibration_n=int(samples)))
     with peak_memory() as memory:
         if what == "run":
             found = measured_run(session, case)

@@ -99,7 +99,7 @@ def corners(anchors: NDArray[np.float32]) -> NDArray[np.float32]:
 def test_ssd_has_the_published_anchors() -> None:
     """Rows as the Object Detection API prints them: of the first map, and of the second."""
     maps = [(side, side) for side in (19, 10, 5, 3, 2, 1)]
-    said = corners(ssd._anchors(maps))
+    said = corners(ssd.anchors_of(maps))
     assert said.shape == (1917, 4)
     first = [
         (-0.02368421, -0.02368421, 0.07631579, 0.07631579),
@@ -122,7 +122,7 @@ def test_ssd_has_the_published_anchors() -> None:
 
 
 def test_efficientdet_has_the_published_anchors() -> None:
-    said = corners(efficientdet._anchors((512, 512)))
+    said = corners(efficientdet.anchors_of((512, 512)))
     assert said.shape == (49104, 4)
     first = [
         (-0.0234375, -0.0234375, 0.0390625, 0.0390625),
@@ -146,9 +146,10 @@ def greedy(
         top, left, bottom, right = boxes[index]
         clash = False
         for _, other in kept:
-            t, l, b, r = boxes[other]
-            shared = max(0.0, min(bottom, b) - max(top, t)) * max(0.0, min(right, r) - max(left, l))
-            union = (bottom - top) * (right - left) + (b - t) * (r - l) - shared
+            above, before, below, after = boxes[other]
+            height = max(0.0, min(bottom, below) - max(top, above))
+            shared = height * max(0.0, min(right, after) - max(left, before))
+            union = (bottom - top) * (right - left) + (below - above) * (after - before) - shared
             clash |= shared / union > overlap
         if not clash:
             kept.append((float(scores[index]), int(index)))
@@ -156,7 +157,7 @@ def greedy(
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_suppression_leaves_what_its_definition_leaves(background: bool) -> None:
+def test_suppression_leaves_what_its_definition_leaves(*, background: bool) -> None:
     rng = np.random.default_rng(0)
     anchors = np.concatenate([rng.uniform(0.3, 0.7, (60, 2)), rng.uniform(0.2, 0.4, (60, 2))], 1)
     codes, logits = rng.normal(0, 1, (1, 60, 4)), rng.normal(-1, 2, (1, 60, 3))
@@ -296,12 +297,11 @@ def test_an_op_without_a_kernel_is_named_and_counted(tmp_path: Path) -> None:
 
     module = tf.Module()
 
-    @tf.function(input_signature=[tf.TensorSpec([1, 4, 4])])
     def run(x: Any) -> dict[str, Any]:
         return {"y": tf.linalg.cholesky(x) + tf.linalg.cholesky(x + 1.0)}
 
-    module.run = run
-    tf.saved_model.save(module, str(tmp_path / "model"), signatures=run)
+    module.run = tf.function(run, input_signature=[tf.TensorSpec([1, 4, 4])])
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.run)
     with pytest.raises(BuildError, match=r"Cholesky \(2\)") as caught:
         convert(tmp_path / "model", Scheme.parse("float32"), [], tmp_path / "model.tflite")
     assert len(str(caught.value).splitlines()) < 6

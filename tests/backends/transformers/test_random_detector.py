@@ -57,7 +57,7 @@ def samples() -> list[Any]:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_as_many_weights_as_the_paper_says(name: str) -> None:
     with torch.device("meta"):
-        network = random_detector._network(DETECTORS[name])
+        network = random_detector.network_of(DETECTORS[name])
     count = sum(values.numel() for values in network.parameters())
     assert DETECTORS[name].parameters == PUBLISHED[name]
     assert abs(count / PUBLISHED[name] - 1) < 0.02
@@ -67,8 +67,8 @@ def test_a_dilated_stage_answers_as_the_strided_one_where_that_answers() -> None
     """Convolution with holes (Holschneider et al., 1989): every second place is the same."""
     torch.manual_seed(0)
     shape = DETECTORS["detr_tiny"]
-    dilated = random_detector._network(shape).model.backbone.model.eval()
-    strided = random_detector._network(replace(shape, dilated=False)).model.backbone.model.eval()
+    dilated = random_detector.network_of(shape).model.backbone.model.eval()
+    strided = random_detector.network_of(replace(shape, dilated=False)).model.backbone.model.eval()
     strided.load_state_dict(dilated.state_dict())
     with torch.no_grad():
         picture = torch.randn(1, 3, 96, 128)

@@ -48,7 +48,7 @@ class RandomDetrImporter:
         shape = DETECTORS[wanted.architecture]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(wanted.seed)
-            network = _network(shape)
+            network = network_of(shape)
             pixels = torch.randn(1, 3, *model.interface.size)
         _check(wanted.architecture, shape, network)
         _normalize(network, pixels)
@@ -69,7 +69,8 @@ class RandomDetrImporter:
         torch.export.save(program, folder / "model.pt2")
 
 
-def _network(shape: Detr) -> Any:
+def network_of(shape: Detr) -> Any:
+    """A `DetrForObjectDetection` of these sizes; PyTorch's generator decides its weights."""
     import torch
     from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig
 

@@ -36,7 +36,6 @@ class Detections:
         module = tf.Module()
         module.network = self.network
 
-        @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8, "input_tensor")])
         def serve(input_tensor: Any) -> dict[str, Any]:
             # The published files loop over their batch of one, too.
             pictures = tf.map_fn(
@@ -44,8 +43,9 @@ class Detections:
             )
             return self.finish(self.network(pictures, training=False))
 
-        module.serve = serve
-        tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+        spec = tf.TensorSpec((1, None, None, 3), tf.uint8, "input_tensor")
+        module.serve = tf.function(serve, input_signature=[spec])
+        tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
     def _prepared(self, picture: Any) -> Any:
         """A picture of any size as the network takes it, [height, width, 3] float32."""

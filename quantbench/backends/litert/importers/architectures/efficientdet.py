@@ -25,10 +25,11 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def published(size: tuple[int, int]) -> Detections:
     """With 90 classes, three passes of its pyramid and nine anchors a cell."""
-    anchors = _anchors(size)
+    anchors = anchors_of(size)
 
     def finish(said: Any) -> dict[str, Any]:
-        return detections(*said, anchors, _OVERLAP, background=False)
+        codes, logits = said
+        return detections(codes, logits, anchors, _OVERLAP, background=False)
 
     return Detections(_network(size), _normalized, finish, size, True)
 
@@ -126,7 +127,7 @@ def _head(name: str, levels: dict[int, Any], outputs: int, bias: float) -> list[
     return said
 
 
-def _anchors(size: tuple[int, int]) -> NDArray[np.float32]:
+def anchors_of(size: tuple[int, int]) -> NDArray[np.float32]:
     """[anchors, 4], centre y, centre x, height, width as shares: by levels, rows and columns."""
     found = []
     for level in _LEVELS:
@@ -146,4 +147,5 @@ def _anchors(size: tuple[int, int]) -> NDArray[np.float32]:
         shape = (len(centres), len(sides), 2)
         both = [np.broadcast_to(centres, shape), np.broadcast_to(sides, shape)]
         found.append(np.concatenate(both, -1).reshape(-1, 4) / np.array([*size, *size]))
-    return np.concatenate(found).astype(np.float32)
+    anchors: NDArray[np.float32] = np.concatenate(found).astype(np.float32)
+    return anchors

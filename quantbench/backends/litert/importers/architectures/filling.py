@@ -52,11 +52,12 @@ def _fan_in(layer: Any, shape: tuple[int, ...]) -> int:
     """How many products one output of a kernel sums up."""
     import keras
 
-    height, width, third, _ = shape
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
+    height, width, third, last = shape
+    if last == 1:  # a depthwise one, or the first half of a separable one
         return height * width
     if isinstance(layer, keras.layers.Conv2DTranspose):  # [height, width, out, in]
-        return height * width * shape[3] // (layer.strides[0] * layer.strides[1])
+        down, right = layer.strides
+        return int(height * width * last / (down * right))
     return height * width * third
 
 

@@ -40,10 +40,11 @@ def tiny(size: tuple[int, int]) -> Detections:
 
 def _detector(shape: _Shape, size: tuple[int, int]) -> Detections:
     network, maps = _network(shape, size)
-    anchors = _anchors(maps)
+    anchors = anchors_of(maps)
 
     def finish(said: Any) -> dict[str, Any]:
-        return detections(*said, anchors, _OVERLAP, background=True)
+        codes, logits = said
+        return detections(codes, logits, anchors, _OVERLAP, background=True)
 
     return Detections(network, lambda pixels: pixels * (2.0 / 255.0) - 1.0, finish, size, False)
 
@@ -85,7 +86,7 @@ def _normalized(x: Any) -> Any:
     return layers.ReLU(6.0)(layers.BatchNormalization(epsilon=1e-3)(x))
 
 
-def _anchors(maps: list[tuple[int, int]]) -> NDArray[np.float32]:
+def anchors_of(maps: list[tuple[int, int]]) -> NDArray[np.float32]:
     """[anchors, 4], centre y, centre x, height, width: by maps, then rows, columns and shapes.
 
     The first map has three shapes; the others have the five ratios, and a square between this
@@ -106,4 +107,5 @@ def _anchors(maps: list[tuple[int, int]]) -> NDArray[np.float32]:
         shape = (len(centres), len(sizes), 2)
         both = [np.broadcast_to(centres, shape), np.broadcast_to(sizes, shape)]
         found.append(np.concatenate(both, -1).reshape(-1, 4))
-    return np.concatenate(found).astype(np.float32)
+    anchors: NDArray[np.float32] = np.concatenate(found).astype(np.float32)
+    return anchors
