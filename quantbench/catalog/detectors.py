@@ -261,6 +261,8 @@ def _detr(name: str, handle: str, published: float) -> Model:
         schemes=("float32", *AEQ_SCHEMES),
         note="one fixed input size, without a padding mask; BATCH_MATMUL stays in float",
         architecture=name,
+        # Sums over 101 layers in another order: 1.2e-4 was seen at this size, with random weights.
+        tolerance=5e-4,
         license="Apache-2.0",
         paper="arXiv 2005.12872",
         published=("AP", published, _VAL2017),

@@ -38,7 +38,7 @@ SIZES = {"centernet_resnet50v2": 512, "ssd_mobilenetv2": 300, "efficientdet_d0":
 COUNTED = {
     "centernet_resnet50v2": 29_897_950 - 4 * 2048,
     "ssd_mobilenetv2": 6_103_999,
-    "efficientdet_d0": 5_622_923 - (1280 * 1001 - 280) - (320 * 1280 + 4 * 1280) + 7 - 1000,
+    "efficientdet_d0": 5_622_923 - (1280 * 1000 + 1000) - (320 * 1280 + 4 * 1280) + 7,
 }
 TINY = 96
 SERVED = {
