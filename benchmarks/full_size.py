@@ -1,10 +1,12 @@
 """What full-size models take to build, open and run here, with random weights.
 
-    python benchmarks/full_size.py DATASET MODEL SCHEME [SCHEME ...]
+    python benchmarks/full_size.py DATASET[@SAMPLES] MODEL SCHEME [SCHEME ...]
 
 Each scheme has processes of its own, one a step, so a peak is that step's: importing the float
 model, building the artifact, opening it and running one sample. What the store has already is not
-made again, and its peak is not known. Rows of a Markdown table go to standard output.
+made again, and its peak is not known. With SAMPLES static schemes are calibrated on that many, and
+not on the data set's own number: what is built has the same size and speed. Rows of a Markdown
+table go to standard output.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,18 @@ from quantbench.measure.memory import peak_memory
 from quantbench.run.session import Session
 
 STEPS = ("import", "build", "run")
-HEADER = ("scheme", "import", "peak", "build", "peak", "MB", "run: peak", "one sample", "tokens/s")
+HEADER = (
+    "scheme",
+    "import",
+    "peak",
+    "build",
+    "peak",
+    "MB",
+    "run: peak",
+    "delegated",
+    "one sample",
+    "tokens/s",
+)
 ROUNDS = 3
 
 
@@ -36,7 +50,11 @@ def step(what: str, name: str) -> dict[str, Any]:
         data=Path(data) if data else None,
         threads=usable_threads(os.environ),
     )
+    name, _, samples = name.partition("@")
     session, case = Session(settings), find_case(name)
+    dataset: Any = case.dataset
+    if samples:
+        case = replace(case, dataset=replace(dataset, calibration_n=int(samples)))
     with peak_memory() as memory:
         if what == "run":
             found = measured_run(session, case)
@@ -61,8 +79,10 @@ def measured_run(session: Session, case: Any) -> dict[str, Any]:
             started = time.perf_counter()
             decode()
             rate = decode.tokens / (time.perf_counter() - started)
+        more = runner.facts().more
     tokens = len(getattr(sample, "tokens", ()))
-    return {"s": sorted(taken)[ROUNDS // 2], "rate": rate, "tokens": tokens}
+    ops = [more[name] for name in ("delegated_ops", "ops") if name in more]
+    return {"s": sorted(taken)[ROUNDS // 2], "rate": rate, "tokens": tokens, "ops": ops}
 
 
 def in_a_process(what: str, name: str) -> dict[str, Any]:
@@ -92,7 +112,9 @@ def row(scheme: str, name: str) -> list[str]:
     run = found["run"]
     rate = f"{run['rate']:.1f}" if run["rate"] else ""
     cells += [f"{found['build']['bytes'] / 1e6:,.1f}", f"{run['peak'] / 1e9:.1f} GB"]
-    return [*cells, f"{run['s']:.2f} s of {run['tokens']} tokens", rate]
+    cells.append(" of ".join(str(number) for number in run["ops"]))
+    of = f" of {run['tokens']} tokens" if run["tokens"] else ""
+    return [*cells, f"{run['s']:.3g} s{of}", rate]
 
 
 def main(dataset: str, model: str, *schemes: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quantbench.backends.litert.importers.architectures import ARCHITECTURES
 from quantbench.backends.litert.recovering.names import Recovery
 from quantbench.protocols import Backend, Import, Mending
 from quantbench.study import Gate, Scheme
@@ -68,6 +69,12 @@ BACKEND = Backend(
         "keras": Import("keras", "saved_model", f"{_HERE}.importers.saved_model:KerasImporter"),
         "saved_model": Import(
             "", "saved_model", f"{_HERE}.importers.saved_model:SavedModelImporter"
+        ),
+        "random_detector": Import(
+            "architecture",
+            "saved_model",
+            f"{_HERE}.importers.architectures.importer:RandomDetectorImporter",
+            tuple(ARCHITECTURES),
         ),
         "tfjs": Import("tfjs", "saved_model", f"{_HERE}.importers.tfjs:TFJSImporter"),
         "tfjs_finite_padding": Import(

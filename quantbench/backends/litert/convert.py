@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from quantbench.backends.litert.check import CHECKED, check_build
@@ -25,6 +27,8 @@ _INTEGER = {
 }
 
 
+# How its report names an op that LiteRT does not have.
+_STRANGE_OP = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 # What the converter says of an op that has no integer kernel.
 _NO_KERNEL = ("not yet supported", "not supported", "should be recorded during calibration")
 
@@ -140,9 +144,13 @@ def convert(
 
 
 def _refused(scheme: Scheme, error: Exception) -> BuildError:
+    """Its report goes on for every place in the graph: the ops that it means are counted."""
+    ops = Counter(_STRANGE_OP.findall(str(error)))
+    counted = ", ".join(f"{kind} ({number})" for kind, number in sorted(ops.items()))
     return BuildError(
         f"TensorFlow's converter refuses {scheme.name}",
-        got=f"{type(error).__name__}: {str(error).strip()[:2000]}",
+        expected="ops that LiteRT has kernels for" if ops else None,
+        got=counted or f"{type(error).__name__}: {str(error).strip()[:2000]}",
         remedy="cut the op off that it names (Detector(outputs=...) chooses what is kept), or "
         "import the model with a fixed input size",
     )

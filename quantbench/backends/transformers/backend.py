@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from quantbench.backends.transformers.architectures import ARCHITECTURES
+from quantbench.backends.transformers.detectors import DETECTORS
 from quantbench.backends.transformers.recovering.names import Recovery
 from quantbench.protocols import Backend, Import, Mending
 from quantbench.study import Gate, Scheme
@@ -81,6 +82,12 @@ BACKEND = Backend(
             "hf_checkpoint",
             f"{_HERE}.importers.random_checkpoint:RandomCheckpointImporter",
             tuple(ARCHITECTURES),
+        ),
+        "random_detr": Import(
+            "architecture",
+            "torch_export",
+            f"{_HERE}.importers.random_detector:RandomDetrImporter",
+            tuple(DETECTORS),
         ),
     },
     diagnosis=f"{_HERE}.diagnosis.language:language_looks",

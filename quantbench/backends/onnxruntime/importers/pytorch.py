@@ -39,7 +39,7 @@ class TorchExportImporter:
         """
         import torch
 
-        if not model.source.startswith("file:"):
+        if not (model.source.startswith("file:") or model.has_random_weights):
             raise BuildError(
                 "a PyTorch program from elsewhere is not opened",
                 where=model.source,
