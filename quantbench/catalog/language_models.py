@@ -30,6 +30,7 @@ def _from_hub(name: str, repository: str, terms: str, paper: str) -> Model:
         datasets=("lambada",),
         license=terms,
         paper=paper,
+        architecture=name,
     )
 
 

@@ -12,6 +12,7 @@ from quantbench.catalog.language_models import LANGUAGE_MODELS
 from quantbench.errors import UsageError, meant
 from quantbench.study import Case, Device, Model, Scheme
 from quantbench.study.freezing import several
+from quantbench.study.model import RANDOM_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,18 +31,21 @@ EMBEDDED = {
 
 
 def find_model(name: str) -> Model:
-    """The catalog's model of this name.
+    """The catalog's model of this name; `NAME_random` is the same with random weights.
 
     Raises:
-        UsageError: there is none; the message lists what exists.
+        UsageError: there is none; the message lists what exists. Or nothing makes its architecture.
     """
-    if name not in MODELS:
+    described = MODELS.get(name.removesuffix(RANDOM_SUFFIX))
+    if described is not None and name.endswith(RANDOM_SUFFIX):
+        return described.with_random_weights()
+    if described is None:
         raise UsageError(
             f"unknown model {name!r}",
             expected=", ".join(sorted(MODELS)),
             remedy=meant(name, MODELS),
         )
-    return MODELS[name]
+    return described
 
 
 def cases(

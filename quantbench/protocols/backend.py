@@ -35,11 +35,13 @@ class Import:
             a model asks for it.
         writes: the float format that it makes.
         code: `module:class` (`protocols/importer.py`).
+        architectures: of an importer that reads `architecture`: the names that it knows.
     """
 
     reads: str
     writes: str
     code: str
+    architectures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

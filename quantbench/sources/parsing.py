@@ -7,6 +7,7 @@
     https://example.org/archive.zip#sha256=4f7e...&file=member.json
     file:exported/my_model               (relative to the working directory when it is parsed)
     data:lambada/lambada_test.jsonl      (below the folder given by --quant-data)
+    random:llama_3.2_3b#seed=0           (that architecture with random weights)
 
 A source says what it is (`ingredients`, part of the store's key) and puts its files into a
 folder (`fetch`). It verifies before it returns; the store moves. Several sources, with blanks
@@ -28,14 +29,21 @@ from quantbench.errors import MissingDataError, UsageError, meant
 from quantbench.sources.downloads import Download
 from quantbench.sources.hubs import HuggingFace, Kaggle
 from quantbench.sources.names import inner_file, named, web_address
+from quantbench.sources.random_weights import RandomWeights, seed_of
 from quantbench.sources.registries import NPM, PyPI
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-_PINS = {"hf": {"file"}, "kaggle": {"file"}, "file": {"sha256"}, "data": {"sha256"}}
-_SCHEMES = ("pypi", "npm", "hf", "kaggle", "https", "file", "data")
+_PINS = {
+    "hf": {"file"},
+    "kaggle": {"file"},
+    "file": {"sha256"},
+    "data": {"sha256"},
+    "random": {"seed"},
+}
+_SCHEMES = ("pypi", "npm", "hf", "kaggle", "https", "file", "data", "random")
 
 
 class Source(Protocol):
@@ -118,7 +126,7 @@ class Several:
                 source.unpack(folder)
 
 
-def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, PLR0911 - a table
+def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, PLR0911, PLR0912 - a table
     """Read a source's text; `data` is the folder of `--quant-data`, if given.
 
     Raises:
@@ -171,6 +179,9 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
             return File(Path(locator).absolute(), digest)
         case "data":
             return File(_below(data, locator), digest)
+        case "random":
+            seed = seed_of(pins.get("seed", ["0"])[-1])
+            return RandomWeights(named("architecture", locator), seed)
     raise UsageError(
         f"unknown source scheme {scheme!r}",
         expected=", ".join(_SCHEMES),

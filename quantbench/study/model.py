@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from quantbench.errors import UsageError, meant
@@ -13,7 +13,11 @@ from quantbench.study.scheme import Scheme
 if TYPE_CHECKING:
     from quantbench.protocols import Dataset
 
+ARCHITECTURE = "architecture"  # the float format of a `random:` source
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.]*")
+RANDOM_NOTE = "random weights: nothing that this model answers means anything"
+RANDOM_SUFFIX = "_random"  # of the name of a model whose weights are random
+_RANDOM = "random:"
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Model:
         paper: where it was published.
         published: metric, value and data set of its published score, for the record.
         anchors: known scores that the reference must reproduce.
+        architecture: what importers call the network without its weights, "" where none knows it:
+            with it the model can be studied with random weights (`with_random_weights`).
     """
 
     name: str
@@ -83,6 +89,7 @@ class Model:
     paper: str = ""
     published: tuple[str, float, str] | None = None
     anchors: tuple[Anchor, ...] = ()
+    architecture: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a name that could not stand in a case's name, and schemes that do not fit."""
@@ -93,6 +100,8 @@ class Model:
                 expected="lower-case letters, digits, '_' and '.'",
                 got=repr(self.name),
             )
+        if self.has_random_weights:
+            self._check_random()
         if not self.tolerance >= 0:
             raise UsageError(
                 f"the tolerance of {self.name} must be a number from 0", got=self.tolerance
@@ -123,3 +132,45 @@ class Model:
     def __hash__(self) -> int:
         """Of its name and source: equal models have the same."""
         return hash((self.name, self.source))
+
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether nobody trained them: then nothing that it answers means anything."""
+        return self.source.startswith(_RANDOM)
+
+    def with_random_weights(self, seed: int = 0) -> Model:
+        """The same architecture with seeded random weights, under a name that says so.
+
+        Raises:
+            UsageError: the model does not say its architecture.
+        """
+        if not self.architecture:
+            raise UsageError(
+                f"{self.name} cannot be had with random weights",
+                expected="a model that says its architecture, Model(architecture=...)",
+            )
+        return replace(
+            self,
+            name=f"{self.name}{RANDOM_SUFFIX}",
+            source=f"{_RANDOM}{self.architecture}#seed={seed}",
+            importer=None,
+            format=ARCHITECTURE,
+            note="; ".join(filter(None, (RANDOM_NOTE, self.note))),
+            published=None,
+            anchors=(),
+        )
+
+    def _check_random(self) -> None:
+        """Let nobody take for a result what nobody trained."""
+        if not self.name.endswith(RANDOM_SUFFIX):
+            raise UsageError(
+                "a model with random weights must say so in its name",
+                expected=f"{self.name}{RANDOM_SUFFIX}",
+                got=self.name,
+            )
+        scores = {"anchors": self.anchors, "published": self.published}
+        if given := [name for name, value in scores.items() if value]:
+            raise UsageError(
+                f"{self.name} has random weights: no score of others is its own",
+                got=", ".join(given),
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from quantbench.backends.transformers.architectures import ARCHITECTURES
 from quantbench.backends.transformers.recovering.names import Recovery
 from quantbench.protocols import Backend, Import, Mending
 from quantbench.study import Gate, Scheme
@@ -73,7 +74,15 @@ BACKEND = Backend(
         "recovered": f"{_HERE}.recovering.quantizer:RecoveringQuantizer",
     },
     starts_from=("hf_checkpoint",),
-    importers={"gguf": Import("gguf", "hf_checkpoint", f"{_HERE}.importers.gguf:GGUFImporter")},
+    importers={
+        "gguf": Import("gguf", "hf_checkpoint", f"{_HERE}.importers.gguf:GGUFImporter"),
+        "random_checkpoint": Import(
+            "architecture",
+            "hf_checkpoint",
+            f"{_HERE}.importers.random_checkpoint:RandomCheckpointImporter",
+            tuple(ARCHITECTURES),
+        ),
+    },
     diagnosis=f"{_HERE}.diagnosis.language:language_looks",
     profile=f"{_HERE}.diagnosis.speed:profile",
     plain="reference",

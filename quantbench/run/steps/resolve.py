@@ -9,6 +9,8 @@ from quantbench.core.plugins import resolve
 from quantbench.errors import UsageError, meant
 from quantbench.run.context import versions
 from quantbench.sources.parsing import File, parse_source
+from quantbench.sources.random_weights import RandomWeights
+from quantbench.study.model import ARCHITECTURE
 from quantbench.study.registry import backends, find_backend, find_importer, find_task
 
 if TYPE_CHECKING:
@@ -66,15 +68,19 @@ def importers_of(model: Model, backend: Backend) -> list[tuple[str, Import]]:
     if model.importer is not None:
         chain.append((model.importer, find_importer(model.importer)))
     given = model.format or (chain[-1][1].writes if chain else "")
+    if model.has_random_weights:
+        given = ARCHITECTURE
     if given and backend.starts_from and given not in backend.starts_from:
-        chain += _shortest(given, backend)
+        chain += _shortest(given, backend, model)
     return chain
 
 
-def _shortest(given: str, backend: Backend) -> list[tuple[str, Import]]:
+def _shortest(given: str, backend: Backend, model: Model) -> list[tuple[str, Import]]:
     """By breadth; of chains of one length the one whose importers are the backend's own."""
     order = [backend, *(other for other in backends().values() if other is not backend)]
     known = [pair for each in order for pair in each.importers.items() if pair[1].reads]
+    if given == ARCHITECTURE:
+        known = _of_architecture(known, model)
     ahead: list[tuple[str, list[tuple[str, Import]]]] = [(given, [])]
     seen = {given}
     while ahead:
@@ -95,6 +101,34 @@ def _shortest(given: str, backend: Backend) -> list[tuple[str, Import]]:
         or "say what the source's files are, Model(format=...), or name what takes them, "
         "Model(importer=...)",
     )
+
+
+def _of_architecture(known: list[tuple[str, Import]], model: Model) -> list[tuple[str, Import]]:
+    """Of the importers that read an architecture those that know the model's.
+
+    Raises:
+        UsageError: none does.
+    """
+    source = parse_source(model.source)
+    if not isinstance(source, RandomWeights):
+        raise UsageError(
+            f"{model.name} is of the format {ARCHITECTURE!r}, and its source names none",
+            expected="random:ARCHITECTURE",
+            got=model.source[:80],
+        )
+    named = {name for _, each in known if each.reads == ARCHITECTURE for name in each.architectures}
+    if source.architecture not in named:
+        raise UsageError(
+            f"no importer knows the architecture {source.architecture!r}",
+            where=model.name,
+            expected=", ".join(sorted(named)),
+            remedy=meant(source.architecture, named),
+        )
+    return [
+        (name, each)
+        for name, each in known
+        if each.reads != ARCHITECTURE or source.architecture in each.architectures
+    ]
 
 
 @dataclass(frozen=True)
