@@ -53,7 +53,7 @@ def run(study: Path, data: str, cache: Path) -> Taken:
     command += [f"--rootdir={study.parent}", "-p", "no:cacheprovider", "--disable-warnings"]
     command += ["--quant-data", data, "--quant-cache", str(cache)]
     started, peak, disk = time.perf_counter(), 0, 0
-    with subprocess.Popen(command) as running:  # noqa: S603 - this interpreter
+    with subprocess.Popen(command) as running:
         looks = 0
         while running.poll() is None:
             peak = max(peak, _resident(running.pid))

@@ -1,7 +1,7 @@
 """Rates that were measured on a machine with a name, and are shipped in a file.
 
-    {"measured": {"machine": "...", "command": "...", "date": "..."},
-     "steps": {"NAME": {"fixed_s": 1.5, "unit_s": 2e-9, "base_bytes": 1e9, "parameter_bytes": 4}}}
+{"measured": {"machine": "...", "command": "..."},
+ "steps": {"NAME": {"fixed_s": 1.5, "parameter_s": 2e-9, "base_bytes": 1e9, ...}}}
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from quantbench.protocols import Rate
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+FILE = "rates.json"
 
 
 def rate_in(path: Path, *steps: str) -> Rate | None:

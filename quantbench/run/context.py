@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from quantbench.core.settings import Settings
     from quantbench.protocols import Executor, Meter
 
+
 class Parts(TypedDict, total=False):
     """What a `Context` can do without (`Context`)."""
 

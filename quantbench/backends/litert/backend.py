@@ -98,4 +98,5 @@ BACKEND = Backend(
     },
     mended="int8_mended",
     recovered="{scheme}_distilled",
+    needs=f"{_HERE}.needs:LiteRTNeeds",
 )

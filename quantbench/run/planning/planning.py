@@ -1,0 +1,81 @@
+"""The plan of a study: its cases looked at, and what is missing of them estimated."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quantbench.measure.rates import rate_in
+from quantbench.measure.room import device_bytes, disk_bytes, memory_bytes
+from quantbench.protocols import LOADED
+from quantbench.run.planning.estimating import Estimating
+from quantbench.run.planning.learning import learned
+from quantbench.run.planning.looking import Looking
+from quantbench.run.planning.plan import CasePlan, Plan, Room
+from quantbench.run.planning.weighing import needs_of
+from quantbench.sources.sizes import size_of
+from quantbench.store.artifacts import default_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from quantbench.core.settings import Settings
+    from quantbench.study import Case
+
+_RATES = Path(__file__).with_name("rates.json")
+
+
+def plan(
+    cases: Iterable[Case],
+    settings: Settings,
+    *,
+    room: Room | None = None,
+    sizes: Callable[[str], int | None] = size_of,
+) -> Plan:
+    """What it takes to build and evaluate cases and their references, beyond what is done.
+
+    Nothing is fetched or built. Samples that are here are read; a team's store is not asked.
+
+    Args:
+        cases: of the study.
+        settings: of the run.
+        room: what the machine has; this one's where it is left out.
+        sizes: bytes of a source that is not here, by its text; None where nobody knows.
+    """
+    root = settings.cache or default_root()
+    wanted = _with_references(cases)
+    looking = Looking(settings, root)
+    estimating = Estimating(learned(root), settings.data, cache(sizes))
+    planned = []
+    for case in wanted:
+        found = looking.at(case)
+        needs = tuple(estimating.needs(case, found))
+        planned.append(CasePlan(str(case), case.model.name, case.scheme.name, needs, found.lacks))
+    device = device_bytes() if any(case.device == "cuda" for case in wanted) else None
+    room = room or Room(memory_bytes(), disk_bytes(root), device)
+    run = rate_in(_RATES, "run")
+    started = run.seconds(0) if run is not None else 0.0
+    return Plan(tuple(planned), room, _kept(wanted, planned), started)
+
+
+def _with_references(cases: Iterable[Case]) -> list[Case]:
+    """Each once, references beside their cases."""
+    found: dict[Case, None] = {}
+    for case in cases:
+        if case.model.reference is not None:
+            found.setdefault(case.reference)
+        found.setdefault(case)
+    return list(found)
+
+
+def _kept(cases: Sequence[Case], planned: Sequence[CasePlan]) -> float:
+    """What the frameworks of all backends but the hungriest keep, where they work one by one."""
+    loaded: dict[str, float] = {}
+    for case, each in zip(cases, planned, strict=True):
+        name = case.scheme.backend
+        needs = needs_of(name)
+        rate = needs.rate(LOADED, case.scheme) if needs is not None and each.needs else None
+        if rate is not None:
+            loaded[name] = rate.base_bytes
+    return sum(sorted(loaded.values())[:-1])
