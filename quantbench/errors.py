@@ -6,7 +6,8 @@
     │   ├── MissingExtraError     an optional dependency is not installed
     │   ├── MissingDataError      data was not given (`--quant-data`)
     │   ├── MissingDeviceError    no GPU
-    │   └── FetchError            a registry or file did not answer
+    │   ├── FetchError            a registry or file did not answer
+    │   └── UntrainedError        the model's weights are random: its answers are not looked at
     ├── IntegrityError        bytes differ from their pinned digest, or are another artifact's
     ├── StoreError            the cache folder cannot be read or written
     │   └── RemoteStoreError      a team's store does not answer, or refuses
@@ -118,6 +119,12 @@ class FetchError(OutOfReachError):
     """A file from outside could not be had."""
 
     requirement = "network"
+
+
+class UntrainedError(OutOfReachError):
+    """Answers were asked of a model with random weights."""
+
+    requirement = "weights"
 
 
 class IntegrityError(QuantbenchError):

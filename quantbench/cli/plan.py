@@ -45,6 +45,7 @@ def plan(
     """
     from quantbench.cli.quiet import frameworks_quiet
     from quantbench.core.settings import Settings, usable_threads
+    from quantbench.core.words import plural
     from quantbench.report.terminal import aligned
     from quantbench.run.planning.planning import plan as planned
     from quantbench.run.planning.telling import sentence, table, unknowns
@@ -67,9 +68,11 @@ def plan(
     click.echo()
     for line in aligned(list(table(made)), text=1):
         click.echo(line[2:])
-    lacking = [each for each in made.cases if each.lacks]
-    for each in lacking:
-        click.echo(f"{each.case} lacks something here: {each.lacks}", err=True)
+    lacking: dict[str, int] = {}
+    for lack in [lack for each in made.cases for lack in each.lacks]:
+        lacking[lack] = lacking.get(lack, 0) + 1
+    for lack, n in lacking.items():
+        click.echo(f"{plural(n, 'case')} cannot run here yet: {lack}", err=True)
     sys.exit(0 if made.fits else 1)
 
 

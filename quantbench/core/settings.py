@@ -34,6 +34,8 @@ OPTIONS = {
     "grid": "kg CO2e a kWh of your electricity, e.g. 0.21, or a country's three letters, e.g. FRA",
     "executor": "'local' (default), 'ray', 'ray://HOST:PORT', or 'auto': where steps are done",
     "mixed": "'on' to let machines of several kinds predict parts of one case (default: off)",
+    "random_weights": "'on' to take random weights for every model that says its architecture: "
+    "its sizes and times without its weights; no answer is judged (default: off)",
     "timing_node": "host that alone may time models: on another, tests that time are skipped",
     "diagnose": "'quick' or 'full': say why cases fail, op by op in minutes if full (default: off)",
 }
@@ -41,11 +43,12 @@ _WORDS = {  # option: its words, the default first
     "inconclusive": ("fail", "pass"),
     "sequential": ("off", "on"),
     "mixed": ("off", "on"),
+    "random_weights": ("off", "on"),
     "familywise": ("holm", "none"),
     "diagnose": ("off", "quick", "full"),
 }
 _MOST_DIGITS = 18  # Python refuses to read thousands
-REQUIREMENTS = ("extras", "data", "network", "gpu")
+REQUIREMENTS = ("extras", "data", "network", "gpu", "weights")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Settings:
         grid: what the electricity emits, as it was given (`measure/grid.py` reads it), or None.
         executor: "local", "ray", "auto", or the address of a Ray client server.
         mixed: parts of a case may be predicted by machines of several kinds.
+        random_weights: models that say their architecture are taken with random weights.
         timing_node: host that alone may time models; None for whichever this is.
         diagnose: "off", or how far failing cases are looked into: "quick", "full".
         required: requirements whose lack is an error instead of a skip.
@@ -104,6 +108,7 @@ class Settings:
     grid: str | None = None
     executor: str = "local"
     mixed: bool = False
+    random_weights: bool = False
     timing_node: str | None = None
     diagnose: str = "off"
     required: frozenset[str] = frozenset()
@@ -162,6 +167,7 @@ def parse_settings(
         holm=chosen["familywise"] == "holm",
         executor=_executor(given["executor"], environment),
         mixed=chosen["mixed"] == "on",
+        random_weights=chosen["random_weights"] == "on",
         timing_node=given["timing_node"],
         diagnose=chosen["diagnose"],
         cache=place.folder,

@@ -86,6 +86,8 @@ def _steps(item: pytest.Item) -> Iterator[Step]:
     case, names = case_of(item), set(getattr(item, "fixturenames", ()))
     if case is None:
         return
+    if case.model.has_random_weights:
+        names -= {"evaluation", "reference"}
     if names & {"sample", "quantized"}:
         yield Step("import", case)
     if "quantized" in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,9 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
 
     A model is opened once for all tests of its case that stand in one class or module.
     """
+    if config.stash[SETTINGS].random_weights:
+        for item in items:
+            _fill_with_random_weights(item)
     schemes = config.stash[SETTINGS].schemes
     if schemes is not None:
         _check_known(schemes, {case.scheme.name for item in items if (case := case_of(item))})
@@ -41,6 +45,22 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     items[:] = ordered
 
 
+def _fill_with_random_weights(item: pytest.Item) -> None:
+    """Give the test the same case of a model with random weights, if an importer makes them.
+
+    A test's parameters are read when it is set up. What is declared of its verdicts falls away,
+    for there are none.
+    """
+    case = case_of(item)
+    if case is None or not case.model.architecture or case.model.has_random_weights:
+        return
+    params: dict[str, object] = item.callspec.params  # type: ignore[attr-defined]
+    untrained = replace(case, model=case.model.with_random_weights())
+    if case.expected == "fail":
+        untrained = replace(untrained, expected="pass", reason="", metrics=())
+    params["case"] = untrained
+
+
 def _may_judge(item: pytest.Item) -> bool:
     """Whether the run will judge this test's verdict together with others."""
     case = case_of(item)
@@ -48,6 +68,7 @@ def _may_judge(item: pytest.Item) -> bool:
         case is not None
         and not case.is_reference
         and case.expected == "pass"
+        and not case.model.has_random_weights
         and {"evaluation", "reference"} <= set(getattr(item, "fixturenames", ()))
     )
 

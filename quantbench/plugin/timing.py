@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from quantbench.study.words import UNTRAINED
+
 if TYPE_CHECKING:
     from quantbench.run.session import Session
     from quantbench.study import Case
@@ -29,6 +31,8 @@ def watch(benchmark: Any, case: Case) -> None:
         benchmark.__class__ = _watched()
     if isinstance(benchmark, BenchmarkFixture):
         benchmark.extra_info["case"] = str(case)
+        if case.model.has_random_weights:
+            benchmark.name = f"{benchmark.name} ({UNTRAINED})"
 
 
 @cache

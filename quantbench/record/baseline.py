@@ -9,7 +9,9 @@ from quantbench.core.digests import as_digest
 from quantbench.core.jsons import MALFORMED
 from quantbench.errors import RecordError
 from quantbench.record.reading import estimate_of, read_json, refuse_newer
+from quantbench.record.schema import TIMED
 from quantbench.run.accepted import Entry
+from quantbench.study.model import RANDOM_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 _KEY = "quantbench_baseline"
 _VERSION = 1
-_TIMED = ("prefill_tokens_per_s", "decode_tokens_per_s", "evaluation_tokens_per_s")
 
 
 def accepted(document: Mapping[str, Any], *, times: bool = False) -> dict[str, Any]:
@@ -29,8 +30,15 @@ def accepted(document: Mapping[str, Any], *, times: bool = False) -> dict[str, A
         times: keep throughputs and latencies, which are this machine's.
 
     Raises:
-        RecordError: no case has evidence, or one is malformed.
+        RecordError: no case has evidence, one is malformed, or a model's weights are random.
     """
+    if untrained := [record["case"] for record in document["records"] if record["random_weights"]]:
+        raise RecordError(
+            "random weights are nothing to be accepted",
+            expected="a run of trained models alone",
+            got=", ".join(untrained[:5]),
+            remedy=f"run again without --quant-random-weights and models named ..{RANDOM_SUFFIX}",
+        )
     cases = {}
     for record in document["records"]:
         if record["error"] or not record["evidence"]:
@@ -59,9 +67,7 @@ def _kept(record: Mapping[str, Any], *, times: bool) -> dict[str, Any]:
         "dataset": record["dataset"],
         "evidence": record["evidence"]["keys"],
         "metrics": {
-            name: metric
-            for name, metric in record["metrics"].items()
-            if times or name not in _TIMED
+            name: metric for name, metric in record["metrics"].items() if times or name not in TIMED
         },
         "protocol": record["evidence"]["protocol"],
         "size_bytes": record["memory"]["weights_bytes"],
@@ -95,6 +101,10 @@ def read_baseline(path: Path) -> dict[str, Entry]:
         )
     refuse_newer("baseline", path, version, _VERSION)
     try:
+        if untrained := [c for c in found["cases"] if c.partition("-")[0].endswith(RANDOM_SUFFIX)]:
+            raise RecordError(
+                "a baseline of a model with random weights", where=path, got=untrained[0][:80]
+            )
         return {
             case: Entry(
                 entry["dataset"]["sha256"],

@@ -22,6 +22,7 @@ from quantbench.store.artifacts import Store, default_root
 from quantbench.store.evidence import Evidence
 from quantbench.study import Gate
 from quantbench.study.registry import find_task
+from quantbench.study.words import UNTRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +72,7 @@ def compared(before: Named, after: Named, store: Store | None = None) -> list[di
     return sorted(rows, key=lambda row: (_ORDER.index(row["verdict"]), row["case"]))
 
 
-_ORDER = ("error", "missing", "fail", "inconclusive", "not judged", "pass")
+_ORDER = ("error", "missing", "fail", "inconclusive", UNTRAINED, "not judged", "pass")
 WORSE = frozenset({"error", "missing", "fail"})
 
 
@@ -98,6 +99,8 @@ def _rows_of(
     }
     if now["error"] and not was["error"]:
         return [{**row, "verdict": "error"}]
+    if now["random_weights"]:
+        return [{**row, "verdict": UNTRAINED}]
     judged = {v["metric"]: v for v in now["verdicts"] if v["metric"] in now["metrics"]}
     known = [v for metric, v in judged.items() if metric in was["metrics"]]
     if known:

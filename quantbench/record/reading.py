@@ -10,9 +10,10 @@ from quantbench.core.jsons import loads
 from quantbench.errors import RecordError
 from quantbench.record.energy import unknown_energy
 from quantbench.record.journal import PARTIAL, read_journal
-from quantbench.record.schema import SCHEMA
+from quantbench.record.schema import SCHEMA, TIMED
 from quantbench.record.schema import document as document_of
 from quantbench.stats.comparison import Estimate
+from quantbench.study.model import RANDOM_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,6 +116,7 @@ def _so_far(path: Path) -> dict[str, Any]:
 # What a record may leave out, because nothing is known of it.
 _UNKNOWN = {
     **dict.fromkeys(("artifact", "latency", "error", "evidence", "runner", "baseline", "carbon")),
+    "random_weights": None,
     "memory": {"weights_bytes": None},
 }
 
@@ -135,6 +137,32 @@ def _check(record: Any, where: str) -> None:
             raise RecordError(
                 "a verdict is malformed", where=where, expected=", ".join(sorted(lacking))
             )
+    _check_untrained(record, where)
+
+
+def _check_untrained(record: Mapping[str, Any], where: str) -> None:
+    """A model with random weights says so, and nothing is said of its answers."""
+    named = record["model"].endswith(RANDOM_SUFFIX)
+    if named != bool(record.get("random_weights")):
+        raise RecordError(
+            "a record's model and its random weights contradict each other",
+            where=where,
+            expected=f"a model named ..{RANDOM_SUFFIX} with the source of its random weights, or "
+            "neither",
+            got=f"{record['model'][:80]}, {record.get('random_weights')!r:.80}",
+            remedy="record files are written by a run and not by hand: run it again",
+        )
+    answers = [name for name in ("verdicts", "evidence", "examples", "diagnosis", "explanation")
+               if record.get(name)]  # fmt: skip
+    answers += [name for name in record["metrics"] if name not in TIMED]
+    if named and answers:
+        raise RecordError(
+            "a model with random weights was judged by its answers",
+            where=where,
+            expected="sizes, memory and times alone",
+            got=", ".join(sorted(answers))[:200],
+            remedy="record files are written by a run and not by hand: run it again",
+        )
 
 
 def _check_one_run(records: list[dict[str, Any]], path: Path) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 3
 _NOT_OF_THE_BUILD = {SPENT, SEARCHED, PEAK}  # told elsewhere, or another each time
+# Metrics that are no answers: of this machine, whatever the weights are.
+TIMED = ("prefill_tokens_per_s", "decode_tokens_per_s", "evaluation_tokens_per_s")
 
 
 def empty_record(case: Case) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def empty_record(case: Case) -> dict[str, Any]:
         "dataset": {"name": case.dataset.name, "n": None, "sha256": None},
         "labels": _labels(case),
         "expected": case.expected,
+        "random_weights": case.model.source if case.model.has_random_weights else None,
         "note": case.model.note,
         "model_card": {
             "license": case.model.license or None,
@@ -76,6 +79,7 @@ def blank_record(case: str, model: str, scheme: str, task: str) -> dict[str, Any
         "timings_s": {"build": None, "predict": None, "summarise": None},
         "cache": {"artifact": None, "evidence": None},
         "runner": None,
+        "random_weights": None,
         "note": "",
         "model_card": {"license": None, "paper": None, "published": None},
         "build": {},

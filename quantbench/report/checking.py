@@ -29,6 +29,7 @@ from quantbench.report.views import (
     View,
     worst_first,
 )
+from quantbench.study.words import UNTRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +60,8 @@ def _verdict(record: Mapping[str, Any], judgements: Sequence[Judgement]) -> str:
     if record["error"]:
         meant = record.get("expected") == "error" and record["error"].get("declared", True)
         return "error, declared" if meant else "error"
+    if record.get("random_weights"):
+        return UNTRAINED
     if not judgements:
         return "not judged"
     words = {judged.word for judged in judgements if judged.outcome in OUTCOMES}
@@ -116,6 +119,7 @@ def _view(record: Mapping[str, Any], run: str) -> View:
         reason=next((_text(v["reason"]) for v in record["verdicts"] if v.get("reason")), ""),
         error=(_text(error["type"]), _text(error["message"])) if error else None,
         note=_text(record.get("note") or ""),
+        random_weights=_text(record.get("random_weights") or ""),
         baseline=_text(record.get("baseline") or ""),
         facts=_facts(record, artifact, runner),
         labels={_text(key): _text(name) for key, name in (record.get("labels") or {}).items()},
@@ -173,6 +177,7 @@ def _facts(
         **runner,
         **{n: v for n, v in (record.get("build") or {}).items() if n != "learning_curve"},
         **{f"{name} s": value for name, value in (record.get("timings_s") or {}).items()},
+        "random weights": record.get("random_weights"),
         **{name: value for name, value in (record.get("model_card") or {}).items() if value},
     }
     return {_text(str(n)): _text(_said(v)) for n, v in found.items() if v is not None}

@@ -29,11 +29,17 @@ def as_model_card(views: Sequence[View], case: str = "") -> str:
         case: its name; may be left out where one case alone is no reference.
 
     Raises:
-        UsageError: there is no such case, or it has not been evaluated.
+        UsageError: there is no such case, it has not been evaluated, or its weights are random.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
     view = _chosen(views, case)
+    if view.random_weights:
+        raise UsageError(
+            f"{view.model} has random weights: there is no model to publish",
+            where=view.case,
+            expected="a case with trained weights",
+        )
     metrics = list(dict.fromkeys([*_gated(view), *([view.headline] if view.headline else [])]))
     known = {name: view.metrics[name] for name in metrics if name in view.metrics}
     results = [

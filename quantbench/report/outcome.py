@@ -105,6 +105,7 @@ def counted(views: Sequence[View]) -> str:
         "pass": ("passes", "pass"),
         "fail, declared": ("fails as declared", "fail as declared"),
         "error, declared": ("breaks as declared", "break as declared"),
+        "random weights": ("has random weights", "have random weights"),
         "not judged": ("was not judged", "were not judged"),
     }
     parts = [

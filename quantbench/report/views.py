@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from quantbench.report.energies import Energies
+from quantbench.study.words import UNTRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from quantbench.report.speed import Speed
 
 SEVERITY = (
-    *("error", "fail", "inconclusive", "error, declared", "fail, declared", "not judged", "pass"),
+    *("error", "fail", "inconclusive", "error, declared", "fail, declared", UNTRAINED),
+    *("not judged", "pass"),
 )
 OUTCOMES = ("fail", "inconclusive", "pass")
 _FLOATS = frozenset({"float32", "reference"})  # references of records that do not name theirs
@@ -113,6 +115,7 @@ class View:
         decided_by: the one that made the verdict, where it is not that one.
         timed_by: threads and delegate while it was timed.
         energies: what it draws.
+        random_weights: the source of weights that nobody trained, "" of trained ones.
         headline: the metric that stands for its quality.
         size_ratio: its bytes over its reference's; `latency_ratio` likewise.
         backend: that ran it, "" where the record does not say.
@@ -165,6 +168,7 @@ class View:
     reason: str = ""
     error: tuple[str, str] | None = None
     note: str = ""
+    random_weights: str = ""
     baseline: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -134,6 +134,7 @@ class Session:
 
     def recipe(self, case: Case, gate: Gate | None = None, *, for_speed: bool = False) -> Artifact:
         """A recipe that passes the gate on the calibration split (`steps/build.py`)."""
+        check.check_trained(case)
         made, task = self.float_model(case), partial(self.task, case)
         return search_recipe(
             self._context, case, self._samples, made, task, Wanted(gate, for_speed)
@@ -175,11 +176,14 @@ class Session:
 
         Raises:
             IntegrityError: what the store gives was predicted by another artifact.
+            UntrainedError: the model's weights are random.
         """
+        check.check_trained(case)
         return self._predictions.of(case, looks, known)
 
     def predicted(self, case: Case, block: range) -> Artifact:
         """The evidence of one block of the case's samples."""
+        check.check_trained(case)
         return self._predictions.shard(case, block)
 
     def blocks(self, case: Case) -> list[range]:
@@ -188,6 +192,7 @@ class Session:
 
     def rows(self, case: Case) -> Rows:
         """Every row of the case, to be summed up."""
+        check.check_trained(case)
         return self._predictions.rows(case)
 
     def sum_up(self, case: Case) -> Summary:
@@ -201,7 +206,12 @@ class Session:
         return agree(self._context, mine, theirs, self.task(case), samples)
 
     def evaluate(self, case: Case) -> Evaluation:
-        """Evidence and the replicates of every metric; of a sequential run, its first look."""
+        """Evidence and the replicates of every metric; of a sequential run, its first look.
+
+        Raises:
+            UntrainedError: the model's weights are random.
+        """
+        check.check_trained(case)
         evaluation = self._once(case, self.evaluations, self._evaluate)
         evaluation.times_s = self.times_s.get(case)
         evaluation.energy = self.runners.energies.prediction(case)
@@ -237,7 +247,9 @@ class Session:
 
         Raises:
             UsageError: there is no float model beside it, or its backend has no diagnosis.
+            UntrainedError: the model's weights are random.
         """
+        check.check_trained(case)
         beside = diagnosing.float_beside(case)
         artifacts = self.artifact(beside), self.artifact(case)
         samples = self.samples(case, "calibration")

@@ -21,7 +21,7 @@ _SHAPES = {  # what a source names: how it is written (ASCII alone)
     "Hugging Face revision": rf"{_WORD}(/{_WORD})*",
     "Kaggle model": rf"{_WORD}/{_WORD}/{_WORD}/{_WORD}",
     "Kaggle version": r"[0-9]+",
-    "architecture": r"[a-z0-9][a-z0-9_.]*",
+    "name of an architecture": r"[a-z0-9][a-z0-9_.]*",
     "sha256": r"[0-9a-f]{64}",
 }
 

@@ -9,8 +9,10 @@ import urllib.error
 import urllib.request
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from quantbench.core.jsons import MALFORMED
+from quantbench.errors import UsageError
 from quantbench.sources.downloads import Download
 from quantbench.sources.hubs import HuggingFace
 from quantbench.sources.parsing import Several, parse_source
@@ -20,15 +22,31 @@ if TYPE_CHECKING:
     from quantbench.sources.parsing import Source
 
 _PATIENCE_S = 10.0
+_MOST_DIGITS = 18
+
+
+def declared(text: str) -> int | None:
+    """Bytes that come over the network, as the source's text says by `bytes=`; None without.
+
+    Raises:
+        UsageError: it says no number.
+    """
+    said = parse_qs(text.partition("#")[2]).get("bytes")
+    if said is None:
+        return None
+    if not (said[-1].isascii() and said[-1].isdecimal() and len(said[-1]) <= _MOST_DIGITS):
+        raise UsageError("not a source's size", where=text[:80], expected="bytes=NUMBER")
+    return int(said[-1])
 
 
 def size_of(text: str) -> int | None:
     """Bytes that fetching a source takes; None where nobody could be asked, or nobody knows.
 
-    A web server is asked by HEAD, the Hugging Face Hub and npm by their clients. pip and kagglehub
-    do not tell sizes.
+    What the source declares is taken as it is. Else a web server is asked by HEAD, the Hugging
+    Face Hub and npm by their clients. pip and kagglehub do not tell sizes.
     """
-    return _asked(parse_source(text))
+    said = declared(text)
+    return _asked(parse_source(text)) if said is None else said
 
 
 def _asked(source: Source) -> int | None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from quantbench.errors import UsageError, meant
 from quantbench.study.freezing import freeze, several
 from quantbench.study.scheme import Scheme
+from quantbench.study.words import UNTRAINED
 
 if TYPE_CHECKING:
     from quantbench.protocols import Dataset
 
 ARCHITECTURE = "architecture"  # the float format of a `random:` source
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.]*")
-RANDOM_NOTE = "random weights: nothing that this model answers means anything"
+RANDOM_NOTE = f"{UNTRAINED}: nothing that this model answers means anything"
 RANDOM_SUFFIX = "_random"  # of the name of a model whose weights are random
 _RANDOM = "random:"
 

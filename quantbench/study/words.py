@@ -6,3 +6,5 @@ from typing import Literal
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 Expected = Literal["pass", "fail", "error"]
+
+UNTRAINED = "random weights"  # in place of a verdict

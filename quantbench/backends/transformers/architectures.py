@@ -137,6 +137,21 @@ ARCHITECTURES = {
         eos=0,
         adds_bos=False,
     ),
+    "smollm2_135m": Llama(
+        parameters=134_515_008,
+        hidden=576,
+        intermediate=1536,
+        layers=30,
+        heads=9,
+        kv_heads=3,
+        vocabulary=49_152,
+        context=8192,
+        rope_theta=100_000.0,
+        tied=True,
+        bos=1,
+        eos=2,
+        adds_bos=False,
+    ),
     # SmolLM's shape in miniature, to try a study's way in seconds: nobody published it.
     "smollm_tiny": Llama(
         parameters=123_200,

@@ -128,8 +128,7 @@ class Estimating:
         self, case: Case, name: str, writes: str, weights: Weights | None
     ) -> tuple[Need, Weights | None]:
         """Of an importer, and the weights as it writes them."""
-        owner = next((b.name for b in backends().values() if name in b.importers), "")
-        rate = _rate(owner, name, case.scheme)
+        rate = _importer_rate(name, case.scheme)
         need = self._step("import", case, Work(name, "", _count(weights)), rate, weights)
         written = rate.written_bytes if rate is not None else None
         if weights is None or written is None:
@@ -219,6 +218,15 @@ def _count(weights: Weights | None) -> int:
 def _rate(backend: str, step: str, scheme: Scheme) -> Rate | None:
     needs = needs_of(backend) if backend else None
     return needs.rate(step, scheme) if needs is not None else None
+
+
+def _importer_rate(name: str, scheme: Scheme) -> Rate | None:
+    """As its backend says it; of a model's own importer as that says it itself."""
+    owner = next((each.name for each in backends().values() if name in each.importers), "")
+    if owner or ":" not in name:
+        return _rate(owner, name, scheme)
+    path = getattr(resolve(name), "rates", None)
+    return rate_in(path, name.partition(":")[2]) if path is not None else None
 
 
 def _task_rate(task: str) -> Rate | None:

@@ -74,7 +74,7 @@ class Found:
         samples: that are evaluated; None where nobody knows.
         predicted: of these, those with rows.
         counted: the metrics are there.
-        lacks: why the case cannot run here as it stands, "" where nothing is known to be missing.
+        lacks: why the case cannot run here as it stands.
     """
 
     files: Mapping[str, tuple[Path, ...]]
@@ -86,7 +86,7 @@ class Found:
     samples: int | None
     predicted: int
     counted: bool
-    lacks: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 class Looking:
@@ -134,7 +134,7 @@ class Looking:
             samples=samples,
             predicted=predicted,
             counted=counted,
-            lacks="; ".join(dict.fromkeys(lacks)),
+            lacks=tuple(dict.fromkeys(lacks)),
         )
 
     def _files(self, text: str, lacks: list[str]) -> tuple[Path, ...]:

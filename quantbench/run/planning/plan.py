@@ -47,14 +47,14 @@ class CasePlan:
         model: its model's name.
         scheme: its scheme's name.
         needs: of its steps that are not done; of a case that shares one all of it.
-        lacks: why it cannot run here as it stands, "" where nothing is known to be missing.
+        lacks: why it cannot run here as it stands; nothing where nothing is known to be missing.
     """
 
     case: str
     model: str
     scheme: str
     needs: tuple[Need, ...]
-    lacks: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

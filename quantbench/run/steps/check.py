@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quantbench.errors import AnchorError, BuildError
+from quantbench.errors import AnchorError, BuildError, UntrainedError
 from quantbench.run.context import explained
 
 if TYPE_CHECKING:
@@ -12,6 +12,24 @@ if TYPE_CHECKING:
     from quantbench.run.evaluation import Evaluation
     from quantbench.store.artifacts import Artifact
     from quantbench.study import Case
+
+
+def check_trained(case: Case) -> None:
+    """Nothing that a model with random weights answers is a result.
+
+    Raises:
+        UntrainedError: the case's model has them, or the one that it is judged against.
+    """
+    other = case.model.reference
+    models = [case.model, *([] if other is None or isinstance(other, str) else [other])]
+    for model in models:
+        if model.has_random_weights:
+            raise UntrainedError(
+                f"random weights: the answers of {model.name} are neither evaluated nor judged",
+                where=str(case),
+                remedy="size, memory and latency are measured as usual; for the rest take the "
+                "trained weights, without --quant-random-weights",
+            )
 
 
 def check_other(case: Case, artifact: Artifact, reference: Evaluation) -> None:

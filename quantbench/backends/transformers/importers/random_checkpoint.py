@@ -57,7 +57,7 @@ class RandomCheckpointImporter:
         _write_weights(made, wanted.seed, folder)
         config.dtype = "bfloat16"
         config.save_pretrained(folder)
-        _tokenizer(shape).save_pretrained(folder)
+        tokenizer_of(shape).save_pretrained(folder)
 
 
 def _known(name: str) -> Llama:
@@ -103,7 +103,7 @@ def _parts(made: Any) -> Iterator[tuple[str, Any]]:
         yield "lm_head", made.lm_head
 
 
-def _tokenizer(shape: Llama) -> Any:
+def tokenizer_of(shape: Llama) -> Any:
     """Bytes and the special tokens; the one merge is there because llama.cpp wants some."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
