@@ -7,6 +7,7 @@ from math import prod
 from statistics import median
 from typing import TYPE_CHECKING
 
+from quantbench.core.plugins import resolve
 from quantbench.measure.rates import rate_in
 from quantbench.protocols import PREDICT, Rate
 from quantbench.run.planning.plan import Need
@@ -74,17 +75,14 @@ def seconds_of(work: Work, shipped: Rate | None, seen: Sequence[Seen]) -> tuple[
 class Estimating:
     """Numbers for the steps that are not done. Create one per plan."""
 
-    def __init__(
-        self, seen: Sequence[Seen], data: Path | None, sizes: Callable[[str], int | None]
-    ) -> None:
+    def __init__(self, seen: Sequence[Seen], sizes: Callable[[str], int | None]) -> None:
         """Take what was learned.
 
         Args:
             seen: steps that this machine has done.
-            data: folder of `--quant-data`.
             sizes: bytes of a source that is not here, by its text; None where nobody knows.
         """
-        self._seen, self._data, self._sizes = seen, data, sizes
+        self._seen, self._sizes = seen, sizes
 
     def needs(self, case: Case, found: Found) -> Iterator[Need]:
         """Of each step of a case that is not done."""

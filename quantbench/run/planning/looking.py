@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from quantbench.core.digests import digest_of
+from quantbench.core.jsons import MALFORMED
 from quantbench.errors import QuantbenchError, StoreError
 from quantbench.run.session import Session
 from quantbench.run.steps.resolve import importers_of, sources_of
 from quantbench.sources.parsing import File, parse_source
-from quantbench.store.artifacts import Store
-from quantbench.store.manifests import key_of
+from quantbench.store.artifacts import Artifact, Store
+from quantbench.store.manifests import NAME, key_of, read_manifest
 from quantbench.study.calibration import calibrates
 from quantbench.study.registry import find_backend, find_quantizer
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from quantbench.core.settings import Settings
     from quantbench.protocols import Import
-    from quantbench.store.artifacts import Artifact
     from quantbench.study import Case
 
 
@@ -32,6 +33,8 @@ class AbsentError(StoreError):
 @dataclass
 class LookedIn(Store):
     """A store that gives what it has and builds nothing; a team's store behind it is not asked.
+
+    Files are taken as their manifests list them: who uses them verifies them.
 
     Attributes:
         seen: kinds of the entries that were given since it was emptied.
@@ -51,13 +54,21 @@ class LookedIn(Store):
             AbsentError: there is none.
         """
         del build
-        place = self.root / kind / key_of(kind, ingredients)
-        found = self._open(place.name, place, self._verified.get(place.name))
-        if found is None:
-            raise AbsentError(f"no {kind} in the store", where=self.root)
-        self._verified[place.name] = replace(found, cache="hit")
+        key = key_of(kind, ingredients)
+        place = self.root / kind / key
+        try:
+            told = read_manifest((place / NAME).read_bytes())
+        except (OSError, *MALFORMED) as error:
+            raise AbsentError(f"no {kind} in the store", where=self.root) from error
         self.seen.append(kind)
-        return found
+        return Artifact(
+            key=key,
+            path=place / "files",
+            sha256=digest_of(told["files"]),
+            size_bytes=told["size_bytes"],
+            build_s=told["build_s"],
+            details=told["details"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +113,18 @@ class Looking:
         self._settings, self._store = settings, LookedIn(root)
         self._session = Session(replace(settings, remote=None), store=self._store)
 
-    def at(self, case: Case) -> Found:
-        """What of the case is there; what cannot be looked at counts as absent."""
+    def briefly(self, case: Case) -> Found:
+        """As if nothing of the case were made: quick, and the most that it can take."""
+        found = self.at(case, made=False)
+        return replace(found, lacks=())
+
+    def at(self, case: Case, *, made: bool = True) -> Found:
+        """What of the case is there; what cannot be looked at counts as absent.
+
+        Args:
+            case: that is looked at.
+            made: look for what was made of its source, too, and read its samples.
+        """
         lacks: list[str] = []
         chain = _told(lacks, lambda: importers_of(case.model, find_backend(case.scheme.backend)))
         quantizer = _told(lacks, lambda: find_quantizer(case.scheme))
@@ -115,10 +136,12 @@ class Looking:
         imported, float_files = 0, files.get(case.model.source, ())
         built = predicted = 0
         counted = False
-        samples = self._samples(case, files, lacks)
-        if float_files:
+        samples = self._samples(case, lacks) if made and _here(case, files) else None
+        if samples is None:
+            samples = self._wanted(case)
+        if float_files and made:
             imported, float_files = self._imported(case, float_files, lacks)
-        if float_files and imported == len(chain or ()) and quantizer is not None:
+        if made and float_files and imported == len(chain or ()) and quantizer is not None:
             built = _told(lacks, lambda: self._session.artifact(case)) is not None
         if built and samples:
             predicted = self._predicted(case, lacks)
@@ -156,15 +179,13 @@ class Looking:
             return self._store.seen.count("float_model"), source
         return len(made.links), _below(made.made.path)
 
-    def _samples(
-        self, case: Case, files: Mapping[str, tuple[Path, ...]], lacks: list[str]
-    ) -> int | None:
-        """How many are evaluated: counted where the data are here, else as it was asked for."""
-        source = case.dataset.source
-        if source is None or files.get(source):
-            found = _told(lacks, lambda: self._session.samples(case, "evaluation"))
-            if found is not None:
-                return len(found)
+    def _samples(self, case: Case, lacks: list[str]) -> int | None:
+        """How many are evaluated, counted where the data are here."""
+        found = _told(lacks, lambda: self._session.samples(case, "evaluation"))
+        return None if found is None else len(found)
+
+    def _wanted(self, case: Case) -> int | None:
+        """How many are evaluated, as it was asked for; None for all, before they are here."""
         wanted = self._settings.samples
         return case.dataset.default_n if wanted is None else wanted or None
 
@@ -175,6 +196,11 @@ class Looking:
             made = _told(lacks, partial(self._session.predicted, case, block))
             found += len(block) if made is not None else 0
         return found
+
+
+def _here(case: Case, files: Mapping[str, tuple[Path, ...]]) -> bool:
+    """Whether the evaluated samples can be read."""
+    return case.dataset.source is None or bool(files.get(case.dataset.source))
 
 
 def _told(lacks: list[str], work: Callable[[], Any]) -> Any:

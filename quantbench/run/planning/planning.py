@@ -14,13 +14,14 @@ from quantbench.run.planning.learning import learned
 from quantbench.run.planning.looking import Looking
 from quantbench.run.planning.plan import CasePlan, Plan, Room
 from quantbench.run.planning.weighing import needs_of
-from quantbench.sources.sizes import size_of
+from quantbench.sources.sizes import declared, size_of
 from quantbench.store.artifacts import default_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from quantbench.core.settings import Settings
+    from quantbench.run.planning.looking import Found
     from quantbench.study import Case
 
 _RATES = Path(__file__).with_name("rates.json")
@@ -45,18 +46,52 @@ def plan(
     """
     root = settings.cache or default_root()
     wanted = _with_references(cases)
+    estimating = Estimating(learned(root), cache(sizes))
     looking = Looking(settings, root)
-    estimating = Estimating(learned(root), settings.data, cache(sizes))
-    planned = []
-    for case in wanted:
-        found = looking.at(case)
-        needs = tuple(estimating.needs(case, found))
-        planned.append(CasePlan(str(case), case.model.name, case.scheme.name, needs, found.lacks))
-    device = device_bytes() if any(case.device == "cuda" for case in wanted) else None
-    room = room or Room(memory_bytes(), disk_bytes(root), device)
+    planned = [_of_case(case, looking.at(case), estimating) for case in wanted]
+    room = room or _room(root, wanted)
     run = rate_in(_RATES, "run")
     started = run.seconds(0) if run is not None else 0.0
     return Plan(tuple(planned), room, _kept(wanted, planned), started)
+
+
+def too_large(
+    cases: Iterable[Case], settings: Settings, room: Room | None = None
+) -> dict[Case, Plan]:
+    """Those that need more memory or disk than there is, of which that is known.
+
+    Quick where everything fits: only what might not is looked for in the store. No network is
+    asked.
+
+    Args:
+        cases: each for itself, without its reference.
+        settings: of the run.
+        room: as of `plan`.
+    """
+    root = settings.cache or default_root()
+    wanted = list(dict.fromkeys(cases))
+    room = room or _room(root, wanted)
+    looking = Looking(settings, root)
+    estimating = Estimating((), declared)
+    found: dict[Case, Plan] = {}
+    for case in wanted:
+        for look in (looking.briefly, looking.at):
+            made = Plan((_of_case(case, look(case), estimating),), room)
+            if made.fits:
+                break
+        else:
+            found[case] = made
+    return found
+
+
+def _of_case(case: Case, found: Found, estimating: Estimating) -> CasePlan:
+    needs = tuple(estimating.needs(case, found))
+    return CasePlan(str(case), case.model.name, case.scheme.name, needs, found.lacks)
+
+
+def _room(root: Path, cases: Iterable[Case]) -> Room:
+    device = device_bytes() if any(case.device == "cuda" for case in cases) else None
+    return Room(memory_bytes(), disk_bytes(root), device)
 
 
 def _with_references(cases: Iterable[Case]) -> list[Case]:
