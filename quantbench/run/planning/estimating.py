@@ -88,7 +88,8 @@ class Estimating:
         """Of each step of a case that is not done."""
         weights = counted(found.float_files) if found.float_files else described(case.model)
         for text, files in found.files.items():
-            if (need := self._fetched(text, files, case, weights)) is not None:
+            copies = text == case.model.source and not found.copied
+            if (need := self._fetched(text, files, weights, copies=copies)) is not None:
                 yield need
         for number, (name, each) in enumerate(found.importers):
             if number >= found.imported:
@@ -102,20 +103,21 @@ class Estimating:
             yield self._counted(case, found)
 
     def _fetched(
-        self, text: str, files: tuple[Path, ...], case: Case, weights: Weights | None
+        self, text: str, files: tuple[Path, ...], weights: Weights | None, *, copies: bool
     ) -> Need | None:
         """A source that is not here; of a model's file on this disk, its copy in the store."""
         words = text.partition("#")[0]
-        local = words.startswith(("file:", "data:", "random:"))
-        if files and not (local and text == case.model.source):
+        if words.startswith("random:"):
             return None
-        if local:
-            size: float | None = sum(path.stat().st_size for path in files)
-            if not files and not words.startswith("random:"):
-                size = None
+        if words.startswith(("file:", "data:")):
+            size: float | None = sum(path.stat().st_size for path in files) if files else None
+            if files and not copies:
+                return None
             return Need(kind="fetch", what=text, words=words, disk_bytes=size)
+        if files:
+            return None
         size = self._sizes(text)
-        if size is None and text == case.model.source and weights is not None:
+        if size is None and copies and weights is not None:
             size = weights.stored_bytes
         # A hub's client keeps what it fetched in a cache of its own, beside the store's copy.
         twice = 2 if words.startswith(("hf:", "kaggle:")) else 1

@@ -77,6 +77,7 @@ class Found:
 
     Attributes:
         files: of each source that is here, its files; an empty tuple for one that is not.
+        copied: the store has the model's source, which it copies where that is on this disk.
         importers: that take the model's source to what the backend starts from, by name.
         imported: how many of these are done, from the first.
         float_files: of the float model as far as it is made; () where nothing is here.
@@ -89,6 +90,7 @@ class Found:
     """
 
     files: Mapping[str, tuple[Path, ...]]
+    copied: bool
     importers: tuple[tuple[str, Import], ...]
     imported: int
     float_files: tuple[Path, ...]
@@ -149,6 +151,7 @@ class Looking:
             counted = _told(lacks, lambda: self._session.sum_up(case)) is not None
         return Found(
             files=files,
+            copied=_told([], lambda: self._session.source(case.model.source)) is not None,
             importers=tuple(chain or ()),
             imported=imported,
             float_files=float_files,
