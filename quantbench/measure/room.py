@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -13,13 +14,14 @@ _GROUPS = (  # where a container's limit stands: control groups of version 2, an
 
 
 def memory_bytes(limits: tuple[str, ...] = _GROUPS) -> int:
-    """Of the machine, or what a container leaves of it.
+    """Of the machine, or what a container or `ulimit -v` leaves of it.
 
     Args:
         limits: files that hold a number of bytes, where they are there.
     """
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    found = [whole]
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    found = [whole if allowed == resource.RLIM_INFINITY else min(whole, allowed)]
     for name in limits:
         try:
             found.append(int(Path(name).read_text(encoding="ascii")))
