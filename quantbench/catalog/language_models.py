@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from quantbench.study import Anchor, Model
 
-_CHECKPOINT = "#file=config.json&file=*.safetensors&file=tokenizer*"
+# A large checkpoint is in parts, with an index that says where a weight is.
+_CHECKPOINT = "#file=config.json&file=*.safetensors*&file=tokenizer*"
 _GPTQ = tuple(f"gptq_int{bits}_g64" for bits in (8, 4, 2))
 # What rounds weights without the study's tool, to be compared with it in one table.
 LANGUAGE_SCHEMES = (

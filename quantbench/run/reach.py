@@ -11,10 +11,12 @@ from quantbench.errors import QuantbenchError
 from quantbench.measure.devices import require_cuda
 from quantbench.run.steps.resolve import importers_of, sources_of
 from quantbench.sources.parsing import File, parse_source
+from quantbench.sources.random_weights import RandomWeights
 from quantbench.study.calibration import calibrates
 from quantbench.study.registry import backends, find_backend, find_quantizer, runner_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from quantbench.store.artifacts import Store
@@ -64,30 +66,58 @@ class Reach:
 
 def reach_of(case: Case, store: Store, data: Path | None = None) -> Reach:
     """Look without fetching, building or importing anything heavy."""
+    lacks, fetched = list(_extras_lacking(case)), []
+    if not lacks:
+        try:
+            _check_parts(case)
+        except QuantbenchError as error:
+            lacks.append(_in_a_line(error))
+    for text in _sources(case):
+        try:
+            if not _is_here(text, store, data):
+                fetched.append(text.partition("#")[0])
+        except QuantbenchError as error:
+            lacks.append(_in_a_line(error))
+    if lacks:
+        also = [f"to be fetched: {', '.join(fetched)}"] if fetched else []
+        return Reach(str(case), "missing", "; ".join([*lacks, *also]))
+    return Reach(str(case), "fetch" if fetched else "ready", ", ".join(fetched))
+
+
+def _extras_lacking(case: Case) -> Iterator[str]:
     for extra in sorted(extras_of(case)):
         if lacks := lacking(extra):
             more = f" and {len(lacks) - 1} more" if len(lacks) > 1 else ""
             remedy = _ELSEWHERE.get(extra, f'pip install "quantbench[{extra}]"')
-            return Reach(str(case), "missing", f"{lacks[0]}{more}; {remedy}")
-    try:
-        fetched = _fetched(case, store, data)
-    except QuantbenchError as error:
-        said = "; ".join(" ".join(line.split()) for line in str(error).splitlines())
-        return Reach(str(case), "missing", said)
-    return Reach(str(case), "fetch" if fetched else "ready", ", ".join(fetched))
+            yield f"{lacks[0]}{more}; {remedy}"
 
 
-def _fetched(case: Case, store: Store, data: Path | None) -> list[str]:
-    """The sources that are neither here nor in the store; raises for what cannot be had."""
+def _check_parts(case: Case) -> None:
+    """Raise for what the case's device, backend or importers cannot do."""
     if case.device == "cuda":
         runner_for(case)
         require_cuda()
-    calibrated = bool(calibrates(find_quantizer(case.scheme), case.scheme))
-    fetched = []
-    for text in sources_of(case, calibrated=calibrated):
-        source = parse_source(text, data)
-        if isinstance(source, File):
-            source.check()
-        elif not store.has("source", source.ingredients()):
-            fetched.append(text.partition("#")[0])
-    return fetched
+    find_quantizer(case.scheme)
+    importers_of(case.model, find_backend(case.scheme.backend))
+
+
+def _sources(case: Case) -> Iterable[str]:
+    """What the case reads; a quantizer that cannot be asked is taken to calibrate."""
+    try:
+        calibrated = bool(calibrates(find_quantizer(case.scheme), case.scheme))
+    except QuantbenchError:
+        calibrated = True
+    return sources_of(case, calibrated=calibrated)
+
+
+def _is_here(text: str, store: Store, data: Path | None) -> bool:
+    """Whether nothing is fetched for it; raises for what cannot be had."""
+    source = parse_source(text, data)
+    if isinstance(source, File):
+        source.check()
+        return True
+    return isinstance(source, RandomWeights) or store.has("source", source.ingredients())
+
+
+def _in_a_line(error: QuantbenchError) -> str:
+    return "; ".join(" ".join(line.split()) for line in str(error).splitlines())

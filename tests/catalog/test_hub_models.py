@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -11,81 +9,32 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quantbench.catalog.models import find_model
+from tests.hub import COMMIT, PLAIN, hub
 from tests.sources.test_hubs import fetched_from_the_hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-COMMIT = "c" * 40
 FILES = "#file=config.json&file=*.safetensors&file=tokenizer*"
-
-
-Answer = tuple[int, dict[str, str], bytes]
-
-
-def answer(folder: Path, path: str, *, logged_in: bool) -> Answer:
-    """`tests/tiny` is the folder, with code beside it; `meta-llama/...` is behind a licence."""
-    if "meta-llama" in path:
-        return 403 if logged_in else 401, {"X-Error-Code": "GatedRepo"}, b""
-    names = sorted(file.name for file in folder.iterdir())
-    if path.startswith("/api/models/tests/tiny/tree"):
-        sizes = [(name, (folder / name).stat().st_size) for name in names] + [("run_me.py", 3)]
-        files = [{"type": "file", "path": n, "size": s, "oid": "0" * 40} for n, s in sizes]
-        return 200, {"Content-Type": "application/json"}, json.dumps(files).encode()
-    if path.startswith("/api/models/tests/tiny"):
-        siblings = [{"rfilename": name} for name in [*names, "run_me.py"]]
-        about = {"id": "tests/tiny", "sha": COMMIT, "siblings": siblings}
-        return 200, {"Content-Type": "application/json"}, json.dumps(about).encode()
-    name = path.rpartition("/")[2].partition("?")[0]
-    if "/resolve/" not in path or name not in names:
-        return 404, {}, b""
-    body = (folder / name).read_bytes()
-    etag = f'"{hashlib.sha256(body).hexdigest()}"'
-    return 200, {"ETag": etag, "X-Repo-Commit": COMMIT}, body
 
 
 @pytest.fixture
 def endpoint(tiny_checkpoint: Path) -> Iterator[str]:
-    """A hub on the loopback interface."""
-
-    class Hub(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.reply()
-
-        def do_GET(self) -> None:
-            self.wfile.write(self.reply())
-
-        def reply(self) -> bytes:
-            logged_in = bool(self.headers.get("authorization"))
-            status, headers, body = answer(tiny_checkpoint, self.path, logged_in=logged_in)
-            self.send_response(status)
-            for header, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(header, value)
-            self.end_headers()
-            return body
-
-        def log_message(self, *arguments: object) -> None:
-            del arguments
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """`tests/tiny` with code beside it; `meta-llama/...` is behind a licence."""
+    served = {"tests/tiny": tiny_checkpoint}
+    with hub(served, gated=("meta-llama",), besides=("run_me.py",)) as address:
+        yield address
 
 
 def test_a_checkpoint_is_fetched_by_pattern_and_then_found_offline(
     endpoint: str, tmp_path: Path
 ) -> None:
     source = f"hf:tests/tiny=={COMMIT}{FILES}"
-    plain = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     expected = "['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json']\n"
-    assert fetched_from_the_hub(tmp_path, source, HF_ENDPOINT=endpoint, **plain) == expected
+    assert fetched_from_the_hub(tmp_path, source, HF_ENDPOINT=endpoint, **PLAIN) == expected
     (tmp_path / "into").rename(tmp_path / "first")
-    again = fetched_from_the_hub(tmp_path, source, HF_HUB_OFFLINE="1", **plain)
+    again = fetched_from_the_hub(tmp_path, source, HF_HUB_OFFLINE="1", **PLAIN)
     assert again == expected
     fetched = tmp_path / "into" / "model.safetensors"
     assert fetched.read_bytes() == (tmp_path / "first" / "model.safetensors").read_bytes()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from quantbench.catalog.models import MODELS
 from quantbench.core.plugins import resolve
-from quantbench.errors import UsageError, meant
+from quantbench.errors import FetchError, UsageError, meant
 from quantbench.run.context import versions
 from quantbench.sources.parsing import File, parse_source
 from quantbench.sources.random_weights import RandomWeights
@@ -160,8 +161,24 @@ class FloatModel:
 
 
 def float_model(context: Context, model: Model, backend: str) -> FloatModel:
-    """The source's files, imported where need be."""
-    found = source_of(context, model.source)
+    """The source's files, imported where need be.
+
+    Raises:
+        FetchError: they cannot be had; of a model of the catalog with the command that fetches it.
+    """
+    try:
+        found = source_of(context, model.source)
+    except FetchError as error:
+        named = MODELS.get(model.name)
+        if named is None or named.source != model.source:
+            raise
+        raise FetchError(
+            error.what,
+            where=error.where,
+            expected=error.expected,
+            got=error.got,
+            remedy=f"{error.remedy}; then: quantbench fetch {model.name}",
+        ) from error
     links: list[Link] = []
     for name, each in importers_of(model, find_backend(backend)):
         link = Link(name, resolve(each.code)(), found)

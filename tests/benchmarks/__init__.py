@@ -1,0 +1,1 @@
+"""The studies of `benchmarks/`, which are scripts and no part of the package."""
