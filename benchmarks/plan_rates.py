@@ -20,10 +20,7 @@ PICTURES = (
     *("float32", "int8_dynamic", "int8_static"),
     *("ort_float32", "ort_int8_static", "ov_float32", "ov_int8_static", "ov_int8_weight"),
 )
-LANGUAGE = (
-    *("reference", "bnb_nf4", "bnb_int8", "torchao_int8", "hqq_int4_g64"),
-    *("gguf_bf16", "gguf_q8_0", "gguf_q4_k_m", "gptq_int4_g64"),
-)
+LANGUAGE = ("reference", "bnb_nf4", "gguf_q8_0", "gptq_int4_g64")
 _NETWORK = """
 import sys
 import keras
@@ -130,7 +127,7 @@ def main(kind: str, folder: str, *more: str) -> None:
         return
     checkpoint = Path(more[0]).absolute()
     made = _made(place / "llama_628m", _LLAMA, str(checkpoint))
-    for name, source in (("smollm2", checkpoint), ("llama_628m", made)):
+    for name, source in (("llama_628m", made), ("smollm2", checkpoint)):
         _measured(place, name, _LANGUAGE, source, more[1:] or LANGUAGE)
 
 
