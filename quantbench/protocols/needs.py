@@ -19,7 +19,8 @@ class Rate:
         fixed_s: seconds, whatever the model: frameworks loaded, files written.
         parameter_s: seconds a weight.
         sample_s: seconds a weight, sample and unit of its size (a pixel, a token).
-        each_s: seconds a sample, whatever the model.
+        unit_s: seconds a sample and unit of its size, whatever the model.
+        each_s: seconds a sample, whatever the model and its size.
         base_bytes: resident set of the process with its frameworks, at the step's peak.
         parameter_bytes: that a weight takes beside.
         written_bytes: that an importer writes a weight; a task's row, a sample; None where it is
@@ -30,6 +31,7 @@ class Rate:
     fixed_s: float = 0.0
     parameter_s: float = 0.0
     sample_s: float = 0.0
+    unit_s: float = 0.0
     each_s: float = 0.0
     base_bytes: float = 0.0
     parameter_bytes: float = 0.0
@@ -38,7 +40,7 @@ class Rate:
 
     def seconds(self, parameters: float, samples: float = 0, size: float = 1) -> float:
         """Of a model of so many weights, on samples of a size in pixels or tokens."""
-        more = self.sample_s * parameters * size + self.each_s
+        more = (self.sample_s * parameters + self.unit_s) * size + self.each_s
         return self.fixed_s + self.parameter_s * parameters + more * samples
 
     def peak_bytes(self, parameters: float) -> float:
@@ -64,6 +66,6 @@ class Needs(Protocol):
 
         Args:
             step: an importer's or quantizer's name; `PREDICT`; or `LOADED`, whose `base_bytes` its
-                frameworks keep when another backend's work goes on in the same process.
+                libraries keep when other work goes on in the same process.
             scheme: of the case that it is done for.
         """

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantbench.measure.rates import FILE, rate_in
-from quantbench.protocols import PREDICT
 
 if TYPE_CHECKING:
     from quantbench.protocols import Rate
@@ -31,8 +30,6 @@ class OnnxRuntimeNeeds:
         return _GRAPH_BYTES + weights.bytes_at(scheme.bits)
 
     def rate(self, step: str, scheme: Scheme) -> Rate | None:
-        """As measured: of predictions those of the scheme, else of its quantizer, else of all."""
-        if step == PREDICT:
-            named = (f"{PREDICT} {scheme.unseeded}", f"{PREDICT} {scheme.quantizer}")
-            return rate_in(_RATES, *named, PREDICT)
-        return rate_in(_RATES, f"{step} {scheme.unseeded}", step)
+        """As measured: of the scheme, else of its quantizer, else of all."""
+        named = (f"{step} {scheme.unseeded}", f"{step} {scheme.quantizer}", step)
+        return rate_in(_RATES, *named)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from quantbench.backends.transformers.architectures import ARCHITECTURES
 from quantbench.measure.rates import FILE, rate_in
-from quantbench.protocols import PREDICT
 from quantbench.study import Weights
 
 if TYPE_CHECKING:
@@ -54,8 +53,6 @@ class TransformersNeeds:
         return weights.bytes_at(bits, embedding_bits=_EMBEDDING_BITS)
 
     def rate(self, step: str, scheme: Scheme) -> Rate | None:
-        """As measured: of predictions those of the scheme, else of its quantizer, else of all."""
-        if step == PREDICT:
-            named = (f"{PREDICT} {scheme.unseeded}", f"{PREDICT} {scheme.quantizer}")
-            return rate_in(_RATES, *named, PREDICT)
-        return rate_in(_RATES, f"{step} {scheme.unseeded}", step)
+        """As measured: of the scheme, else of its quantizer, else of all."""
+        named = (f"{step} {scheme.unseeded}", f"{step} {scheme.quantizer}", step)
+        return rate_in(_RATES, *named)

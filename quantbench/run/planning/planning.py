@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from quantbench.core.settings import Settings
+    from quantbench.protocols import Rate
     from quantbench.run.planning.looking import Found
     from quantbench.study import Case
 
@@ -105,12 +106,11 @@ def _with_references(cases: Iterable[Case]) -> list[Case]:
 
 
 def _kept(cases: Sequence[Case], planned: Sequence[CasePlan]) -> float:
-    """What the frameworks of all backends but the hungriest keep, where they work one by one."""
-    loaded: dict[str, float] = {}
+    """What libraries keep of all but the hungriest, where they work one by one in a process."""
+    loaded: dict[Rate, None] = {}  # a backend's own, or one of a quantizer's library
     for case, each in zip(cases, planned, strict=True):
-        name = case.scheme.backend
-        needs = needs_of(name)
+        needs = needs_of(case.scheme.backend)
         rate = needs.rate(LOADED, case.scheme) if needs is not None and each.needs else None
         if rate is not None:
-            loaded[name] = rate.base_bytes
-    return sum(sorted(loaded.values())[:-1])
+            loaded.setdefault(rate)
+    return sum(sorted(rate.base_bytes for rate in loaded)[:-1])
