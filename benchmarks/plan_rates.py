@@ -4,7 +4,7 @@
     python benchmarks/plan_rates.py language FOLDER CHECKPOINT [SCHEME ...]
 
 Pictures: ResNet152V2 as Keras makes it (60.4 million weights, 224 pixels). Language: a Llama of
-628 million weights with the tokenizer of CHECKPOINT, a folder of SmolLM2's, and CHECKPOINT itself.
+626 million weights with the tokenizer of CHECKPOINT, a folder of SmolLM2's, and CHECKPOINT itself.
 Each scheme runs in a process of its own, on 64 samples. Prints each step's seconds and highest
 resident set; lines through a small and a large network are what `rates.json` of a backend has.
 """
@@ -126,8 +126,8 @@ def main(kind: str, folder: str, *more: str) -> None:
         _measured(place, "resnet152v2", _PICTURES, made, more or PICTURES)
         return
     checkpoint = Path(more[0]).absolute()
-    made = _made(place / "llama_628m", _LLAMA, str(checkpoint))
-    for name, source in (("llama_628m", made), ("smollm2", checkpoint)):
+    made = _made(place / "llama_626m", _LLAMA, str(checkpoint))
+    for name, source in (("llama_626m", made), ("smollm2", checkpoint)):
         _measured(place, name, _LANGUAGE, source, more[1:] or LANGUAGE)
 
 

@@ -68,7 +68,7 @@ def test_what_cannot_be_planned_exits_with_2(tmp_path: Path, named: str) -> None
 
 
 def test_data_that_were_not_given_are_told_once_and_the_rest_is_planned(tmp_path: Path) -> None:
-    said = plan(tmp_path, "llama_3.2_3b", "--scheme", "bnb_nf4", "--samples", "0")
+    said = plan(tmp_path, "smollm_135m", "--scheme", "bnb_nf4", "--samples", "0")
     assert said.exit_code == 0
     assert said.stderr.count("lambada_test.jsonl was not given") == 1
     assert "disk not known of data:lambada/lambada_test.jsonl" in said.stdout

@@ -76,9 +76,12 @@ def test_no_files_have_no_weights() -> None:
     assert counted([]) is None
 
 
-@pytest.mark.parametrize("fields", [{"parameters": 0}, {"parameters": 5, "embedding": 6}])
-def test_numbers_that_no_model_has_are_refused(fields: dict[str, int]) -> None:
+@pytest.mark.parametrize(("parameters", "embedding"), [(0, 0), (5, 6), (5, -1)])
+def test_numbers_that_no_model_has_are_refused(parameters: int, embedding: int) -> None:
     with pytest.raises(UsageError, match="so many weights"):
-        Weights(**fields)
+        Weights(parameters, embedding)
+
+
+def test_a_weight_is_stored_in_some_bits() -> None:
     with pytest.raises(UsageError, match="some bits"):
         Weights(5, stored_bits=0)
