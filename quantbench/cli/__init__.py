@@ -1,8 +1,8 @@
 """`quantbench`: what is done before a run and after it.
 
 Data go to standard output, diagnostics to standard error. Exit status: 0 all is well, 1 a case is
-worse, 2 the input cannot be used (of `judge` also 3: nothing is worse for certain, and not all is
-well).
+worse (of `plan`: something does not fit), 2 the input cannot be used (of `judge` also 3: nothing is
+worse for certain, and not all is well).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from quantbench.cli.demo import demo
 from quantbench.cli.explain import diagnose, mend
 from quantbench.cli.judge import judge
 from quantbench.cli.margin import margin
+from quantbench.cli.plan import plan
 from quantbench.cli.records import accept, compare, report
 from quantbench.cli.recover import recover
 from quantbench.errors import QuantbenchError
@@ -52,7 +53,7 @@ def main() -> None:
 
 COMMANDS = (
     *(accept, cache, cases, compare, demo, diagnose, doctor),
-    *(fetch, judge, margin, mend, recover, report),
+    *(fetch, judge, margin, mend, plan, recover, report),
 )
 for command in COMMANDS:
     main.add_command(command)

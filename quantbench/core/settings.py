@@ -48,7 +48,7 @@ _WORDS = {  # option: its words, the default first
     "diagnose": ("off", "quick", "full"),
 }
 _MOST_DIGITS = 18  # Python refuses to read thousands
-REQUIREMENTS = ("extras", "data", "network", "gpu", "weights")
+REQUIREMENTS = ("extras", "data", "network", "gpu", "weights", "room")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from quantbench.data.groups import check_asked_once, check_grouped, from_table, row_group
 from quantbench.data.samples import Passage
@@ -44,6 +44,8 @@ class Passages:
     group: str | None = None
     groups: str | None = None
     restore: Callable[[str], str] | None = None
+    # Of one passage, on average: of the Bible's by SmolLM2's tokenizer (46,327 in 500).
+    tokens: ClassVar[float] = 93
 
     def __post_init__(self) -> None:
         """Refuse groups that are named twice."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PEAK = "peak_rss_bytes"  # its name among the details of what was built
+
 
 @dataclass
 class PeakMemory:

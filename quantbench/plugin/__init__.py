@@ -21,6 +21,7 @@ from quantbench.plugin.choosing import choose
 from quantbench.plugin.outcomes import begin, judge, with_record
 from quantbench.plugin.quiet import quieten
 from quantbench.plugin.recorder import Recorder
+from quantbench.plugin.room import look_for_room, refuse_without_room
 from quantbench.plugin.state import (
     JOURNAL,
     JOURNAL_INPUT,
@@ -107,6 +108,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     begin(item)
     quieten(item)
     skip_timing(item)
+    refuse_without_room(item)
     if item.get_closest_marker("gpu") and not is_done_elsewhere(item):
         from quantbench.measure.devices import require_cuda
 
@@ -135,7 +137,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Let a cluster begin with what the tests will ask for."""
+    """Say what this machine has no room for; let a cluster begin with what tests will ask for."""
+    look_for_room(session)
     try:
         look_ahead(session)
     except (UsageError, MissingExtraError) as error:

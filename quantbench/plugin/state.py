@@ -26,6 +26,7 @@ TERMINAL: pytest.StashKey[IO[str]] = pytest.StashKey()
 EXECUTOR: pytest.StashKey[Executor] = pytest.StashKey()  # where it is not this process
 RESULTS: pytest.StashKey[list[Results]] = pytest.StashKey()  # of a test: out of files
 HEARD: pytest.StashKey[list[tuple[Results, Verdict]]] = pytest.StashKey()  # on these, by the test
+REFUSED_CASES: pytest.StashKey[dict[Case, str]] = pytest.StashKey()  # for lack of room, and why
 FAMILY: pytest.StashKey[int] = pytest.StashKey()  # tests that may judge a case
 JOURNAL: pytest.StashKey[Journal] = pytest.StashKey()
 ATTRIBUTE = "quantbench"  # of a test report: what it found of its case, as JSON

@@ -10,12 +10,15 @@ from quantbench.protocols.importer import Importer
 from quantbench.protocols.influence import Influence
 from quantbench.protocols.interface import PictureInterface
 from quantbench.protocols.meter import Meter
+from quantbench.protocols.needs import LOADED, PREDICT, Needs, Rate
 from quantbench.protocols.profile import OpTime, Profile, Work
 from quantbench.protocols.quantizer import Quantizer, RecoveringQuantizer, Start
 from quantbench.protocols.runner import Decoder, Runner
 from quantbench.protocols.task import MendableTask, Numbers, Row, Task
 
 __all__ = [
+    "LOADED",
+    "PREDICT",
     "Backend",
     "Dataset",
     "Decoder",
@@ -27,11 +30,13 @@ __all__ = [
     "MendableTask",
     "Mending",
     "Meter",
+    "Needs",
     "Numbers",
     "OpTime",
     "PictureInterface",
     "Profile",
     "Quantizer",
+    "Rate",
     "RecoveringQuantizer",
     "Row",
     "Runner",

@@ -93,6 +93,8 @@ class Backend:
         mended: the scheme that `quantbench mend` takes, "" where nothing mends.
         recovered: the scheme that `quantbench recover` trains for another, "{scheme}" standing for
             the other's name; "" where nothing is trained back.
+        needs: `module:class` that says beforehand what work takes (`protocols/needs.py`), "" where
+            nobody says: it is then learned from what the store has of this backend.
     """
 
     name: str
@@ -108,3 +110,4 @@ class Backend:
     mendings: Mapping[str, Mending] = field(default_factory=dict)
     mended: str = ""
     recovered: str = ""
+    needs: str = ""

@@ -20,6 +20,9 @@ class Importer(Protocol):
     It may have a method `answers(source, samples)`: what the framework that it starts from answers
     to prepared samples, by output name. Each float case that was made through it is then compared
     with that (`run/steps/conversion.py`), in the outputs that it names as `compared`, or in all.
+
+    One that no backend has may name a file of rates as `rates` (`measure/rates.py`), in which it
+    stands under its class's name: `quantbench plan` then knows what it takes.
     """
 
     tools: tuple[str, ...]

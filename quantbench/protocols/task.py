@@ -63,8 +63,10 @@ class Task(Numbers, Protocol):
     JSON by name, which joins what `explain` says. It may have a method `divided(samples, n)`,
     which gives the first n (None: all) of the samples that it divides all samples of a data set's
     split into: a text into windows, which depend on the model's tokenizer. These are then what is
-    evaluated, calibrated with and counted. `hub_task`, where it is there, is the Hugging Face Hub's
-    word for what it does, for model cards.
+    evaluated, calibrated with and counted. `rates`, where it is there, names a file of rates
+    (`measure/rates.py`) whose step `count` says what it takes to turn rows into metrics, and how
+    many bytes a row has. `hub_task`, where it is there, is the Hugging Face Hub's word for what it
+    does, for model cards.
     """
 
     tools: tuple[str, ...]

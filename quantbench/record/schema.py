@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantbench.measure.energy.spent import SEARCHED, SPENT
 from quantbench.measure.machines import machine_in_words
+from quantbench.measure.memory import PEAK
 from quantbench.record.energy import merged_energy, unknown_energy
 from quantbench.stats.familywise import holm
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from quantbench.study import Case
 
 SCHEMA = 3
+_NOT_OF_THE_BUILD = {SPENT, SEARCHED, PEAK}  # told elsewhere, or another each time
 # Metrics that are no answers: of this machine, whatever the weights are.
 TIMED = ("prefill_tokens_per_s", "decode_tokens_per_s", "evaluation_tokens_per_s")
 
@@ -101,7 +103,7 @@ def with_artifact(
     return {
         **record,
         "artifact": {"sha256": artifact.sha256, "size_bytes": artifact.size_bytes},
-        "build": {k: v for k, v in artifact.details.items() if k not in {SPENT, SEARCHED}},
+        "build": {k: v for k, v in artifact.details.items() if k not in _NOT_OF_THE_BUILD},
         "timings_s": {**record["timings_s"], "build": artifact.build_s},
         "cache": {**record["cache"], "artifact": artifact.cache},
         "memory": memory or record["memory"],

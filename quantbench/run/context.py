@@ -13,6 +13,7 @@ from quantbench.errors import BuildError, QuantbenchError
 from quantbench.measure.devices import MORE_MEMORY, is_out_of_memory
 from quantbench.measure.energy.choosing import open_meter
 from quantbench.measure.energy.spent import Spent, spent
+from quantbench.measure.memory import PEAK, peak_memory
 from quantbench.run.executors.local import Local
 from quantbench.store.artifacts import REFUSED, Artifact, Store
 
@@ -66,9 +67,10 @@ class Context:
             StoreError: the store cannot be written.
         """
 
-        def explained_build(folder: Path) -> Mapping[str, Any] | None:
-            with self.progress.working(what), explained(what, BuildError):
-                return build(folder)
+        def explained_build(folder: Path) -> Mapping[str, Any]:
+            with self.progress.working(what), explained(what, BuildError), peak_memory() as memory:
+                details = build(folder) or {}
+            return {**details, PEAK: memory.peak_rss_bytes}
 
         return self.store.get(kind, ingredients, explained_build)
 

@@ -9,6 +9,8 @@
     data:lambada/lambada_test.jsonl      (below the folder given by --quant-data)
     random:llama_3.2_3b#seed=0           (that architecture with random weights)
 
+`bytes=` says how many come over the network, for `quantbench plan` (`sizes.py`).
+
 A source says what it is (`ingredients`, part of the store's key) and puts its files into a
 folder (`fetch`). It verifies before it returns; the store moves. Several sources, with blanks
 between them, share one folder.
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 
 
 _PINS = {
-    "hf": {"file"},
-    "kaggle": {"file"},
+    "hf": {"file", "bytes"},
+    "kaggle": {"file", "bytes"},
     "file": {"sha256"},
     "data": {"sha256"},
     "random": {"seed"},
@@ -147,7 +149,7 @@ def parse_source(text: str, data: Path | None = None) -> Source:  # noqa: C901, 
             f"not a source: {text!r}", expected=", ".join(f"{s}:..." for s in _SCHEMES)
         )
     pins = {name if all(values) else f"{name}=": values for name, values in pins.items()}
-    known = _PINS.get(scheme, {"sha256", "file"})
+    known = _PINS.get(scheme, {"sha256", "file", "bytes"})
     if unknown := set(pins) - known:
         raise UsageError(
             f"unknown pins in {text!r}",

@@ -7,6 +7,7 @@ from quantbench.study.case import Case
 from quantbench.study.gate import Gate
 from quantbench.study.model import Anchor, Model
 from quantbench.study.scheme import Scheme
+from quantbench.study.weights import Weights
 from quantbench.study.words import Expected, Outcome
 
-__all__ = ["Anchor", "Case", "Device", "Expected", "Gate", "Model", "Outcome", "Scheme"]
+__all__ = ["Anchor", "Case", "Device", "Expected", "Gate", "Model", "Outcome", "Scheme", "Weights"]

@@ -292,3 +292,25 @@ def test_quantbench_names_nothing_of_the_package() -> None:
     theirs = ("quantbench_linear", "numpy_linear", "linear_csv", "vector_classification")
     assert len(ours) > 100
     assert [path for path, text in ours.items() if any(name in text for name in theirs)] == []
+
+
+def test_a_plan_of_it_says_what_is_not_known_until_it_was_done_here(place: Place) -> None:
+    """The backend says nothing of its needs: they are learned from the store."""
+    before = place.command("plan", "test_linear_study.py")
+    assert before.returncode == 0, before.stderr
+    assert before.stdout.startswith("fits: ")
+    assert "time not known of" in before.stdout
+    assert "unknown: never done here" in before.stdout
+    assert not (place.path / "cache" / "artifact").exists()
+    place.run()
+    after = place.command("plan", "test_linear_study.py")
+    assert after.stdout.startswith("fits: everything is in the store"), after.stdout
+    larger = json.loads(
+        place.command("plan", "test_linear_study.py", "--samples", "50", "--json").stdout
+    )
+    needs = [need for case in larger["cases"] for need in case["needs"]]
+    predicted = [need for need in needs if need["kind"] == "predict"]
+    assert len(predicted) == len(CASES)
+    assert {need["rests_on"] for need in predicted} == {"measured here"}
+    assert all(need["seconds"] > 0 for need in predicted)
+    assert not [need for need in needs if need["kind"] in {"fetch", "import", "build"}]

@@ -105,4 +105,5 @@ BACKEND = Backend(
     },
     mended="int8_mended",
     recovered="{scheme}_distilled",
+    needs=f"{_HERE}.needs:LiteRTNeeds",
 )

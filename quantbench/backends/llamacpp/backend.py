@@ -26,4 +26,5 @@ BACKEND = Backend(
             "hf_checkpoint", "gguf_checked", f"{_HERE}.importers.checkpoint:CheckpointImporter"
         ),
     },
+    needs=f"{_HERE}.needs:LlamaCppNeeds",
 )

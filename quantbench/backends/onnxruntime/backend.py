@@ -59,4 +59,5 @@ BACKEND = Backend(
         )
     },
     mended="ort_int8_mended",
+    needs=f"{_HERE}.needs:OnnxRuntimeNeeds",
 )

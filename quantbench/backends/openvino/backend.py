@@ -55,4 +55,5 @@ BACKEND = Backend(
         )
     },
     mended="ov_int8_mended",
+    needs=f"{_HERE}.needs:OpenVinoNeeds",
 )

@@ -44,6 +44,8 @@ class Llama:
         bos: token id in front of a text.
         eos: token id at its end.
         adds_bos: the tokenizer puts one in front by itself.
+        published_bits: of one weight in the published checkpoint; None where this project has not
+            seen it said.
     """
 
     parameters: int
@@ -61,6 +63,7 @@ class Llama:
     bos: int
     eos: int
     adds_bos: bool
+    published_bits: int | None = None
 
     def config(self) -> dict[str, Any]:
         """What transformers' `LlamaConfig` takes."""
@@ -101,6 +104,7 @@ ARCHITECTURES = {
         bos=128_000,
         eos=128_001,
         adds_bos=True,
+        published_bits=16,
     ),
     "llama_2_7b": Llama(
         parameters=6_738_415_616,
@@ -116,6 +120,7 @@ ARCHITECTURES = {
         bos=1,
         eos=2,
         adds_bos=True,
+        published_bits=16,
     ),
     "smollm_135m": Llama(
         parameters=134_515_008,
@@ -130,6 +135,21 @@ ARCHITECTURES = {
         tied=True,
         bos=0,
         eos=0,
+        adds_bos=False,
+    ),
+    "smollm2_135m": Llama(
+        parameters=134_515_008,
+        hidden=576,
+        intermediate=1536,
+        layers=30,
+        heads=9,
+        kv_heads=3,
+        vocabulary=49_152,
+        context=8192,
+        rope_theta=100_000.0,
+        tied=True,
+        bos=1,
+        eos=2,
         adds_bos=False,
     ),
     # SmolLM's shape in miniature, to try a study's way in seconds: nobody published it.

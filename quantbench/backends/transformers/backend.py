@@ -99,4 +99,5 @@ BACKEND = Backend(
     },
     mended="gptq_mixed_g64",
     recovered="{scheme}_lora16",
+    needs=f"{_HERE}.needs:TransformersNeeds",
 )

@@ -5,16 +5,16 @@ Blocks after Howard et al., "MobileNets" (2017), without the width: 8 x 8 pixels
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantbench.catalog.digits.classes import CLASSES, WEIGHTS
 from quantbench.catalog.digits.glyphs import SIZE_PX
 from quantbench.catalog.digits.network import conv, depthwise, export_network, with_weights
 from quantbench.diagnosis.tensorflow import start_tensorflow
+from quantbench.measure.rates import FILE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from quantbench.study import Model
 
 
@@ -41,6 +41,7 @@ class ClassifierImporter:
     tools = ("tensorflow", "keras")
     version = 1
     writes = "saved_model"
+    rates = Path(__file__).with_name(FILE)
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Export with the signature image [1, 8, 8, 3] -> logits [1, 10]."""

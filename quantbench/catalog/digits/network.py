@@ -6,14 +6,14 @@ offset for each cell of a grid of stride 4. Blocks after Sandler et al., "Mobile
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quantbench.catalog.digits.scenes import CATEGORIES, SIZE_PX
 from quantbench.diagnosis.tensorflow import start_tensorflow
+from quantbench.measure.rates import FILE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from quantbench.study import Model
 
 STRIDE = 4
@@ -136,6 +136,7 @@ class DigitsImporter:
     tools = ("tensorflow", "keras")
     version = 1
     writes = "saved_model"
+    rates = Path(__file__).with_name(FILE)
 
     def build(self, model: Model, source: Path, folder: Path) -> None:
         """Export with the signature image [1, 160, 160, 3] -> heatmap, size, offset."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantbench.errors import DataError, UsageError
+from quantbench.measure.rates import FILE
 from quantbench.study import Gate
 from quantbench.tasks.classification.answer_numbers import AnswerNumbers
 from quantbench.tasks.classification.examples import changed_pictures
@@ -18,7 +20,6 @@ from quantbench.tasks.classification.pictures import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -35,6 +36,7 @@ class Classification(AnswerNumbers):
     """Pictures in, the label's log-probability and the likeliest classes out."""
 
     version = 1
+    rates = Path(__file__).with_name(FILE)
     hub_task = "image-classification"
     tools = ("pillow",)
     agreement = "agreement_overlap"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from quantbench.errors import DataError, PredictionError, UsageError
+from quantbench.measure.rates import FILE
 from quantbench.tasks.detection.coco_numbers import CocoNumbers, categories_of
 from quantbench.tasks.detection.decoders import decoder_digest, find_decoder
 from quantbench.tasks.detection.decoders.found import MAX_DETECTIONS
@@ -18,7 +20,6 @@ from quantbench.tasks.detection.round_trip import check_round_trip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -37,6 +38,7 @@ class Detection(CocoNumbers):
     """Pictures in, COCO results out, the twelve COCO numbers over all."""
 
     version = 3
+    rates = Path(__file__).with_name(FILE)
     hub_task = "object-detection"
     tools = ("pillow",)
     agreement = "agreement_AP"

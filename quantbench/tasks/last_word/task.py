@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,12 @@ import numpy as np
 from quantbench.data.prompts import Prompt, check_same_tokens
 from quantbench.data.tokenizers import Tokenizer
 from quantbench.errors import DataError, PredictionError
+from quantbench.measure.rates import FILE
 from quantbench.tasks.last_word import metrics as language
 from quantbench.tasks.last_word.examples import changed_passages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -27,6 +28,7 @@ class LastWord:
     """Passages in, the target's log-probabilities and ranks out."""
 
     version = 4
+    rates = Path(__file__).with_name(FILE)
     hub_task = "text-generation"
     tools = ("tokenizers", "transformers")
     lower_is_better = frozenset({"perplexity", "lost", "gained", "kl_divergence"})

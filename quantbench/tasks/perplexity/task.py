@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,13 @@ from quantbench.data.packed import pack
 from quantbench.data.prompts import Prompt, check_same_tokens
 from quantbench.data.tokenizers import Tokenizer
 from quantbench.errors import PredictionError
+from quantbench.measure.rates import FILE
 from quantbench.tasks.perplexity.examples import changed_windows
 from quantbench.tasks.perplexity.metrics import agreement, likelihood
 from quantbench.tasks.perplexity.windows import windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ class Perplexity:
     """Windows of a text in, log-probabilities of their scored tokens out."""
 
     version = 1
+    rates = Path(__file__).with_name(FILE)
     hub_task = "text-generation"
     tools = ("tokenizers", "transformers")
     lower_is_better = frozenset(

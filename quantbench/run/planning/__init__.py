@@ -1,0 +1,1 @@
+"""What a study will take: said before anything is fetched or built."""
