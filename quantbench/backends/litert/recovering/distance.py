@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from quantbench.backends.litert.graph import Op
 
 _FLOOR = 1e-4  # of the largest variance of an output: a channel that never moves is not worth more
-_NOTHING = 1e-12  # beside a mean of squares in variances
+_NOTHING = 1e-12  # beside a sum of squares in variances
 _OF_SEQUENCES = 3  # axes: samples, and in either order channels and places
 
 
@@ -27,8 +27,9 @@ class Distance:
 
     A detector says nearly the same at most places, and what matters at a few. So a training's loss
     is one half of this, and one half with each place weighed by how far the float model's answers
-    there are from its mean answer, in variances, over all outputs on the same places (the idea of
-    Zhang and Ma, "Improve Object Detection with Feature-based Knowledge Distillation", 2021).
+    there are from its mean answer, in standard deviations (the root of the sum of squares over
+    all outputs on the same places; the idea is of Zhang and Ma, "Improve Object Detection with
+    Feature-based Knowledge Distillation", 2021).
     """
 
     def __init__(self, answers: Sequence[Mapping[str, NDArray[np.float32]]]) -> None:
@@ -86,8 +87,8 @@ class Distance:
             together.setdefault(_places(meant[name]), []).append(_summed(squares))
         found = {}
         for shape, each in together.items():
-            far = tf.add_n(each)
-            found[shape] = far / (tf.reduce_mean(far, axis=1, keepdims=True) + _NOTHING)
+            far = tf.sqrt(tf.add_n(each) + _NOTHING)
+            found[shape] = far / tf.reduce_mean(far, axis=1, keepdims=True)
         return found
 
 
