@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quantbench.measure.rates import FILE, rate_in
+from quantbench.measure.needs import Rated
+from quantbench.measure.rates import FILE
 
 if TYPE_CHECKING:
-    from quantbench.protocols import Rate
     from quantbench.study import Scheme, Weights
 
-_RATES = Path(__file__).with_name(FILE)
 # Bits a weight of Llama-3.1-8B in each file type, as llama.cpp's tools/quantize/README.md lists
 # them; of those that it does not list, what their blocks hold (ggml-common.h). Rows that fit no
 # block are stored wider: a model with such rows is larger.
@@ -49,8 +48,10 @@ _BITS = {
 }
 
 
-class LlamaCppNeeds:
+class LlamaCppNeeds(Rated):
     """`protocols/needs.py`, of llama.cpp."""
+
+    rates = Path(__file__).with_name(FILE)
 
     def weights(self, architecture: str) -> Weights | None:
         """No importer here makes an architecture's weights."""
@@ -63,8 +64,3 @@ class LlamaCppNeeds:
             return weights.stored_bytes
         bits = _BITS.get(scheme.weights)
         return None if bits is None else weights.bytes_at(bits)
-
-    def rate(self, step: str, scheme: Scheme) -> Rate | None:
-        """As measured: of the scheme, else of its quantizer, else of all."""
-        named = (f"{step} {scheme.unseeded}", f"{step} {scheme.quantizer}", step)
-        return rate_in(_RATES, *named)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantbench.backends.transformers.architectures import ARCHITECTURES
-from quantbench.measure.rates import FILE, rate_in
+from quantbench.backends.transformers.detectors import DETECTORS
+from quantbench.measure.needs import Rated
+from quantbench.measure.rates import FILE
 from quantbench.study import Weights
 
 if TYPE_CHECKING:
-    from quantbench.protocols import Rate
     from quantbench.study import Scheme
 
-_RATES = Path(__file__).with_name(FILE)
 _EMBEDDING_BITS, _SCALE_BITS = 16, 16
 _WIDTHS = {"nf4": 4.5}
 # NF4 has a float32 for 64 weights; scales of whole rows weigh next to nothing. Groups have a
@@ -21,11 +21,15 @@ _WIDTHS = {"nf4": 4.5}
 _PACKED = {"gptq", "autogptq", "gptq_mixed", "hqq", "torchao", "bitsandbytes"}
 
 
-class TransformersNeeds:
+class TransformersNeeds(Rated):
     """`protocols/needs.py`, of checkpoints."""
 
+    rates = Path(__file__).with_name(FILE)
+
     def weights(self, architecture: str) -> Weights | None:
-        """By the published sizes: the embedding, and a head that is not tied to it."""
+        """By the published sizes; the embedding, and a head that is not tied to it, apart."""
+        if detector := DETECTORS.get(architecture):
+            return Weights(detector.parameters, exact=False) if detector.parameters else None
         shape = ARCHITECTURES.get(architecture)
         if shape is None:
             return None
@@ -51,8 +55,3 @@ class TransformersNeeds:
             zero = _SCALE_BITS if scheme.quantizer == "hqq" else scheme.bits
             bits += (_SCALE_BITS + zero) / scheme.group_size
         return weights.bytes_at(bits, embedding_bits=_EMBEDDING_BITS)
-
-    def rate(self, step: str, scheme: Scheme) -> Rate | None:
-        """As measured: of the scheme, else of its quantizer, else of all."""
-        named = (f"{step} {scheme.unseeded}", f"{step} {scheme.quantizer}", step)
-        return rate_in(_RATES, *named)

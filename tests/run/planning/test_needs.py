@@ -81,6 +81,21 @@ def test_weights_of_an_architecture_are_the_published_number(name: str) -> None:
     assert found.embedding == tables
 
 
+@pytest.mark.parametrize(
+    ("backend", "name", "millions"),
+    [("litert", "centernet_resnet50v2", 29.9), ("litert", "ssd_mobilenetv2", 6.1),
+     ("transformers", "detr_r101_dc5", 60)],
+)  # fmt: skip
+def test_detectors_have_as_many_weights_as_were_published(
+    backend: str, name: str, millions: float
+) -> None:
+    needs = needs_of(backend)
+    assert needs is not None
+    found = needs.weights(name)
+    assert found is not None
+    assert found.parameters == pytest.approx(millions * 1e6, rel=0.01)
+
+
 def test_an_unknown_architecture_has_no_weights() -> None:
     assert [needs_of(name).weights("alexnet") for name in OURS] == [None] * len(OURS)  # type: ignore[union-attr]
 
