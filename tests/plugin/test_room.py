@@ -26,11 +26,11 @@ def test_large(evaluation):
 
 
 @pytest.fixture
-def small(quick: Study) -> Study:
-    conftest = quick.path / "conftest.py"
+def small(study: Study) -> Study:
+    conftest = study.path / "conftest.py"
     conftest.write_text((conftest.read_text() if conftest.exists() else "") + LIMIT)
-    (quick.path / "test_large.py").write_text(TESTS)
-    return quick
+    (study.path / "test_large.py").write_text(TESTS)
+    return study
 
 
 def test_it_is_said_before_the_tests_and_skipped(small: Study) -> None:
