@@ -47,3 +47,24 @@ def test_it_is_an_error_where_room_is_required(
     done = small.run("test_large.py")
     done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines(["*MissingRoomError: llama_2_7b under gptq_int4_g64 will not fit*"])
+
+
+def test_a_backend_that_cannot_say_what_it_needs_costs_no_test(study: Study) -> None:
+    """A run goes on as if it had said nothing; `quantbench plan` says what is wrong."""
+    study.write("same")
+    fakes = study.path / "fakes.py"
+    broken = (
+        "\n\nclass Broken:\n"
+        "    def weights(self, architecture):\n        return None\n\n"
+        "    def artifact_bytes(self, scheme, weights):\n        return None\n\n"
+        "    def rate(self, step, scheme):\n        return {}[step]\n"
+    )
+    text = fakes.read_text().replace(
+        'name="fake", schemes', 'name="fake", needs="fakes:Broken", schemes'
+    )
+    fakes.write_text(text + broken)
+    study.run().assert_outcomes(passed=4)
+    said = study.command("plan", "test_fake.py", "--quant-cache", str(study.path / "none"))
+    assert said.ret == 2
+    said.stderr.fnmatch_lines(["*planning fake-*"])
+    assert "Traceback" not in said.stderr.str()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quantbench.errors import QuantbenchError, UsageError
 from quantbench.measure.rates import rate_in
 from quantbench.measure.room import device_bytes, disk_bytes, memory_bytes
 from quantbench.protocols import LOADED
+from quantbench.run.context import explained
 from quantbench.run.planning.estimating import Estimating
 from quantbench.run.planning.learning import learned
 from quantbench.run.planning.looking import Looking
@@ -49,7 +52,7 @@ def plan(
     wanted = _with_references(cases)
     estimating = Estimating(learned(root), cache(sizes))
     looking = Looking(settings, root)
-    planned = [_of_case(case, looking.at(case), estimating) for case in wanted]
+    planned = [_of_case(case, looking.at, estimating) for case in wanted]
     room = room or _room(root, wanted)
     run = rate_in(_RATES, "run")
     started = run.seconds(0) if run is not None else 0.0
@@ -62,7 +65,7 @@ def too_large(
     """Those that need more memory or disk than there is, of which that is known.
 
     Quick where everything fits: only what might not is looked for in the store. No network is
-    asked.
+    asked. A case that cannot be planned is not among them.
 
     Args:
         cases: each for itself, without its reference.
@@ -77,16 +80,20 @@ def too_large(
     found: dict[Case, Plan] = {}
     for case in wanted:
         for look in (looking.briefly, looking.at):
-            made = Plan((_of_case(case, look(case), estimating),), room)
-            if made.fits:
-                break
+            with suppress(QuantbenchError):  # what is wrong with a case, its tests say
+                made = Plan((_of_case(case, look, estimating),), room)
+                if not made.fits:
+                    continue
+            break
         else:
             found[case] = made
     return found
 
 
-def _of_case(case: Case, found: Found, estimating: Estimating) -> CasePlan:
-    needs = tuple(estimating.needs(case, found))
+def _of_case(case: Case, look: Callable[[Case], Found], estimating: Estimating) -> CasePlan:
+    with explained(f"planning {case}", UsageError):
+        found = look(case)
+        needs = tuple(estimating.needs(case, found))
     return CasePlan(str(case), case.model.name, case.scheme.name, needs, found.lacks)
 
 
