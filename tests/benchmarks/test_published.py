@@ -228,3 +228,21 @@ def test_the_option_runs_the_study_without_a_hub(lambada: dict[str, Path], tmp_p
     written = page([tmp_path / "out.json"])
     assert "**Rows of models with random weights are sizes and times alone.**" in written
     assert "Not answered: no case was both timed and evaluated." in written
+
+
+@pytest.mark.parametrize(
+    ("named", "found"), [("benchmarks", False), ("benchmarks/published", True)]
+)
+def test_they_run_only_where_they_are_named(named: str, *, found: bool) -> None:
+    """README's first line runs all studies, and must not fetch gigabytes."""
+    ours = ("QUANTBENCH_", "PYTEST_")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", named, "--collect-only", "-q"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith(ours)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("benchmarks/published/" in done.stdout) == found
+    assert "benchmarks/test_coco.py" in done.stdout or found
