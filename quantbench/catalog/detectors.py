@@ -75,6 +75,7 @@ _CENTERNET_MOBILENETV3 = _detector(
     ),
     schemes=(*CONVERTED_SCHEMES, *AEQ_SCHEMES, "int8_mended", *RUNTIME_SCHEMES),
     note="hard-swish is written in the order that LiteRT fuses",
+    parameters=2_015_145,  # half of the bytes of its float16 file
     license="MIT",  # the package's; the weights' own repository states none
     paper="arXiv 1904.07850",
     published=("AP", 0.251, _VAL2017),
@@ -100,6 +101,7 @@ _NANODET = _detector(
     ),
     schemes=(*CONVERTED_SCHEMES, *AEQ_SCHEMES, *RUNTIME_SCHEMES),
     note="a max pooling is padded with -5 instead of minus infinity",
+    parameters=3_787_279,  # half of the bytes of its float16 file
     license="Apache-2.0",
     paper="RangiLyu/nanodet, model g",
     published=("AP", 0.229, _VAL2017),

@@ -73,6 +73,8 @@ class Model:
         anchors: known scores that the reference must reproduce.
         architecture: what importers call the network without its weights, "" where none knows it:
             with it the model can be studied with random weights (`with_random_weights`).
+        parameters: how many weights its source holds, 0 where nobody says; `quantbench plan`
+            computes with it before the files are here.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Model:
     published: tuple[str, float, str] | None = None
     anchors: tuple[Anchor, ...] = ()
     architecture: str = ""
+    parameters: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a name that could not stand in a case's name, and schemes that do not fit."""
@@ -106,6 +109,11 @@ class Model:
         if not self.tolerance >= 0:
             raise UsageError(
                 f"the tolerance of {self.name} must be a number from 0", got=self.tolerance
+            )
+        if self.parameters < 0:
+            raise UsageError(
+                f"{self.name} has a number of weights, or 0 where it is not known",
+                got=f"parameters={self.parameters}",
             )
         for name in ("schemes", "datasets"):
             several(f"the {name} of {self.name}", getattr(self, name))

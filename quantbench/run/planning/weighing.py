@@ -34,7 +34,9 @@ def needs_of(backend: str) -> Needs | None:
 
 
 def described(model: Model) -> Weights | None:
-    """By the model's architecture; None where no backend knows it."""
+    """As the model says, else by its architecture; None where no backend knows it."""
+    if model.parameters:
+        return Weights(model.parameters)
     for name in backends() if model.architecture else ():
         needs = needs_of(name)
         found = needs.weights(model.architecture) if needs is not None else None

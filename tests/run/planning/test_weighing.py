@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from quantbench.catalog.models import find_model
 from quantbench.errors import BuildError, UsageError
 from quantbench.formats.safetensors_header import read_header
-from quantbench.run.planning.weighing import counted
+from quantbench.run.planning.weighing import counted, described
 from quantbench.study import Weights
 
 if TYPE_CHECKING:
@@ -85,3 +87,10 @@ def test_numbers_that_no_model_has_are_refused(parameters: int, embedding: int) 
 def test_a_weight_is_stored_in_some_bits() -> None:
     with pytest.raises(UsageError, match="some bits"):
         Weights(5, stored_bits=0)
+
+
+def test_a_model_may_say_how_many_weights_it_has() -> None:
+    model = find_model("centernet_mobilenetv3")
+    assert described(model) == Weights(2_015_145)
+    with pytest.raises(UsageError, match="a number of weights"):
+        replace(model, parameters=-1)
