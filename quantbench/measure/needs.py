@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 
 class Rated:
-    """Rates by a file.
+    """Rates by a file, and no architecture.
 
     Attributes:
         rates: the backend's own `rates.json`.
     """
 
     rates: ClassVar[Path]
+
+    def weights(self, architecture: str) -> Weights | None:
+        """None: no importer of the backend makes an architecture's weights."""
+        del architecture
+        return None
 
     def rate(self, step: str, scheme: Scheme) -> Rate | None:
         """As measured: of the scheme, else of its quantizer, else of all."""
@@ -36,11 +41,6 @@ class GraphNeeds(Rated):
     """
 
     graph_bytes: ClassVar[int]
-
-    def weights(self, architecture: str) -> Weights | None:
-        """None: no importer of the backend makes an architecture's weights."""
-        del architecture
-        return None
 
     def artifact_bytes(self, scheme: Scheme, weights: Weights) -> float | None:
         """A graph, and each weight in the scheme's type; as shipped, the files as they came."""

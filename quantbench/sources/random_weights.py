@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from quantbench.core.jsons import MALFORMED, loads
 from quantbench.errors import BuildError, UsageError
@@ -12,6 +12,8 @@ from quantbench.errors import BuildError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+Shape = TypeVar("Shape")  # what an importer knows of an architecture
 
 FILE = "architecture.json"
 _MOST = 2**63 - 1  # seeds that every framework's generator takes
@@ -31,6 +33,22 @@ class RandomWeights:
 
     architecture: str
     seed: int = 0
+
+    def known(self, architectures: Mapping[str, Shape]) -> Shape:
+        """What an importer knows of the architecture.
+
+        Args:
+            architectures: all that it knows, by name.
+
+        Raises:
+            BuildError: it does not know this one.
+        """
+        if self.architecture not in architectures:
+            raise BuildError(
+                f"unknown architecture {self.architecture!r}",
+                expected=", ".join(sorted(architectures)),
+            )
+        return architectures[self.architecture]
 
     def ingredients(self) -> Mapping[str, Any]:
         """Architecture and seed."""

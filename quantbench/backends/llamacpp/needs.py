@@ -53,11 +53,6 @@ class LlamaCppNeeds(Rated):
 
     rates = Path(__file__).with_name(FILE)
 
-    def weights(self, architecture: str) -> Weights | None:
-        """No importer here makes an architecture's weights."""
-        del architecture
-        return None
-
     def artifact_bytes(self, scheme: Scheme, weights: Weights) -> float | None:
         """By the file type's own mixture; as shipped, the files as they came."""
         if scheme.weights == "as shipped":

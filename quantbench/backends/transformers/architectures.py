@@ -6,7 +6,7 @@ is fetched or built starts from these numbers.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -88,6 +88,21 @@ class Llama:
         }
 
 
+_SMOLLM = Llama(
+    parameters=134_515_008,
+    hidden=576,
+    intermediate=1536,
+    layers=30,
+    heads=9,
+    kv_heads=3,
+    vocabulary=49_152,
+    context=2048,
+    rope_theta=10_000.0,
+    tied=True,
+    bos=0,
+    eos=0,
+    adds_bos=False,
+)
 ARCHITECTURES = {
     "llama_3.2_3b": Llama(
         parameters=3_212_749_824,
@@ -122,36 +137,8 @@ ARCHITECTURES = {
         adds_bos=True,
         published_bits=16,
     ),
-    "smollm_135m": Llama(
-        parameters=134_515_008,
-        hidden=576,
-        intermediate=1536,
-        layers=30,
-        heads=9,
-        kv_heads=3,
-        vocabulary=49_152,
-        context=2048,
-        rope_theta=10_000.0,
-        tied=True,
-        bos=0,
-        eos=0,
-        adds_bos=False,
-    ),
-    "smollm2_135m": Llama(
-        parameters=134_515_008,
-        hidden=576,
-        intermediate=1536,
-        layers=30,
-        heads=9,
-        kv_heads=3,
-        vocabulary=49_152,
-        context=8192,
-        rope_theta=100_000.0,
-        tied=True,
-        bos=1,
-        eos=2,
-        adds_bos=False,
-    ),
+    "smollm_135m": _SMOLLM,
+    "smollm2_135m": replace(_SMOLLM, context=8192, rope_theta=100_000.0, bos=1, eos=2),
     # SmolLM's shape in miniature, to try a study's way in seconds: nobody published it.
     "smollm_tiny": Llama(
         parameters=123_200,

@@ -40,7 +40,7 @@ class RandomCheckpointImporter:
         """
         del model
         wanted = RandomWeights.read(source)
-        write_checkpoint(_known(wanted.architecture), wanted.seed, folder)
+        write_checkpoint(wanted.known(ARCHITECTURES), wanted.seed, folder)
 
 
 def write_checkpoint(shape: Llama, seed: int, folder: Path) -> None:
@@ -66,14 +66,6 @@ def write_checkpoint(shape: Llama, seed: int, folder: Path) -> None:
     config.dtype = "bfloat16"
     config.save_pretrained(folder)
     tokenizer_of(shape).save_pretrained(folder)
-
-
-def _known(name: str) -> Llama:
-    if name not in ARCHITECTURES:
-        raise BuildError(
-            f"unknown architecture {name!r}", expected=", ".join(sorted(ARCHITECTURES))
-        )
-    return ARCHITECTURES[name]
 
 
 def _write_weights(made: Any, seed: int, folder: Path) -> None:

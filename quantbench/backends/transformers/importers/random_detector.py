@@ -38,14 +38,9 @@ class RandomDetrImporter:
         import torch
 
         wanted = RandomWeights.read(source)
-        if wanted.architecture not in DETECTORS:
-            raise BuildError(
-                f"unknown architecture {wanted.architecture!r}",
-                expected=", ".join(sorted(DETECTORS)),
-            )
+        shape = wanted.known(DETECTORS)
         if model.interface is None:
             raise BuildError(f"{model.name} has no input size")
-        shape = DETECTORS[wanted.architecture]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(wanted.seed)
             network = network_of(shape)

@@ -49,13 +49,8 @@ def write_published(wanted: RandomWeights, size: tuple[int, int], folder: Path) 
     Raises:
         BuildError: no such architecture, or not as many weights as were published.
     """
+    known = wanted.known(ARCHITECTURES)
     start_tensorflow()
-    if wanted.architecture not in ARCHITECTURES:
-        raise BuildError(
-            f"unknown architecture {wanted.architecture!r}",
-            expected=", ".join(sorted(ARCHITECTURES)),
-        )
-    known = ARCHITECTURES[wanted.architecture]
     made = resolve_name(known.build)(size)
     count = made.network.count_params()
     if known.parameters not in (0, count):
